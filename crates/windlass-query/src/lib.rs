@@ -1,0 +1,1 @@
+//! DataFusion: file tables, system tables, the SQL engine

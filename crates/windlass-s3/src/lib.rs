@@ -1,0 +1,1 @@
+//! A connection becomes clients: credentials, region, listing, probe, policy

@@ -1,0 +1,1 @@
+//! HTTP API with its OpenAPI document

@@ -1,0 +1,1 @@
+//! Our statements: text to tree to text

@@ -1,0 +1,1 @@
+//! In-process S3 with faults, real servers for tests, fixtures

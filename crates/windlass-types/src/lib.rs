@@ -1,0 +1,23 @@
+//! Words of Windlass: ids, names, paths, options, errors.
+//!
+//! Nothing here does IO, knows a clock or is async. Every other room may use this one.
+
+pub mod connection;
+pub mod entry;
+pub mod error;
+pub mod glob;
+pub mod ids;
+pub mod name;
+pub mod options;
+pub mod path;
+pub mod size;
+
+pub use connection::{ConnectionKind, ConnectionSpec, LocalSpec, S3Spec};
+pub use entry::{Entry, EntryKind};
+pub use error::{Error, ErrorClass, ErrorCode, Result};
+pub use glob::KeyPattern;
+pub use ids::{ConnectionId, FabricId, FileTableId, RunId, SecretId};
+pub use name::Name;
+pub use options::{OptionDef, OptionMap, OptionValue};
+pub use path::{Address, Location, ObjectPath, S3Url};
+pub use size::ByteSize;

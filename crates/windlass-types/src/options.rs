@@ -1,0 +1,534 @@
+//! Options of connections: one table that the parser, validation, docs and completion read.
+
+use crate::error::{Error, ErrorCode, Result};
+use crate::name::Name;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What stands in the place of a secret when options are shown.
+pub const MASK: &str = "********";
+
+/// A value of an option.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OptionValue {
+    /// `'text'`
+    Text(String),
+    /// `42`
+    Integer(i64),
+    /// `TRUE`
+    Bool(bool),
+    /// `5 MINUTES`, in seconds
+    Interval(u64),
+    /// `('a', 'b')`
+    List(Vec<OptionValue>),
+    /// `(TYPE = CSV, HEADER = TRUE)`
+    Group(Vec<(String, OptionValue)>),
+    /// `SECRET name`
+    Secret(Name),
+    /// A bare word: `CSV`, `AUTO`
+    Word(String),
+    /// Typed in and sealed in the vault under the owner's id and the option's name.
+    Sealed,
+}
+
+/// Options by upper-case name.
+pub type OptionMap = BTreeMap<String, OptionValue>;
+
+/// What values an option takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OptionType {
+    /// Text.
+    Text,
+    /// A whole number in this range.
+    Integer(i64, i64),
+    /// TRUE or FALSE.
+    Bool,
+    /// Seconds, or an interval such as `30 SECONDS`, in this range of seconds.
+    Seconds(u64, u64),
+    /// One text or a list of texts.
+    TextList,
+    /// One of these words, as text or bare.
+    Choice(&'static [&'static str]),
+}
+
+impl OptionType {
+    /// For the reference and for error texts.
+    pub fn describe(self) -> String {
+        match self {
+            Self::Text => "text".to_owned(),
+            Self::Integer(min, max) => format!("a whole number from {min} to {max}"),
+            Self::Bool => "TRUE or FALSE".to_owned(),
+            Self::Seconds(min, max) => {
+                format!("seconds from {min} to {max}, or an interval such as `30 SECONDS`")
+            }
+            Self::TextList => "one text or a list of texts".to_owned(),
+            Self::Choice(words) => format!("one of {}", words.join(", ")),
+        }
+    }
+}
+
+/// When ALTER and OR REPLACE may change an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alter {
+    /// Always.
+    Free,
+    /// Only while nothing depends on the connection.
+    NoDependents,
+    /// Never after creation.
+    Never,
+}
+
+impl Alter {
+    /// For the reference.
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::Free => "yes",
+            Self::NoDependents => "only without dependents",
+            Self::Never => "no",
+        }
+    }
+}
+
+/// One row of an option table.
+#[derive(Debug, Clone, Copy)]
+pub struct OptionDef {
+    /// Upper-case name.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: OptionType,
+    /// Sealed at rest and masked when shown; may be `SECRET name`.
+    pub secret: bool,
+    /// Whether it can change later.
+    pub alter: Alter,
+    /// The default, as the reference says it.
+    pub default: &'static str,
+    /// What it means.
+    pub doc: &'static str,
+}
+
+const fn def(
+    name: &'static str,
+    kind: OptionType,
+    secret: bool,
+    alter: Alter,
+    default: &'static str,
+    doc: &'static str,
+) -> OptionDef {
+    OptionDef { name, kind, secret, alter, default, doc }
+}
+
+use Alter::{Free, Never, NoDependents};
+use OptionType::{Bool, Choice, Integer, Seconds, Text, TextList};
+
+/// Options of `CREATE S3 CONNECTION`.
+pub const S3_OPTIONS: &[OptionDef] = &[
+    def(
+        "AWS_ACCESS_KEY_ID",
+        Text,
+        true,
+        Free,
+        "the default chain",
+        "Access key id; with AWS_SECRET_ACCESS_KEY (U-C5, P-C1, M-C1).",
+    ),
+    def("AWS_SECRET_ACCESS_KEY", Text, true, Free, "", "Secret access key."),
+    def("AWS_SESSION_TOKEN", Text, true, Free, "", "Session token of temporary keys."),
+    def(
+        "AWS_PROFILE",
+        Text,
+        false,
+        Free,
+        "",
+        "A named profile of the shared AWS files of the machine that runs Windlass.",
+    ),
+    def(
+        "ANONYMOUS",
+        Bool,
+        false,
+        Free,
+        "FALSE",
+        "Send unsigned requests, for public buckets (U-C25).",
+    ),
+    def(
+        "AWS_ROLE",
+        Text,
+        false,
+        Free,
+        "",
+        "ARN of a role to assume on top of the identity (U-C3).",
+    ),
+    def("EXTERNAL_ID", Text, false, Free, "", "External id for assuming the role (U-C4)."),
+    def("ROLE_SESSION_NAME", Text, false, Free, "WindlassSession", "Name of the role's session."),
+    def("ROLE_SOURCE_IDENTITY", Text, false, Free, "", "Source identity of the role's session."),
+    def(
+        "ROLE_DURATION",
+        Seconds(900, 43_200),
+        false,
+        Free,
+        "3600",
+        "How long a session of the role lasts (M-C7).",
+    ),
+    def("STS_ENDPOINT", Text, false, Free, "AWS; none with ENDPOINT", "Where roles are assumed."),
+    def(
+        "CLOUDWATCH_ENDPOINT",
+        Text,
+        false,
+        Free,
+        "AWS; none with ENDPOINT",
+        "Where bucket metrics are read.",
+    ),
+    def(
+        "REGION",
+        Text,
+        false,
+        Free,
+        "found per bucket",
+        "Region to start from; any text with ENDPOINT.",
+    ),
+    def(
+        "ENDPOINT",
+        Text,
+        false,
+        NoDependents,
+        "AWS",
+        "URL of an S3-compatible service, without path or credentials (M-C9).",
+    ),
+    def(
+        "ADDRESSING_STYLE",
+        Choice(&["AUTO", "PATH", "VIRTUAL"]),
+        false,
+        Free,
+        "AUTO",
+        "Bucket in the path or in the host name; AUTO is PATH with ENDPOINT.",
+    ),
+    def("ALLOW_HTTP", Bool, false, Free, "FALSE", "Permit plain http endpoints."),
+    def(
+        "ALLOW_METADATA_ENDPOINT",
+        Bool,
+        false,
+        Free,
+        "FALSE",
+        "Permit link-local and instance metadata addresses as endpoints.",
+    ),
+    def(
+        "CA_FILE",
+        Text,
+        false,
+        Free,
+        "system roots",
+        "PEM file with the certificate authorities to trust.",
+    ),
+    def(
+        "HEADERS",
+        TextList,
+        true,
+        Free,
+        "",
+        "Headers added to every request, each as `Name: value`; stored sealed.",
+    ),
+    def(
+        "PROXY",
+        Text,
+        true,
+        Free,
+        "from the environment",
+        "URL of an HTTP proxy; stored sealed, since it may hold a password.",
+    ),
+    def("DUALSTACK", Bool, false, Free, "FALSE", "Use the dual-stack (IPv6) endpoints of AWS."),
+    def("FIPS", Bool, false, Free, "FALSE", "Use the FIPS endpoints of AWS."),
+    def("ACCELERATE", Bool, false, Free, "FALSE", "Use S3 Transfer Acceleration."),
+    def(
+        "BUCKET",
+        Text,
+        false,
+        NoDependents,
+        "all buckets",
+        "Bind the connection to one bucket or access point ARN; nothing else can be named.",
+    ),
+    def(
+        "PREFIX",
+        Text,
+        false,
+        NoDependents,
+        "the whole bucket",
+        "Bind it to one folder of BUCKET.",
+    ),
+    def("LABEL", Text, false, Free, "", "A short name for people (M-C2)."),
+    def("COMMENT", Text, false, Free, "", "A description (U-C12)."),
+    def(
+        "VERIFY_PATH",
+        Text,
+        false,
+        Free,
+        "BUCKET and PREFIX",
+        "Folder listed by the test, for policies limited to it (M-C3).",
+    ),
+    def(
+        "PATH_DISPLAY_FILTER",
+        Text,
+        false,
+        Free,
+        "",
+        "One `s3://bucket/prefix` text that limits what browsing shows; not access control (U-C6).",
+    ),
+    def("PATH_DISPLAY_FILTERS", TextList, false, Free, "", "Several of them (U-C6, U-C7)."),
+    def(
+        "READ_ONLY",
+        Bool,
+        false,
+        Never,
+        "FALSE",
+        "Nothing may write, delete or presign a write through it (U-C8, U-C9).",
+    ),
+    def(
+        "ENCRYPTION",
+        Choice(&["AES256"]),
+        false,
+        Free,
+        "the bucket's default",
+        "SSE-S3 on every write.",
+    ),
+    def(
+        "ENCRYPTION_KMS_KEY",
+        Text,
+        false,
+        Free,
+        "",
+        "KMS key for SSE-KMS on every write: id, alias or ARN (U-C10).",
+    ),
+    def(
+        "ENCRYPTION_CUSTOMER_MANAGED_KEY",
+        Text,
+        true,
+        Free,
+        "",
+        "Base64 of a 256-bit key: SSE-C on every read, write and copy (U-C11).",
+    ),
+    def(
+        "CHECKSUMS",
+        Choice(&["AUTO", "REQUIRED", "NONE"]),
+        false,
+        Free,
+        "AUTO",
+        "Whether writes carry checksums: AUTO finds out what the service takes.",
+    ),
+    def(
+        "STORAGE_CLASS",
+        Text,
+        false,
+        Free,
+        "the service's default",
+        "Storage class of what is written.",
+    ),
+    def(
+        "ACL",
+        Choice(&[
+            "private",
+            "public-read",
+            "public-read-write",
+            "authenticated-read",
+            "aws-exec-read",
+            "bucket-owner-read",
+            "bucket-owner-full-control",
+        ]),
+        false,
+        Free,
+        "none sent",
+        "Canned ACL of what is written.",
+    ),
+    def(
+        "REQUESTER_PAYS",
+        Bool,
+        false,
+        Free,
+        "FALSE",
+        "Agree to pay for requests to requester-pays buckets.",
+    ),
+    def(
+        "MAX_REQUESTS_PER_SECOND",
+        Integer(1, 1_000_000),
+        false,
+        Free,
+        "no limit",
+        "Most requests started per second.",
+    ),
+    def("MAX_CONCURRENCY", Integer(1, 10_000), false, Free, "64", "Most requests in flight."),
+    def(
+        "TIMEOUT",
+        Seconds(1, 3600),
+        false,
+        Free,
+        "60",
+        "Most time one attempt waits for an answer to begin or go on.",
+    ),
+    def(
+        "SKIP_VALIDATION",
+        Bool,
+        false,
+        Free,
+        "FALSE",
+        "Store the connection without testing it; not stored itself.",
+    ),
+];
+
+/// Options of `CREATE LOCAL CONNECTION`.
+pub const LOCAL_OPTIONS: &[OptionDef] = &[
+    def("ROOT", Text, false, NoDependents, "", "Absolute path of the folder; required."),
+    def("LABEL", Text, false, Free, "", "A short name for people."),
+    def("COMMENT", Text, false, Free, "", "A description."),
+    def("READ_ONLY", Bool, false, Never, "FALSE", "Nothing may write or delete through it."),
+    def(
+        "SKIP_VALIDATION",
+        Bool,
+        false,
+        Free,
+        "FALSE",
+        "Store the connection without testing it; not stored itself.",
+    ),
+];
+
+/// Finds an option without regard to case; else an error that suggests the nearest and lists all.
+pub fn find(defs: &'static [OptionDef], name: &str) -> Result<&'static OptionDef> {
+    if let Some(found) = defs.iter().find(|def| def.name.eq_ignore_ascii_case(name)) {
+        return Ok(found);
+    }
+    let names: Vec<&str> = defs.iter().map(|def| def.name).collect();
+    Err(unknown("option", &name.to_ascii_uppercase(), &names))
+}
+
+/// The error for an unknown word: suggests the nearest, lists the known.
+pub fn unknown(what: &str, word: &str, known: &[&str]) -> Error {
+    let suggestion =
+        nearest(word, known).map_or_else(String::new, |near| format!("did you mean {near}? "));
+    Error::new(ErrorCode::OptionInvalid, format!("unknown {what} `{word}`"))
+        .hint(format!("{suggestion}known are {}", known.join(", ")))
+}
+
+/// The known word nearest to `word`, if it is near enough to be a slip.
+pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let word = word.to_ascii_uppercase();
+    known
+        .iter()
+        .map(|candidate| (distance(&word, &candidate.to_ascii_uppercase()), *candidate))
+        .filter(|(distance, candidate)| *distance <= (candidate.len() / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein distance in bytes; the words are ASCII keywords.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let substitute = corner + usize::from(x != y);
+            corner = row[j + 1];
+            row[j + 1] = substitute.min(row[j] + 1).min(corner + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// Checks a value against its definition and brings it to one form: `Choice` to its listed
+/// spelling as `Text`, `Seconds` to `Interval`, one text of a `TextList` to a `List`.
+pub fn check(def: &OptionDef, value: OptionValue) -> Result<OptionValue> {
+    use OptionValue as V;
+    let ill = |found: String| {
+        Error::new(
+            ErrorCode::OptionInvalid,
+            format!("{} takes {}, not {found}", def.name, def.kind.describe()),
+        )
+    };
+    match (def.kind, value) {
+        (_, V::Secret(name)) if def.secret => Ok(V::Secret(name)),
+        (_, V::Secret(_)) => Err(Error::new(
+            ErrorCode::OptionInvalid,
+            format!("{} does not take a secret", def.name),
+        )
+        .hint("give its value as text; it is not stored sealed")),
+        (_, V::Sealed) if def.secret => Ok(V::Sealed),
+        (_, V::Text(text)) if def.secret && text == MASK => Err(Error::new(
+            ErrorCode::OptionInvalid,
+            format!("{} is the mask, not a value", def.name),
+        )
+        .hint("SHOW CREATE masks secrets; give the value again, or `SECRET name`")),
+        (Text, V::Text(text)) => Ok(V::Text(text)),
+        (Bool, V::Bool(flag)) => Ok(V::Bool(flag)),
+        (Integer(min, max), V::Integer(number)) if (min..=max).contains(&number) => {
+            Ok(V::Integer(number))
+        }
+        (Seconds(min, max), V::Integer(number))
+            if u64::try_from(number).is_ok_and(|n| (min..=max).contains(&n)) =>
+        {
+            Ok(V::Interval(number.unsigned_abs()))
+        }
+        (Seconds(min, max), V::Interval(seconds)) if (min..=max).contains(&seconds) => {
+            Ok(V::Interval(seconds))
+        }
+        (TextList, V::Text(text)) => Ok(V::List(vec![V::Text(text)])),
+        (TextList, V::List(items)) if items.iter().all(|item| matches!(item, V::Text(_))) => {
+            Ok(V::List(items))
+        }
+        (Choice(words), V::Text(text) | V::Word(text)) => words
+            .iter()
+            .find(|word| word.eq_ignore_ascii_case(&text))
+            .map(|word| V::Text((*word).to_owned()))
+            .ok_or_else(|| unknown(&format!("value of {}", def.name), &text, words)),
+        (_, other) => Err(ill(describe(&other, def.secret))),
+    }
+}
+
+fn describe(value: &OptionValue, secret: bool) -> String {
+    use OptionValue as V;
+    if secret {
+        return "a value of that kind".to_owned();
+    }
+    match value {
+        V::Text(text) => format!("the text '{text}'"),
+        V::Integer(number) => number.to_string(),
+        V::Bool(flag) => flag.to_string().to_uppercase(),
+        V::Interval(seconds) => format!("{seconds} SECONDS"),
+        V::List(_) => "a list".to_owned(),
+        V::Group(_) => "a group".to_owned(),
+        V::Word(word) => format!("the word {word}"),
+        V::Secret(_) | V::Sealed => "a secret".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_option_names_the_nearest() {
+        let error = find(S3_OPTIONS, "aws_secret_acess_key").unwrap_err();
+        assert!(
+            error
+                .hint_text()
+                .unwrap()
+                .starts_with("did you mean AWS_SECRET_ACCESS_KEY? known are ")
+        );
+        assert!(
+            !find(S3_OPTIONS, "zzz").unwrap_err().hint_text().unwrap().contains("did you mean")
+        );
+    }
+
+    #[test]
+    fn values_are_checked_and_brought_to_one_form() {
+        let value = |name, value| check(find(S3_OPTIONS, name).unwrap(), value);
+        assert_eq!(
+            value("ROLE_DURATION", OptionValue::Integer(900)).unwrap(),
+            OptionValue::Interval(900)
+        );
+        assert_eq!(
+            value("checksums", OptionValue::Word("none".into())).unwrap(),
+            OptionValue::Text("NONE".into())
+        );
+        insta::assert_snapshot!(value("ROLE_DURATION", OptionValue::Integer(5)).unwrap_err(),
+            @"ROLE_DURATION takes seconds from 900 to 43200, or an interval such as `30 SECONDS`, not 5");
+        insta::assert_snapshot!(value("AWS_SECRET_ACCESS_KEY", OptionValue::Text(MASK.into())).unwrap_err(),
+            @"AWS_SECRET_ACCESS_KEY is the mask, not a value");
+        assert!(value("REGION", OptionValue::Secret(Name::parse("x").unwrap())).is_err());
+    }
+}
