@@ -1,1 +1,8 @@
-//! A connection becomes clients: credentials, region, listing, probe, policy
+//! A connection becomes clients: credentials, region, listing, probe, policy, encryption.
+
+pub mod access;
+
+pub use access::{
+    ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part, PresignMethod,
+    PutOptions, PutResult, Storage, Upload,
+};

@@ -1,0 +1,268 @@
+//! What the rest of Windlass may ask of a storage: the one seam to bytes.
+//!
+//! Implementors check binding and READ_ONLY here, once, below every feature. Keys are exact.
+//! All methods that do IO return [`windlass_types::Error`] with the code a caller acts on:
+//! `object.not_found`, `bucket.not_found`, `connection.denied`, `object.changed`, …
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use windlass_types::path::Binding;
+use windlass_types::{Entry, Error, ErrorCode, Location, Name, ObjectPath, Result};
+
+/// A storage, shared.
+pub type Storage = Arc<dyn ObjectAccess>;
+
+/// How to list.
+#[derive(Debug, Clone, Default)]
+pub struct ListOptions {
+    /// All objects below, instead of one level with its prefixes.
+    pub recursive: bool,
+    /// Apply the connection's display filters: for browsing, not for data.
+    pub display: bool,
+    /// Begin after this key; only meaningful for services that list in byte order.
+    pub start_after: Option<String>,
+}
+
+/// What is known of one object.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectMeta {
+    /// Bytes.
+    pub size: u64,
+    /// Last write.
+    pub last_modified: Option<DateTime<Utc>>,
+    /// Without quotes.
+    pub etag: Option<String>,
+    /// Version, in versioned buckets.
+    pub version: Option<String>,
+    /// Storage class.
+    pub storage_class: Option<String>,
+    /// Content type.
+    pub content_type: Option<String>,
+    /// Other system headers by lower-case name: `cache-control`, `content-disposition`,
+    /// `content-encoding`, `content-language`, `expires`.
+    pub headers: BTreeMap<String, String>,
+    /// User metadata, keys without `x-amz-meta-`.
+    pub metadata: BTreeMap<String, String>,
+    /// Checksums by algorithm (`CRC64NVME`, `CRC32C`, `CRC32`, `SHA256`, `SHA1`), base64, as stored.
+    pub checksums: BTreeMap<String, String>,
+    /// Server-side encryption: `AES256`, `aws:kms`, `SSE-C`.
+    pub encryption: Option<String>,
+    /// KMS key, where one was used.
+    pub kms_key: Option<String>,
+    /// Archived and not restored: reading fails until it is.
+    pub archived: bool,
+}
+
+/// What part of an object to read, and which state of it.
+#[derive(Debug, Clone, Default)]
+pub struct GetOptions {
+    /// First byte and number of bytes; None reads all. A range past the end is cut.
+    pub range: Option<ByteRange>,
+    /// Fail with `object.changed` unless the object still has this ETag.
+    pub if_match: Option<String>,
+    /// This version.
+    pub version: Option<String>,
+}
+
+/// A range of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ByteRange {
+    /// From this offset, at most this many bytes.
+    Bounded(u64, u64),
+    /// From this offset to the end.
+    From(u64),
+    /// The last bytes.
+    Last(u64),
+}
+
+/// An open read.
+pub struct ObjectBody {
+    /// Metadata; `size` is that of the whole object.
+    pub meta: ObjectMeta,
+    /// Bytes that will come; equal to `meta.size` without a range.
+    pub length: u64,
+    /// The bytes. Fails rather than end early.
+    pub stream: BoxStream<'static, Result<Bytes>>,
+}
+
+/// What goes with a write.
+#[derive(Debug, Clone, Default)]
+pub struct PutOptions {
+    /// Content type; None lets the service choose.
+    pub content_type: Option<String>,
+    /// System headers, as in [`ObjectMeta::headers`].
+    pub headers: BTreeMap<String, String>,
+    /// User metadata.
+    pub metadata: BTreeMap<String, String>,
+    /// Fail with `object.changed` if the key exists.
+    pub if_none_match: bool,
+    /// Fail with `object.changed` unless the key has this ETag.
+    pub if_match: Option<String>,
+    /// Modification time to keep, where the storage can (local folders).
+    pub modified: Option<DateTime<Utc>>,
+}
+
+/// What a write answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutResult {
+    /// ETag without quotes.
+    pub etag: Option<String>,
+    /// Version.
+    pub version: Option<String>,
+}
+
+/// A multipart upload that was begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upload {
+    /// Where it goes.
+    pub bucket: String,
+    /// Where it goes.
+    pub key: String,
+    /// The service's upload id.
+    pub id: String,
+}
+
+/// A part that was stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// From 1.
+    pub number: i32,
+    /// ETag without quotes.
+    pub etag: String,
+    /// Checksums by algorithm, base64.
+    pub checksums: BTreeMap<String, String>,
+}
+
+/// What a presigned URL allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PresignMethod {
+    /// Read.
+    Get,
+    /// Write.
+    Put,
+}
+
+/// One storage behind a connection.
+#[async_trait]
+pub trait ObjectAccess: Send + Sync + std::fmt::Debug {
+    /// Name of the connection.
+    fn name(&self) -> &Name;
+
+    /// What it is bound to.
+    fn binding(&self) -> &Binding;
+
+    /// Whether writes are refused.
+    fn read_only(&self) -> bool;
+
+    /// A text equal for two storages exactly when one can copy from the other on the server
+    /// (same service and identity); None when it never can.
+    fn server_side_copy_group(&self) -> Option<String> {
+        None
+    }
+
+    /// Lists buckets (no bucket in `location`), one level, or all below a prefix. First rows at
+    /// once, constant memory. A listing that fails ends with the error: it never ends silently early.
+    /// `location.key` is a string prefix, as in S3; with `recursive` false it is cut at `/`.
+    fn list(&self, location: &Location, options: ListOptions) -> BoxStream<'static, Result<Entry>>;
+
+    /// Asks for the metadata of one object.
+    async fn stat(&self, object: &ObjectPath, version: Option<&str>) -> Result<ObjectMeta>;
+
+    /// Opens an object for reading.
+    async fn get(&self, object: &ObjectPath, options: GetOptions) -> Result<ObjectBody>;
+
+    /// Writes a whole object, atomically.
+    async fn put(&self, object: &ObjectPath, body: Bytes, options: PutOptions)
+    -> Result<PutResult>;
+
+    /// Begins a multipart upload.
+    async fn create_upload(&self, object: &ObjectPath, options: PutOptions) -> Result<Upload>;
+
+    /// Writes one part (5 MiB to 5 GiB but for the last, at most 10,000 of them).
+    async fn upload_part(&self, upload: &Upload, number: i32, body: Bytes) -> Result<Part>;
+
+    /// Makes the object visible from its parts, in order of number. Honours `if_none_match` and
+    /// `if_match` of `options`.
+    async fn complete_upload(
+        &self,
+        upload: &Upload,
+        parts: &[Part],
+        options: &PutOptions,
+    ) -> Result<PutResult>;
+
+    /// Gives up an upload and its parts.
+    async fn abort_upload(&self, upload: &Upload) -> Result<()>;
+
+    /// Copies inside the service, at most 5 GiB, keeping metadata. Fails with `object.changed` if
+    /// the source no longer has `if_match`.
+    async fn copy(
+        &self,
+        from: &ObjectPath,
+        to: &ObjectPath,
+        if_match: Option<&str>,
+        options: PutOptions,
+    ) -> Result<PutResult> {
+        let _ = (from, to, if_match, options);
+        Err(unsupported("copying inside the service"))
+    }
+
+    /// Copies a range of another object as a part.
+    async fn copy_part(
+        &self,
+        from: &ObjectPath,
+        offset: u64,
+        length: u64,
+        if_match: Option<&str>,
+        upload: &Upload,
+        number: i32,
+    ) -> Result<Part> {
+        let _ = (from, offset, length, if_match, upload, number);
+        Err(unsupported("copying inside the service"))
+    }
+
+    /// Deletes one key. Deleting what is not there succeeds, as in S3.
+    async fn delete(&self, object: &ObjectPath) -> Result<()>;
+
+    /// Deletes up to 1,000 keys of a bucket; answers the failed ones.
+    async fn delete_many(&self, bucket: &str, keys: &[String]) -> Result<Vec<(String, Error)>> {
+        let mut failed = Vec::new();
+        for key in keys {
+            let object = ObjectPath { bucket: bucket.to_owned(), key: key.clone() };
+            if let Err(error) = self.delete(&object).await {
+                failed.push((key.clone(), error));
+            }
+        }
+        Ok(failed)
+    }
+
+    /// Creates a bucket.
+    async fn create_bucket(&self, bucket: &str) -> Result<()>;
+
+    /// Removes an empty bucket.
+    async fn delete_bucket(&self, bucket: &str) -> Result<()>;
+
+    /// Signs a URL that works without credentials for `expires` (at most 7 days).
+    async fn presign(
+        &self,
+        object: &ObjectPath,
+        method: PresignMethod,
+        expires: Duration,
+    ) -> Result<String> {
+        let _ = (object, method, expires);
+        Err(unsupported("presigning"))
+    }
+}
+
+fn unsupported(what: &str) -> Error {
+    Error::new(
+        ErrorCode::UsageInvalid,
+        format!("{what} is not possible with this kind of connection"),
+    )
+}
