@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 pub use windlass_s3::{
-    ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, PresignMethod, PutOptions, PutResult,
-    Storage,
+    ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part, PresignMethod, PutOptions,
+    PutResult, Storage, Upload,
 };
 pub use windlass_transfer::{Item, Progress, Summary};
 use windlass_types::{Location, Name, Result};
@@ -42,11 +42,13 @@ pub enum Answer {
 pub struct Ctx {
     /// Fabric that unqualified names belong to.
     pub fabric: String,
+    /// Asked over the network: files and environment of this process are not theirs to name.
+    pub remote: bool,
 }
 
 impl Default for Ctx {
     fn default() -> Self {
-        Self { fabric: "default".to_owned() }
+        Self { fabric: "default".to_owned(), remote: false }
     }
 }
 

@@ -1,1 +1,32 @@
-//! Every verb of the product
+//! Every verb of the product: resolves names, checks rules, calls the engines.
+//!
+//! Above this room nobody acts; below it nobody knows who asks. [`engine::Engine`] is what the
+//! command line and the server see; [`Windlass`] is the engine in this process.
+
+pub mod engine;
+
+pub mod json;
+
+mod connections;
+mod describe;
+mod doctor;
+mod list;
+mod local_engine;
+mod resolve;
+mod rows;
+mod secrets;
+mod settings;
+mod statements;
+mod system;
+mod tables;
+mod windlass;
+
+pub use local_engine::copy_between;
+pub use settings::Settings;
+pub use windlass::Windlass;
+/// Statements: parsing, completion, help.
+pub use windlass_sql as sql;
+/// Storage of bare local paths, for the command line.
+pub use windlass_s3::local;
+/// Copies, differences, sums.
+pub use windlass_transfer as transfer;

@@ -167,6 +167,18 @@ pub trait ObjectAccess: Send + Sync + std::fmt::Debug {
         None
     }
 
+    /// What a person types to name this bucket and key.
+    fn address(&self, bucket: &str, key: &str) -> String {
+        format!("{}:{}", self.name(), self.binding().relative(bucket, key))
+    }
+
+    /// Whether recursive listings of this bucket are known to come in byte order of the key. When
+    /// in doubt false: then whoever needs the order sorts.
+    fn lists_in_byte_order(&self, bucket: &str) -> bool {
+        let _ = bucket;
+        false
+    }
+
     /// Lists buckets (no bucket in `location`), one level, or all below a prefix. First rows at
     /// once, constant memory. A listing that fails ends with the error: it never ends silently early.
     /// `location.key` is a string prefix, as in S3; with `recursive` false it is cut at `/`.

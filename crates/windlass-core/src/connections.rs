@@ -1,0 +1,393 @@
+//! Creating, altering, testing and dropping connections.
+
+use crate::engine::Answer;
+use crate::rows::{self, Cell, Columns, Kind, done};
+use crate::windlass::{Opened, Windlass};
+use async_trait::async_trait;
+use chrono::Utc;
+use secrecy::{ExposeSecret as _, SecretString};
+use std::collections::BTreeMap;
+use windlass_s3::probe::{ProbeStep, Status, probe_local, probe_s3};
+use windlass_s3::{RegionMemory, Secrets};
+use windlass_sql::{Change, OptionSetting};
+use windlass_state::{ConnectionRow, Fabric, Store};
+use windlass_types::connection::check_header;
+use windlass_types::options::{self, Alter};
+use windlass_types::{
+    ConnectionId, ConnectionKind, ConnectionSpec, Error, ErrorCode, Name, OptionMap, OptionValue, Result,
+};
+
+/// Regions of buckets, remembered with the connection.
+pub(crate) struct StoredRegions {
+    pub(crate) store: Store,
+    pub(crate) id: ConnectionId,
+}
+
+impl std::fmt::Debug for StoredRegions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "StoredRegions({})", self.id)
+    }
+}
+
+#[async_trait]
+impl RegionMemory for StoredRegions {
+    async fn get(&self, bucket: &str) -> Option<String> {
+        self.store.bucket_region(self.id, bucket).await.ok().flatten()
+    }
+
+    async fn put(&self, bucket: &str, region: &str) {
+        // A memory that fails costs one request next time; nothing else.
+        if let Err(error) = self.store.remember_region(self.id, bucket, region).await {
+            tracing::debug!(%error, "bucket region not remembered");
+        }
+    }
+}
+
+/// Values typed in clear text, to be sealed, by option.
+type Clear = BTreeMap<String, SecretString>;
+
+/// Moves secret values out of the options: what stays says that the value is sealed.
+fn take_secrets(kind: ConnectionKind, options: &mut OptionMap) -> Clear {
+    let mut clear = Clear::new();
+    for def in kind.options().iter().filter(|def| def.secret) {
+        let text = match options.get(def.name) {
+            Some(OptionValue::Text(text)) => text.clone(),
+            Some(OptionValue::List(items)) => items
+                .iter()
+                .filter_map(|item| match item {
+                    OptionValue::Text(text) => Some(text.as_str()),
+                    _ => None,
+                })
+                .collect::<Vec<_>>()
+                .join("\n"),
+            _ => continue,
+        };
+        options.insert(def.name.to_owned(), OptionValue::Sealed);
+        clear.insert(def.name.to_owned(), SecretString::from(text));
+    }
+    clear
+}
+
+/// Splits sealed header lines.
+pub(crate) fn split_headers(sealed: &SecretString) -> Result<Vec<(String, SecretString)>> {
+    sealed
+        .expose_secret()
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| check_header(line).map(|(name, value)| (name, SecretString::from(value))))
+        .collect()
+}
+
+const TEST_COLUMNS: Columns = &[
+    ("step", Kind::Text),
+    ("permission", Kind::Text),
+    ("status", Kind::Text),
+    ("milliseconds", Kind::Integer),
+    ("message", Kind::Text),
+    ("hint", Kind::Text),
+];
+
+fn test_answer(steps: Vec<ProbeStep>) -> Result<Answer> {
+    let good = !steps.iter().any(|step| step.status == Status::Failed);
+    let rows: Vec<Vec<Cell>> = steps
+        .into_iter()
+        .map(|step| {
+            vec![
+                step.step.into(),
+                step.permission.into(),
+                step.status.as_str().into(),
+                step.milliseconds.into(),
+                step.message.into(),
+                step.hint.into(),
+            ]
+        })
+        .collect();
+    rows::answer(TEST_COLUMNS, &rows, good)
+}
+
+/// An error if a required step failed; else the warnings.
+fn verdict(verb: &str, name: &Name, steps: &[ProbeStep]) -> Result<Vec<String>> {
+    if let Some(step) = steps.iter().find(|step| step.required && step.status == Status::Failed) {
+        let hint = step.hint.clone().unwrap_or_else(|| "see the message".to_owned());
+        return Err(Error::new(
+            ErrorCode::ConnectionUntested,
+            format!("connection `{}` was not {verb}: step `{}` failed: {}", name.as_str(), step.step, step.message),
+        )
+        .hint(format!("{hint}; or add `SKIP_VALIDATION = TRUE` to store it untested")));
+    }
+    Ok(steps
+        .iter()
+        .filter(|step| matches!(step.status, Status::Warning | Status::Failed))
+        .map(|step| {
+            let hint = step.hint.as_ref().map_or_else(String::new, |hint| format!(" ({hint})"));
+            format!("step `{}`: {}{hint}", step.step, step.message)
+        })
+        .collect())
+}
+
+async fn probe(opened: &Opened, write: bool) -> Vec<ProbeStep> {
+    match opened {
+        Opened::S3(store) => probe_s3(store, write).await,
+        Opened::Local(_, spec) => probe_local(spec, write).await,
+    }
+}
+
+/// What `CREATE CONNECTION` was asked.
+pub(crate) struct Create {
+    pub(crate) or_replace: bool,
+    pub(crate) if_not_exists: bool,
+    pub(crate) kind: ConnectionKind,
+    pub(crate) name: Name,
+    pub(crate) options: Vec<OptionSetting>,
+}
+
+impl Windlass {
+    pub(crate) fn new_row(
+        &self,
+        fabric: &Fabric,
+        name: &Name,
+        kind: ConnectionKind,
+        options: OptionMap,
+    ) -> ConnectionRow {
+        let now = Utc::now();
+        ConnectionRow {
+            id: ConnectionId::new(),
+            fabric: fabric.id,
+            name: name.clone(),
+            kind,
+            options,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// CREATE [OR REPLACE] CONNECTION: tests first (P-C7, U-C13), then stores.
+    pub(crate) async fn create_connection(&self, fabric: &Fabric, create: Create) -> Result<Answer> {
+        let Create { or_replace, if_not_exists, kind, name, options } = create;
+        let name = name.not_reserved()?;
+        let mut map: OptionMap = options.into_iter().map(|o| (o.name, o.value)).collect();
+        let skip = take_skip(&mut map);
+        let existing = self.inner.store.connection(fabric.id, &name).await?;
+        if let Some(row) = &existing
+            && !or_replace
+        {
+            if if_not_exists {
+                return Ok(done(format!("connection `{}` exists; nothing changed", name.as_str()), vec![]));
+            }
+            return Err(exists(&row.name));
+        }
+        self.refuse_schema_of_that_name(fabric, &name).await?;
+        let spec = ConnectionSpec::build(kind, &map)?;
+        self.check_named_secrets(fabric, kind, &map).await?;
+        let clear = take_secrets(kind, &mut map);
+        let (mut row, verb) = match existing {
+            Some(row) => {
+                if row.kind != kind {
+                    return Err(Error::new(
+                        ErrorCode::ConnectionExists,
+                        format!("connection `{}` is of kind {}, not {}", name.as_str(), row.kind.as_str(), kind.as_str()),
+                    )
+                    .hint("drop it first, or choose another name"));
+                }
+                self.check_changes(&row, &map).await?;
+                (row, "replaced")
+            }
+            None => (self.new_row(fabric, &name, kind, OptionMap::new()), "created"),
+        };
+        row.options = map;
+        let warnings = self.test_before_storing(fabric, &row, spec, &clear, skip, verb).await?;
+        row.updated_at = Utc::now();
+        let sealed: Vec<(String, SecretString)> = clear.into_iter().collect();
+        if verb == "created" {
+            self.inner.store.insert_connection(&row, &sealed).await?;
+        } else {
+            self.inner.store.update_connection(&row, &sealed).await?;
+        }
+        Ok(done(format!("connection `{}` {verb}", name.as_str()), warnings))
+    }
+
+    /// ALTER CONNECTION: SET and RESET in order, tested as one.
+    pub(crate) async fn alter_connection(
+        &self,
+        fabric: &Fabric,
+        kind: ConnectionKind,
+        name: &Name,
+        changes: Vec<Change>,
+    ) -> Result<Answer> {
+        let mut row = self.connection(fabric, name).await?;
+        if row.kind != kind {
+            return Err(Error::new(
+                ErrorCode::ConnectionNotFound,
+                format!("connection `{}` is of kind {}, not {}", name.as_str(), row.kind.as_str(), kind.as_str()),
+            )
+            .hint(format!("write `ALTER {} CONNECTION {name} …`", row.kind.as_str())));
+        }
+        let mut map = row.options.clone();
+        for change in changes {
+            match change {
+                Change::Set(setting) => {
+                    let def = options::find(kind.options(), &setting.name)?;
+                    if def.alter == Alter::Never {
+                        return Err(never(def.name));
+                    }
+                    map.insert(def.name.to_owned(), setting.value);
+                }
+                Change::Reset(option) => {
+                    let def = options::find(kind.options(), &option)?;
+                    if def.alter == Alter::Never {
+                        return Err(never(def.name));
+                    }
+                    map.remove(def.name);
+                }
+            }
+        }
+        let skip = take_skip(&mut map);
+        let spec = ConnectionSpec::build(kind, &map)?;
+        self.check_named_secrets(fabric, kind, &map).await?;
+        let clear = take_secrets(kind, &mut map);
+        self.check_changes(&row, &map).await?;
+        row.options = map;
+        let warnings = self.test_before_storing(fabric, &row, spec, &clear, skip, "altered").await?;
+        row.updated_at = Utc::now();
+        let sealed: Vec<(String, SecretString)> = clear.into_iter().collect();
+        self.inner.store.update_connection(&row, &sealed).await?;
+        Ok(done(format!("connection `{}` altered", name.as_str()), warnings))
+    }
+
+    /// OR REPLACE may change only what ALTER may.
+    async fn check_changes(&self, row: &ConnectionRow, new: &OptionMap) -> Result<()> {
+        let changed = |name: &str| {
+            // An option left out and one set to its default are the same state.
+            let state = |map: &OptionMap| match map.get(name) {
+                Some(OptionValue::Bool(false)) | None => None,
+                Some(value) => Some(value.clone()),
+            };
+            state(&row.options) != state(new)
+        };
+        let mut dependents = None;
+        for def in row.kind.options().iter().filter(|def| def.alter != Alter::Free && changed(def.name)) {
+            if def.alter == Alter::Never {
+                return Err(never(def.name));
+            }
+            if dependents.is_none() {
+                dependents = Some(self.inner.store.dependents(row.id).await?);
+            }
+            if let Some(list) = dependents.as_ref().filter(|list| !list.is_empty()) {
+                return Err(Error::new(
+                    ErrorCode::ConnectionInUse,
+                    format!("{} of connection `{}` cannot change while {} depends on it", def.name, row.name.as_str(), list.join(", ")),
+                )
+                .hint("drop what depends on it first, or create another connection"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn check_named_secrets(&self, fabric: &Fabric, kind: ConnectionKind, map: &OptionMap) -> Result<()> {
+        for def in kind.options().iter().filter(|def| def.secret) {
+            if let Some(OptionValue::Secret(name)) = map.get(def.name) {
+                self.secret(fabric, name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn test_before_storing(
+        &self,
+        fabric: &Fabric,
+        row: &ConnectionRow,
+        spec: ConnectionSpec,
+        clear: &Clear,
+        skip: bool,
+        verb: &str,
+    ) -> Result<Vec<String>> {
+        // Opening checks what needs no network (CA_FILE, secrets that open), so it is never skipped.
+        let secrets = self.secrets_of(fabric, row, clear).await?;
+        let opened = self.open_spec(row.id, row.name.clone(), spec, secrets)?;
+        if skip {
+            return Ok(vec!["stored without a test".to_owned()]);
+        }
+        verdict(verb, &row.name, &probe(&opened, false).await)
+    }
+
+    /// Secrets of a row that may not be stored yet: typed ones from `clear`, others from the vault.
+    async fn secrets_of(&self, fabric: &Fabric, row: &ConnectionRow, clear: &Clear) -> Result<Secrets> {
+        let mut found: BTreeMap<&str, SecretString> = BTreeMap::new();
+        for def in row.kind.options().iter().filter(|def| def.secret) {
+            let value = match row.options.get(def.name) {
+                Some(OptionValue::Secret(name)) => self.inner.store.open_secret(fabric.id, name).await?,
+                Some(OptionValue::Sealed) => match clear.get(def.name) {
+                    Some(value) => value.clone(),
+                    None => self.inner.store.open_connection_secret(row.id, def.name).await?,
+                },
+                _ => continue,
+            };
+            found.insert(def.name, value);
+        }
+        if let Some(key) = found.get("ENCRYPTION_CUSTOMER_MANAGED_KEY") {
+            windlass_types::connection::check_customer_key(key.expose_secret())?;
+        }
+        if let Some(proxy) = found.get("PROXY") {
+            windlass_types::connection::check_proxy(proxy.expose_secret())?;
+        }
+        Ok(Secrets {
+            headers: found.get("HEADERS").map(split_headers).transpose()?.unwrap_or_default(),
+            access_key_id: found.remove("AWS_ACCESS_KEY_ID"),
+            secret_access_key: found.remove("AWS_SECRET_ACCESS_KEY"),
+            session_token: found.remove("AWS_SESSION_TOKEN"),
+            customer_key: found.remove("ENCRYPTION_CUSTOMER_MANAGED_KEY"),
+            proxy: found.remove("PROXY"),
+        })
+    }
+
+    /// TEST CONNECTION.
+    pub(crate) async fn test_connection(&self, fabric: &Fabric, name: &Name, write: bool) -> Result<Answer> {
+        let row = self.connection(fabric, name).await?;
+        let opened = self.open_row(fabric, &row).await?;
+        test_answer(probe(&opened, write).await)
+    }
+
+    /// DROP CONNECTION (U-C16, U-C17).
+    pub(crate) async fn drop_connection(&self, fabric: &Fabric, name: &Name, if_exists: bool) -> Result<Answer> {
+        let row = match self.connection(fabric, name).await {
+            Ok(row) => row,
+            Err(error) if if_exists && error.code() == ErrorCode::ConnectionNotFound => {
+                return Ok(done(format!("no connection `{}`; nothing changed", name.as_str()), vec![]));
+            }
+            Err(error) => return Err(error),
+        };
+        let dependents = self.inner.store.dependents(row.id).await?;
+        if !dependents.is_empty() {
+            return Err(Error::new(
+                ErrorCode::ConnectionInUse,
+                format!("connection `{}` is in use by {}", name.as_str(), dependents.join(", ")),
+            )
+            .hint("drop what depends on it first"));
+        }
+        self.inner.store.delete_connection(row.id).await?;
+        Ok(done(format!("connection `{}` dropped", name.as_str()), vec![]))
+    }
+
+    /// A connection is a schema, so it cannot share a schema's name.
+    async fn refuse_schema_of_that_name(&self, fabric: &Fabric, name: &Name) -> Result<()> {
+        if self.inner.store.schemas(fabric.id).await?.contains(name) {
+            return Err(Error::new(ErrorCode::ConnectionExists, format!("`{}` is a schema", name.as_str()))
+                .hint("connections and schemas share one namespace; choose another name"));
+        }
+        Ok(())
+    }
+}
+
+fn take_skip(map: &mut OptionMap) -> bool {
+    matches!(map.remove("SKIP_VALIDATION"), Some(OptionValue::Bool(true)))
+}
+
+fn exists(name: &Name) -> Error {
+    Error::new(ErrorCode::ConnectionExists, format!("connection `{}` exists", name.as_str()))
+        .hint("use `CREATE OR REPLACE`, `ALTER`, or `IF NOT EXISTS`")
+}
+
+fn never(option: &str) -> Error {
+    Error::new(ErrorCode::OptionInvalid, format!("{option} cannot change after creation"))
+        .hint("drop the connection and create it anew, or create another one")
+}

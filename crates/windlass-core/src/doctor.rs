@@ -1,0 +1,84 @@
+//! `windlass doctor`: is this installation in order?
+
+use crate::engine::Check;
+use crate::windlass::Windlass;
+use std::os::unix::fs::PermissionsExt as _;
+use windlass_s3::probe::Status;
+
+fn check(check: &str, status: &str, message: impl Into<String>, hint: Option<&str>) -> Check {
+    Check { check: check.to_owned(), status: status.to_owned(), message: message.into(), hint: hint.map(str::to_owned) }
+}
+
+/// Looks at home, key, state, clock, network and AWS identity. What only AWS users need warns.
+pub(crate) async fn doctor(windlass: &Windlass) -> Vec<Check> {
+    let mut checks = vec![home(windlass), key_file(windlass)];
+    checks.push(match windlass.inner.store.check_key().await {
+        Ok(true) => check("vault", "passed", "the master key opens the sealed values", None),
+        Ok(false) => check("vault", "passed", "nothing is sealed yet", None),
+        Err(error) => check("vault", "failed", error.chain(), error.hint_text()),
+    });
+    checks.push(match windlass.inner.store.version().await {
+        Ok(version) => {
+            let place = if windlass.inner.settings.database_url.is_some() { "PostgreSQL" } else { "SQLite" };
+            check("state", "passed", format!("{place}, schema version {version}"), None)
+        }
+        Err(error) => check("state", "failed", error.chain(), error.hint_text()),
+    });
+    checks.extend(aws(windlass).await);
+    checks
+}
+
+fn home(windlass: &Windlass) -> Check {
+    let home = &windlass.inner.settings.home;
+    let probe = home.join(".windlass-doctor");
+    let shown = home.display();
+    if let Err(error) = std::fs::write(&probe, b"") {
+        let hint = "give a folder you may write with `--home DIR` or WINDLASS_HOME";
+        return check("home", "failed", format!("cannot write in `{shown}`: {error}"), Some(hint));
+    }
+    let _ = std::fs::remove_file(&probe);
+    let mode = std::fs::metadata(home).map_or(0, |meta| meta.permissions().mode() & 0o777);
+    if mode & 0o077 != 0 {
+        let message = format!("`{shown}` can be read by others (mode {mode:o})");
+        return check("home", "warning", message, Some("take the rights away: `chmod 700` on the folder"));
+    }
+    check("home", "passed", format!("`{shown}`"), None)
+}
+
+fn key_file(windlass: &Windlass) -> Check {
+    let path = windlass.inner.settings.key_path();
+    match std::fs::metadata(&path) {
+        Ok(meta) if meta.permissions().mode() & 0o077 != 0 => check(
+            "key",
+            "warning",
+            format!("`{}` can be read by others (mode {:o})", path.display(), meta.permissions().mode() & 0o777),
+            Some("take the rights away: `chmod 600` on the file"),
+        ),
+        Ok(_) => check("key", "passed", format!("`{}`; keep a copy elsewhere", path.display()), None),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            check("key", "passed", "no master key yet; it is made when the first secret is sealed", None)
+        }
+        Err(error) => check(
+            "key",
+            "failed",
+            format!("cannot read `{}`: {error}", path.display()),
+            Some("give this user the right to read it, or point WINDLASS_KEY_FILE elsewhere"),
+        ),
+    }
+}
+
+/// The default chain against AWS, from the connection `s3`: identity, network, clock. All of it
+/// warns only: a user of S3-compatible stores needs none of it.
+async fn aws(windlass: &Windlass) -> Vec<Check> {
+    let steps = match windlass.probe_named("s3").await {
+        Ok(steps) => steps,
+        Err(error) => return vec![check("aws", "warning", error.chain(), error.hint_text())],
+    };
+    let mut checks = Vec::new();
+    for (name, wanted) in [("aws identity", "identity"), ("network and clock", "endpoint")] {
+        let Some(step) = steps.iter().find(|step| step.step.contains(wanted)) else { continue };
+        let status = if step.status == Status::Passed { "passed" } else { "warning" };
+        checks.push(check(name, status, step.message.clone(), step.hint.as_deref()));
+    }
+    checks
+}

@@ -1,0 +1,129 @@
+//! [`Engine`] in this process.
+
+use crate::engine::{Answer, Check, CopyOptions, CopySide, Ctx, Engine, PresignMethod, Progress, Summary};
+use crate::windlass::{Opened, Windlass};
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use windlass_s3::Storage;
+use windlass_s3::policy::{Purpose, policy};
+use windlass_transfer::{CopyRequest, Side};
+use windlass_types::{ConnectionSpec, Error, ErrorCode, KeyPattern, Name, Result};
+
+#[async_trait]
+impl Engine for Windlass {
+    fn sql<'a>(&'a self, ctx: &'a mut Ctx, text: &'a str) -> BoxStream<'a, Result<Answer>> {
+        async_stream::try_stream! {
+            for parsed in windlass_sql::parse(text)? {
+                yield self.run(ctx, parsed.statement).await?;
+            }
+        }
+        .boxed()
+    }
+
+    async fn storage(&self, ctx: &Ctx, connection: &Name) -> Result<Storage> {
+        let fabric = self.fabric(&ctx.fabric).await?;
+        let row = self.connection(&fabric, connection).await?;
+        Ok(self.open_row(&fabric, &row).await?.storage())
+    }
+
+    async fn copy(
+        &self,
+        source: CopySide,
+        destination: CopySide,
+        options: CopyOptions,
+        progress: Arc<dyn Progress>,
+        cancel: CancellationToken,
+    ) -> Result<Summary> {
+        copy_between(source, destination, options, progress, cancel).await
+    }
+
+    async fn policy(&self, ctx: &Ctx, connection: &Name, purpose: &str) -> Result<serde_json::Value> {
+        let purpose: Purpose = purpose.parse()?;
+        let fabric = self.fabric(&ctx.fabric).await?;
+        let row = self.connection(&fabric, connection).await?;
+        match ConnectionSpec::build(row.kind, &row.options)? {
+            ConnectionSpec::S3(spec) => policy(&spec, purpose),
+            ConnectionSpec::Local(_) => Err(Error::new(
+                ErrorCode::UsageInvalid,
+                format!("connection `{}` is a local folder; it has no IAM policy", row.name.as_str()),
+            )
+            .hint("name an S3 connection")),
+        }
+    }
+
+    async fn doctor(&self) -> Result<Vec<Check>> {
+        Ok(crate::doctor::doctor(self).await)
+    }
+
+    async fn rotate_key(&self) -> Result<u64> {
+        self.inner.store.rotate().await
+    }
+
+    async fn connection_names(&self, ctx: &Ctx) -> Result<Vec<Name>> {
+        let fabric = self.fabric(&ctx.fabric).await?;
+        Ok(self.inner.store.connections(fabric.id).await?.into_iter().map(|row| row.name).collect())
+    }
+
+    async fn presign(
+        &self,
+        ctx: &Ctx,
+        connection: &Name,
+        path: &str,
+        method: PresignMethod,
+        expires: Duration,
+    ) -> Result<String> {
+        let storage = self.storage(ctx, connection).await?;
+        let object = storage.binding().resolve_any(path)?.object()?;
+        storage.presign(&object, method, expires).await
+    }
+}
+
+/// Copies between any two storages from this process.
+pub async fn copy_between(
+    source: CopySide,
+    destination: CopySide,
+    options: CopyOptions,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+) -> Result<Summary> {
+    let request = CopyRequest {
+        source: Side { storage: source.storage, location: source.location },
+        destination: Side { storage: destination.storage, location: destination.location },
+        include: options.include.iter().map(|text| KeyPattern::parse(text)).collect::<Result<_>>()?,
+        exclude: options.exclude.iter().map(|text| KeyPattern::parse(text)).collect::<Result<_>>()?,
+        dry_run: options.dry_run,
+        move_: options.delete_source,
+        concurrency: options.concurrency,
+        max_memory: options.max_memory,
+    };
+    windlass_transfer::copy(request, progress, cancel).await
+}
+
+impl Windlass {
+    /// Runs statements and collects the rows of each: for tests and small answers.
+    pub async fn collect(&self, ctx: &mut Ctx, text: &str) -> Result<Vec<Vec<arrow::record_batch::RecordBatch>>> {
+        let mut answers = Vec::new();
+        let mut stream = self.sql(ctx, text);
+        while let Some(answer) = stream.next().await {
+            match answer? {
+                Answer::Rows { batches, .. } => answers.push(batches.try_collect().await?),
+                Answer::Done { .. } => answers.push(Vec::new()),
+            }
+        }
+        Ok(answers)
+    }
+
+    /// The probe of a connection's storage, for `doctor`.
+    pub(crate) async fn probe_named(&self, name: &str) -> Result<Vec<windlass_s3::probe::ProbeStep>> {
+        let fabric = self.fabric("default").await?;
+        let row = self.connection(&fabric, &Name::new(name)?).await?;
+        match self.open_row(&fabric, &row).await? {
+            Opened::S3(store) => Ok(windlass_s3::probe::probe_s3(&store, false).await),
+            Opened::Local(_, spec) => Ok(windlass_s3::probe::probe_local(&spec, false).await),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What a query sees: connections as schemas of paths, file tables, system tables.
+
+use crate::system;
+use crate::tables::DEFAULT_SCHEMA;
+use crate::windlass::Windlass;
+use arrow::record_batch::RecordBatch;
+use async_trait::async_trait;
+use windlass_query::{FileTable, Resolver};
+use windlass_s3::Storage;
+use windlass_state::Fabric;
+use windlass_types::{Error, ErrorCode, Name, Result};
+
+/// One fabric, as the query engine resolves names in it.
+pub(crate) struct Scope {
+    pub(crate) windlass: Windlass,
+    pub(crate) fabric: Fabric,
+}
+
+#[async_trait]
+impl Resolver for Scope {
+    async fn storage(&self, connection: &str) -> Result<Option<Storage>> {
+        let name = Name::new(connection)?;
+        match self.windlass.inner.store.connection(self.fabric.id, &name).await? {
+            Some(row) => Ok(Some(self.windlass.open_row(&self.fabric, &row).await?.storage())),
+            None => Ok(None),
+        }
+    }
+
+    async fn file_table(&self, schema: Option<&str>, table: &str) -> Result<Option<FileTable>> {
+        let schema = Name::new(schema.unwrap_or(DEFAULT_SCHEMA))?;
+        let store = &self.windlass.inner.store;
+        let Some(row) = store.file_table(self.fabric.id, &schema, &Name::new(table)?).await? else { return Ok(None) };
+        let connection = store
+            .connections(self.fabric.id)
+            .await?
+            .into_iter()
+            .find(|connection| connection.id == row.connection)
+            .ok_or_else(|| Error::new(ErrorCode::Internal, "a file table lost its connection"))?;
+        Ok(Some(FileTable {
+            connection: connection.name.as_str().to_owned(),
+            location: row.location,
+            options: row.options,
+        }))
+    }
+
+    async fn system_table(&self, name: &str) -> Result<Option<RecordBatch>> {
+        self.windlass.system_table(&self.fabric, name).await
+    }
+
+    fn system_tables(&self) -> Vec<String> {
+        system::TABLES.iter().map(|table| table.name.to_owned()).collect()
+    }
+
+    async fn tables(&self) -> Result<Vec<(String, String)>> {
+        let rows = self.windlass.inner.store.file_tables(self.fabric.id).await?;
+        Ok(rows.into_iter().map(|row| (row.schema.as_str().to_owned(), row.name.as_str().to_owned())).collect())
+    }
+}

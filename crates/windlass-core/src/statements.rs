@@ -1,0 +1,108 @@
+//! One statement at a time: what each does.
+
+use crate::connections::Create;
+use crate::engine::{Answer, Ctx};
+use crate::rows::{done, like};
+use crate::tables::CreateFileTable;
+use crate::windlass::Windlass;
+use arrow::array::{Array as _, AsArray as _, BooleanArray};
+use arrow::compute::filter_record_batch;
+use futures::StreamExt as _;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use windlass_sql::{DescribeTarget, Statement};
+use windlass_types::{Error, ErrorCode, Result};
+
+impl Windlass {
+    /// Runs one statement.
+    pub(crate) async fn run(&self, ctx: &mut Ctx, statement: Statement) -> Result<Answer> {
+        let fabric = self.fabric(&ctx.fabric).await?;
+        match statement {
+            Statement::CreateConnection { or_replace, if_not_exists, kind, name, options } => {
+                self.create_connection(&fabric, Create { or_replace, if_not_exists, kind, name, options }).await
+            }
+            Statement::AlterConnection { kind, name, changes } => {
+                self.alter_connection(&fabric, kind, &name, changes).await
+            }
+            Statement::DropConnection { if_exists, name } => self.drop_connection(&fabric, &name, if_exists).await,
+            Statement::Describe { target: DescribeTarget::Connection(name) } => {
+                self.describe_connection(&fabric, &name).await
+            }
+            Statement::Describe { target: DescribeTarget::Table(parts) } => {
+                let parts: Vec<String> = parts.iter().map(|part| part.as_str().to_owned()).collect();
+                let engine = self.query().await?;
+                let name = fabric.name.clone();
+                let rows = engine.describe(&parts, &name, self.scope(fabric)).await?;
+                Ok(Answer::Rows { schema: rows.schema, batches: rows.stream, good: Arc::new(AtomicBool::new(true)) })
+            }
+            Statement::Show { what, like } => self.show(fabric, &what, like.as_deref()).await,
+            Statement::ShowCreate { name } => self.show_create_connection(&fabric, &name).await,
+            Statement::Test { name, write } => self.test_connection(&fabric, &name, write).await,
+            Statement::CreateSecret { if_not_exists, name, source } => {
+                self.create_secret(&fabric, name, if_not_exists, source, ctx.remote).await
+            }
+            Statement::AlterSecret { name, source } => self.alter_secret(&fabric, &name, source, ctx.remote).await,
+            Statement::DropSecret { if_exists, name } => self.drop_secret(&fabric, &name, if_exists).await,
+            Statement::CreateFileTable { if_not_exists, name, connection, location, options } => {
+                let create = CreateFileTable { if_not_exists, name, connection, location, options };
+                self.create_file_table(&fabric, create).await
+            }
+            Statement::DropTable { if_exists, name } => self.drop_table(&fabric, &name, if_exists).await,
+            Statement::List { connection, path, recursive, limit } => {
+                let row = self.connection(&fabric, &connection).await?;
+                let storage = self.open_row(&fabric, &row).await?.storage();
+                let location = storage.binding().resolve_any(&path)?;
+                Ok(crate::list::list(&storage, &location, recursive, limit))
+            }
+            Statement::CreateSchema { if_not_exists, name } => self.create_schema(&fabric, name, if_not_exists).await,
+            Statement::DropSchema { if_exists, name } => self.drop_schema(&fabric, &name, if_exists).await,
+            Statement::CreateFabric { if_not_exists, name } => {
+                if self.inner.store.fabric(name.as_str()).await?.is_some() {
+                    if if_not_exists {
+                        return Ok(done(format!("fabric `{}` exists; nothing changed", name.as_str()), vec![]));
+                    }
+                    return Err(Error::new(ErrorCode::TableExists, format!("fabric `{}` exists", name.as_str()))
+                        .hint("add `IF NOT EXISTS`, or choose another name"));
+                }
+                self.inner.store.create_fabric(&name).await?;
+                Ok(done(format!("fabric `{}` created", name.as_str()), vec![]))
+            }
+            Statement::UseFabric { name } => {
+                let fabric = self.fabric(name.as_str()).await?;
+                ctx.fabric.clone_from(&fabric.name);
+                Ok(done(format!("using fabric `{}`", fabric.name), vec![]))
+            }
+            Statement::Engine(text) => {
+                let engine = self.query().await?;
+                let name = fabric.name.clone();
+                let rows = engine.query(&text, &name, self.scope(fabric)).await?;
+                Ok(Answer::Rows { schema: rows.schema, batches: rows.stream, good: Arc::new(AtomicBool::new(true)) })
+            }
+        }
+    }
+
+    /// SHOW x [LIKE p] without the query engine: it is what scripts call most, and starts at once.
+    /// LIKE matches the column `name`, else the first.
+    async fn show(&self, fabric: windlass_state::Fabric, what: &str, pattern: Option<&str>) -> Result<Answer> {
+        let Some(mut batch) = self.system_table(&fabric, what).await? else {
+            let known: Vec<&str> = crate::system::TABLES.iter().map(|table| table.name).collect();
+            let near = windlass_types::options::nearest(what, &known)
+                .map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+            return Err(Error::new(ErrorCode::TableNotFound, format!("no system table `{what}`"))
+                .hint(format!("{near}known are {}", known.join(", "))));
+        };
+        if let Some(pattern) = pattern {
+            let column = batch.column_by_name("name").unwrap_or_else(|| batch.column(0));
+            let names = column.as_string::<i32>();
+            let keep: BooleanArray =
+                (0..names.len()).map(|row| Some(!names.is_null(row) && like(pattern, names.value(row)))).collect();
+            batch = filter_record_batch(&batch, &keep)
+                .map_err(|error| Error::new(ErrorCode::Internal, "LIKE could not be applied").source(error))?;
+        }
+        Ok(Answer::Rows {
+            schema: batch.schema(),
+            batches: futures::stream::iter([Ok(batch)]).boxed(),
+            good: Arc::new(AtomicBool::new(true)),
+        })
+    }
+}

@@ -1,0 +1,224 @@
+//! The tables of `system`: what Windlass knows, as rows. `SHOW x` is `SELECT * FROM system.x`.
+
+use crate::rows::{self, Cell, Columns, Kind};
+use crate::windlass::Windlass;
+use arrow::record_batch::RecordBatch;
+use windlass_state::Fabric;
+use windlass_types::{ErrorCode, OptionMap, OptionValue, Result};
+
+/// One system table.
+pub(crate) struct SystemTable {
+    pub(crate) name: &'static str,
+    pub(crate) columns: Columns,
+    pub(crate) doc: &'static str,
+}
+
+/// Every system table; docs and completion read this list.
+pub(crate) const TABLES: &[SystemTable] = &[
+    SystemTable {
+        name: "connections",
+        columns: &[
+            ("name", Kind::Text),
+            ("kind", Kind::Text),
+            ("fabric", Kind::Text),
+            ("label", Kind::Text),
+            ("comment", Kind::Text),
+            ("identity", Kind::Text),
+            ("region", Kind::Text),
+            ("endpoint", Kind::Text),
+            ("bucket", Kind::Text),
+            ("prefix", Kind::Text),
+            ("read_only", Kind::Bool),
+            ("created_at", Kind::Time),
+            ("updated_at", Kind::Time),
+            ("id", Kind::Text),
+        ],
+        doc: "Connections of the fabric (U-C22).",
+    },
+    SystemTable {
+        name: "errors",
+        columns: &[("code", Kind::Text), ("class", Kind::Text), ("meaning", Kind::Text)],
+        doc: "Every error code.",
+    },
+    SystemTable {
+        name: "fabrics",
+        columns: &[("name", Kind::Text), ("id", Kind::Text)],
+        doc: "Fabrics.",
+    },
+    SystemTable {
+        name: "file_tables",
+        columns: &[
+            ("fabric", Kind::Text),
+            ("schema", Kind::Text),
+            ("name", Kind::Text),
+            ("connection", Kind::Text),
+            ("location", Kind::Text),
+            ("created_at", Kind::Time),
+            ("id", Kind::Text),
+        ],
+        doc: "File tables of the fabric.",
+    },
+    SystemTable {
+        name: "options",
+        columns: &[
+            ("kind", Kind::Text),
+            ("name", Kind::Text),
+            ("type", Kind::Text),
+            ("default", Kind::Text),
+            ("secret", Kind::Bool),
+            ("alterable", Kind::Text),
+            ("meaning", Kind::Text),
+        ],
+        doc: "Options of connections.",
+    },
+    SystemTable {
+        name: "schemas",
+        columns: &[("name", Kind::Text), ("kind", Kind::Text)],
+        doc: "Schemas of the fabric; a connection is one.",
+    },
+    SystemTable {
+        name: "secrets",
+        columns: &[
+            ("name", Kind::Text),
+            ("origin", Kind::Text),
+            ("used_by", Kind::Text),
+            ("created_at", Kind::Time),
+            ("updated_at", Kind::Time),
+        ],
+        doc: "Secrets of the fabric, never their values.",
+    },
+    SystemTable {
+        name: "tables",
+        columns: &[("name", Kind::Text), ("meaning", Kind::Text)],
+        doc: "The tables of `system`.",
+    },
+];
+
+fn text(options: &OptionMap, name: &str) -> Option<String> {
+    match options.get(name) {
+        Some(OptionValue::Text(text) | OptionValue::Word(text)) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+/// How a connection proves who it is, in a word or two; never a value.
+fn identity(options: &OptionMap) -> String {
+    let base = if options.contains_key("AWS_ACCESS_KEY_ID") {
+        "access keys".to_owned()
+    } else if let Some(profile) = text(options, "AWS_PROFILE") {
+        format!("profile {profile}")
+    } else if matches!(options.get("ANONYMOUS"), Some(OptionValue::Bool(true))) {
+        "anonymous".to_owned()
+    } else if options.contains_key("ROOT") {
+        "this process".to_owned()
+    } else {
+        "default chain".to_owned()
+    };
+    match text(options, "AWS_ROLE") {
+        Some(role) => format!("{base}, then {role}"),
+        None => base,
+    }
+}
+
+impl Windlass {
+    /// Rows of a system table as the fabric sees it; None if there is no such table.
+    pub(crate) async fn system_table(&self, fabric: &Fabric, name: &str) -> Result<Option<RecordBatch>> {
+        let Some(table) = TABLES.iter().find(|table| table.name == name) else { return Ok(None) };
+        let store = &self.inner.store;
+        let rows: Vec<Vec<Cell>> = match name {
+            "connections" => store.connections(fabric.id).await?.into_iter().map(|row| connection_row(fabric, row)).collect(),
+            "errors" => ErrorCode::ALL
+                .iter()
+                .map(|code| vec![code.as_str().into(), code.class().as_str().into(), code.doc().trim().into()])
+                .collect(),
+            "fabrics" => {
+                store.fabrics().await?.into_iter().map(|row| vec![row.name.into(), row.id.to_string().into()]).collect()
+            }
+            "file_tables" => {
+                let connections = store.connections(fabric.id).await?;
+                let name_of = |id| connections.iter().find(|row| row.id == id).map(|row| row.name.as_str().to_owned());
+                store
+                    .file_tables(fabric.id)
+                    .await?
+                    .into_iter()
+                    .map(|row| {
+                        vec![
+                            fabric.name.as_str().into(),
+                            row.schema.as_str().into(),
+                            row.name.as_str().into(),
+                            name_of(row.connection).into(),
+                            row.location.into(),
+                            row.created_at.into(),
+                            row.id.to_string().into(),
+                        ]
+                    })
+                    .collect()
+            }
+            "options" => option_rows(),
+            "schemas" => {
+                let mut rows: Vec<Vec<Cell>> = vec![vec!["main".into(), "schema".into()]];
+                rows.extend(store.schemas(fabric.id).await?.iter().map(|n| vec![n.as_str().into(), "schema".into()]));
+                rows.extend(
+                    store.connections(fabric.id).await?.iter().map(|r| vec![r.name.as_str().into(), "connection".into()]),
+                );
+                rows
+            }
+            "secrets" => store
+                .secrets(fabric.id)
+                .await?
+                .into_iter()
+                .map(|row| {
+                    vec![
+                        row.name.as_str().into(),
+                        row.origin.into(),
+                        row.used_by.join(", ").into(),
+                        row.created_at.into(),
+                        row.updated_at.into(),
+                    ]
+                })
+                .collect(),
+            _ => TABLES.iter().map(|table| vec![table.name.into(), table.doc.into()]).collect(),
+        };
+        rows::batch(table.columns, &rows).map(Some)
+    }
+}
+
+fn connection_row(fabric: &Fabric, row: windlass_state::ConnectionRow) -> Vec<Cell> {
+    let options = &row.options;
+    vec![
+        row.name.as_str().into(),
+        row.kind.as_str().into(),
+        fabric.name.as_str().into(),
+        text(options, "LABEL").into(),
+        text(options, "COMMENT").into(),
+        identity(options).into(),
+        text(options, "REGION").into(),
+        text(options, "ENDPOINT").or_else(|| text(options, "ROOT")).into(),
+        text(options, "BUCKET").into(),
+        text(options, "PREFIX").into(),
+        matches!(options.get("READ_ONLY"), Some(OptionValue::Bool(true))).into(),
+        row.created_at.into(),
+        row.updated_at.into(),
+        row.id.to_string().into(),
+    ]
+}
+
+fn option_rows() -> Vec<Vec<Cell>> {
+    use windlass_types::ConnectionKind::{Local, S3};
+    [S3, Local]
+        .into_iter()
+        .flat_map(|kind| {
+            kind.options().iter().map(move |def| {
+                vec![
+                    kind.as_str().into(),
+                    def.name.into(),
+                    def.kind.describe().into(),
+                    def.default.into(),
+                    def.secret.into(),
+                    def.alter.describe().into(),
+                    def.doc.into(),
+                ]
+            })
+        })
+        .collect()
+}

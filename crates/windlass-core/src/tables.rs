@@ -1,0 +1,129 @@
+//! File tables and the schemas they live in.
+
+use crate::engine::Answer;
+use crate::rows::done;
+use crate::windlass::Windlass;
+use chrono::Utc;
+use windlass_sql::{OptionSetting, TableName};
+use windlass_state::{Fabric, FileTableRow};
+use windlass_types::{Error, ErrorCode, FileTableId, Name, OptionMap, Result};
+
+/// The schema a bare table name means.
+pub(crate) const DEFAULT_SCHEMA: &str = "main";
+
+/// What `CREATE FILE TABLE` was asked.
+pub(crate) struct CreateFileTable {
+    pub(crate) if_not_exists: bool,
+    pub(crate) name: TableName,
+    pub(crate) connection: Name,
+    pub(crate) location: String,
+    pub(crate) options: Vec<OptionSetting>,
+}
+
+impl Windlass {
+    pub(crate) async fn create_file_table(&self, fabric: &Fabric, create: CreateFileTable) -> Result<Answer> {
+        let schema = self.schema_of(fabric, &create.name).await?;
+        let shown = format!("{}.{}", schema.as_str(), create.name.table.as_str());
+        if self.inner.store.file_table(fabric.id, &schema, &create.name.table).await?.is_some() {
+            if create.if_not_exists {
+                return Ok(done(format!("table `{shown}` exists; nothing changed"), vec![]));
+            }
+            return Err(Error::new(ErrorCode::TableExists, format!("table `{shown}` exists"))
+                .hint("drop it first, or add `IF NOT EXISTS`"));
+        }
+        let connection = self.connection(fabric, &create.connection).await?;
+        // The location must be one the connection may name, and a readable pattern, from the start.
+        let storage = self.open_row(fabric, &connection).await?.storage();
+        let location = storage.binding().resolve_any(&create.location)?;
+        location.need_bucket()?;
+        windlass_types::KeyPattern::parse(&location.key)?;
+        let options: OptionMap = create.options.into_iter().map(|o| (o.name, o.value)).collect();
+        let row = FileTableRow {
+            id: FileTableId::new(),
+            fabric: fabric.id,
+            schema,
+            name: create.name.table,
+            connection: connection.id,
+            location: create.location,
+            options,
+            created_at: Utc::now(),
+        };
+        self.inner.store.create_file_table(&row).await?;
+        Ok(done(format!("file table `{shown}` created"), vec![]))
+    }
+
+    pub(crate) async fn drop_table(&self, fabric: &Fabric, name: &TableName, if_exists: bool) -> Result<Answer> {
+        let schema = self.schema_of(fabric, name).await?;
+        let shown = format!("{}.{}", schema.as_str(), name.table.as_str());
+        let Some(row) = self.inner.store.file_table(fabric.id, &schema, &name.table).await? else {
+            if if_exists {
+                return Ok(done(format!("no table `{shown}`; nothing changed"), vec![]));
+            }
+            return Err(Error::new(ErrorCode::TableNotFound, format!("no table `{shown}`"))
+                .hint("`SHOW FILE TABLES` lists them"));
+        };
+        self.inner.store.drop_file_table(row.id).await?;
+        Ok(done(format!("file table `{shown}` dropped; its files stay"), vec![]))
+    }
+
+    pub(crate) async fn create_schema(&self, fabric: &Fabric, name: Name, if_not_exists: bool) -> Result<Answer> {
+        let exists = name.as_str() == DEFAULT_SCHEMA || self.inner.store.schemas(fabric.id).await?.contains(&name);
+        if exists && if_not_exists {
+            return Ok(done(format!("schema `{}` exists; nothing changed", name.as_str()), vec![]));
+        }
+        let name = if exists { name } else { name.not_reserved()? };
+        if exists || self.inner.store.connection(fabric.id, &name).await?.is_some() {
+            return Err(Error::new(
+                ErrorCode::TableExists,
+                format!("a schema or connection `{}` exists", name.as_str()),
+            )
+            .hint("connections and schemas share one namespace; choose another name"));
+        }
+        self.inner.store.create_schema(fabric.id, &name).await?;
+        Ok(done(format!("schema `{}` created", name.as_str()), vec![]))
+    }
+
+    pub(crate) async fn drop_schema(&self, fabric: &Fabric, name: &Name, if_exists: bool) -> Result<Answer> {
+        if !self.inner.store.schemas(fabric.id).await?.contains(name) {
+            if if_exists {
+                return Ok(done(format!("no schema `{}`; nothing changed", name.as_str()), vec![]));
+            }
+            return Err(no_schema(name));
+        }
+        let tables: Vec<String> = self
+            .inner
+            .store
+            .file_tables(fabric.id)
+            .await?
+            .into_iter()
+            .filter(|row| row.schema == *name)
+            .map(|row| format!("file table {}.{}", row.schema.as_str(), row.name.as_str()))
+            .collect();
+        if !tables.is_empty() {
+            return Err(Error::new(
+                ErrorCode::TableExists,
+                format!("schema `{}` still holds {}", name.as_str(), tables.join(", ")),
+            )
+            .hint("drop them first"));
+        }
+        self.inner.store.drop_schema(fabric.id, name).await?;
+        Ok(done(format!("schema `{}` dropped", name.as_str()), vec![]))
+    }
+
+    /// The schema a table name means; it must exist.
+    async fn schema_of(&self, fabric: &Fabric, name: &TableName) -> Result<Name> {
+        let schema = match &name.schema {
+            Some(schema) => schema.clone(),
+            None => Name::new(DEFAULT_SCHEMA)?,
+        };
+        if schema.as_str() != DEFAULT_SCHEMA && !self.inner.store.schemas(fabric.id).await?.contains(&schema) {
+            return Err(no_schema(&schema));
+        }
+        Ok(schema)
+    }
+}
+
+fn no_schema(name: &Name) -> Error {
+    Error::new(ErrorCode::TableNotFound, format!("no schema `{}`", name.as_str()))
+        .hint(format!("`CREATE SCHEMA {name}` makes it; without a schema a table is in `main`"))
+}

@@ -1,0 +1,194 @@
+//! The engine in this process: the store, the query engine and the storages opened so far.
+
+use crate::connections::StoredRegions;
+use crate::resolve::Scope;
+use crate::settings::Settings;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use tokio::sync::OnceCell;
+use windlass_query::Engine as QueryEngine;
+use windlass_s3::local::LocalStore;
+use windlass_s3::{S3Store, Secrets, Storage};
+use windlass_state::{ConnectionRow, Fabric, Store};
+use windlass_types::connection::{Encryption, Identity, SecretSource};
+use windlass_types::{ConnectionId, ConnectionSpec, Error, ErrorCode, Name, Result, S3Spec};
+
+/// The engine in this process. Cheap to clone.
+#[derive(Clone)]
+pub struct Windlass {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    pub(crate) store: Store,
+    query: OnceCell<Arc<QueryEngine>>,
+    /// Storages by connection, with the time of the row they were made from.
+    storages: Mutex<HashMap<ConnectionId, (i64, Opened)>>,
+}
+
+/// A storage with what only its kind can do.
+#[derive(Clone)]
+pub(crate) enum Opened {
+    /// S3: can be probed and presigned.
+    S3(S3Store),
+    /// A folder.
+    Local(Arc<LocalStore>, windlass_types::LocalSpec),
+}
+
+impl Opened {
+    pub(crate) fn storage(&self) -> Storage {
+        match self {
+            Self::S3(store) => Arc::new(store.clone()),
+            Self::Local(store, _) => store.clone(),
+        }
+    }
+}
+
+impl Windlass {
+    /// Opens (or makes) the home and its store.
+    pub async fn open(settings: Settings) -> Result<Self> {
+        settings.prepare_home()?;
+        let store = Store::open(&settings.database(), settings.key_path()).await?;
+        let windlass = Self {
+            inner: Arc::new(Inner {
+                settings,
+                store,
+                query: OnceCell::new(),
+                storages: Mutex::new(HashMap::new()),
+            }),
+        };
+        windlass.furnish().await?;
+        Ok(windlass)
+    }
+
+    /// A fresh home has the connection `s3` with the default chain (U-C19). Made once: dropping it
+    /// is respected.
+    async fn furnish(&self) -> Result<()> {
+        if self.inner.store.meta("furnished").await?.is_some() {
+            return Ok(());
+        }
+        let fabric = self.fabric("default").await?;
+        let name = Name::new("s3")?;
+        if self.inner.store.connection(fabric.id, &name).await?.is_none() {
+            let row = self.new_row(&fabric, &name, windlass_types::ConnectionKind::S3, [(
+                "COMMENT".to_owned(),
+                windlass_types::OptionValue::Text("the default AWS credential chain".to_owned()),
+            )]
+            .into());
+            // Two processes may start on one fresh store; the second finds the first's row.
+            match self.inner.store.insert_connection(&row, &[]).await {
+                Err(error) if error.code() != ErrorCode::ConnectionExists => return Err(error),
+                _ => {}
+            }
+        }
+        self.inner.store.set_meta("furnished", "1").await
+    }
+
+    /// The query engine, made at first use: it is the slowest part to start.
+    pub(crate) async fn query(&self) -> Result<Arc<QueryEngine>> {
+        self.inner.query.get_or_try_init(|| async { QueryEngine::new().map(Arc::new) }).await.cloned()
+    }
+
+    /// The fabric of this name.
+    pub(crate) async fn fabric(&self, name: &str) -> Result<Fabric> {
+        self.inner.store.fabric(name).await?.ok_or_else(|| {
+            Error::new(ErrorCode::FabricNotFound, format!("no fabric `{name}`"))
+                .hint("`SHOW FABRICS` lists them; `CREATE FABRIC` makes one")
+        })
+    }
+
+    /// The connection of this name in a fabric, or an error that suggests the nearest.
+    pub(crate) async fn connection(&self, fabric: &Fabric, name: &Name) -> Result<ConnectionRow> {
+        if let Some(row) = self.inner.store.connection(fabric.id, name).await? {
+            return Ok(row);
+        }
+        let rows = self.inner.store.connections(fabric.id).await?;
+        let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+        let near = windlass_types::options::nearest(name.as_str(), &names);
+        let hint = match near {
+            Some(near) => format!("did you mean `{near}`? `SHOW CONNECTIONS` lists all"),
+            None => "`SHOW CONNECTIONS` lists all".to_owned(),
+        };
+        Err(Error::new(ErrorCode::ConnectionNotFound, format!("no connection `{}`", name.as_str())).hint(hint))
+    }
+
+    /// Opens the storage of a stored connection, or gives the one opened before.
+    pub(crate) async fn open_row(&self, fabric: &Fabric, row: &ConnectionRow) -> Result<Opened> {
+        let stamp = row.updated_at.timestamp_micros();
+        if let Ok(storages) = self.inner.storages.lock()
+            && let Some((at, opened)) = storages.get(&row.id)
+            && *at == stamp
+        {
+            return Ok(opened.clone());
+        }
+        let spec = ConnectionSpec::build(row.kind, &row.options)?;
+        let secrets = match &spec {
+            ConnectionSpec::S3(spec) => self.stored_secrets(fabric, row.id, spec).await?,
+            ConnectionSpec::Local(_) => Secrets::default(),
+        };
+        let opened = self.open_spec(row.id, row.name.clone(), spec, secrets)?;
+        if let Ok(mut storages) = self.inner.storages.lock() {
+            storages.insert(row.id, (stamp, opened.clone()));
+        }
+        Ok(opened)
+    }
+
+    /// Opens a storage from a spec whose secrets are at hand.
+    pub(crate) fn open_spec(
+        &self,
+        id: ConnectionId,
+        name: Name,
+        spec: ConnectionSpec,
+        secrets: Secrets,
+    ) -> Result<Opened> {
+        match spec {
+            ConnectionSpec::S3(spec) => {
+                let regions = Arc::new(StoredRegions { store: self.inner.store.clone(), id });
+                Ok(Opened::S3(S3Store::open(name, *spec, secrets, regions)?))
+            }
+            ConnectionSpec::Local(spec) => {
+                Ok(Opened::Local(Arc::new(LocalStore::open(name, spec.clone())?), spec))
+            }
+        }
+    }
+
+    /// Opens every secret a stored connection refers to.
+    async fn stored_secrets(&self, fabric: &Fabric, id: ConnectionId, spec: &S3Spec) -> Result<Secrets> {
+        let open = |source: Option<SecretSource>, option: &'static str| async move {
+            match source {
+                None => Ok(None),
+                Some(SecretSource::Named(name)) => {
+                    self.inner.store.open_secret(fabric.id, &name).await.map(Some)
+                }
+                Some(SecretSource::Sealed) => {
+                    self.inner.store.open_connection_secret(id, option).await.map(Some)
+                }
+            }
+        };
+        let (key_id, key, token) = match &spec.identity {
+            Identity::Keys { access_key_id, secret_access_key, session_token } => {
+                (Some(access_key_id.clone()), Some(secret_access_key.clone()), session_token.clone())
+            }
+            _ => (None, None, None),
+        };
+        let customer = match &spec.encryption {
+            Encryption::Customer(source) => Some(source.clone()),
+            _ => None,
+        };
+        let headers = open(spec.headers.clone(), "HEADERS").await?;
+        Ok(Secrets {
+            access_key_id: open(key_id, "AWS_ACCESS_KEY_ID").await?,
+            secret_access_key: open(key, "AWS_SECRET_ACCESS_KEY").await?,
+            session_token: open(token, "AWS_SESSION_TOKEN").await?,
+            customer_key: open(customer, "ENCRYPTION_CUSTOMER_MANAGED_KEY").await?,
+            headers: headers.as_ref().map(crate::connections::split_headers).transpose()?.unwrap_or_default(),
+            proxy: open(spec.proxy.clone(), "PROXY").await?,
+        })
+    }
+
+    /// What a query sees of a fabric.
+    pub(crate) fn scope(&self, fabric: Fabric) -> Arc<Scope> {
+        Arc::new(Scope { windlass: self.clone(), fabric })
+    }
+}

@@ -1,0 +1,392 @@
+//! A folder as a storage: what a LOCAL connection, or a bare path of the command line, reaches.
+//!
+//! Keys are paths below the root; the bucket is always `.`. Nothing outside the root is read or
+//! written, also not through links. Files appear whole or not at all.
+
+mod here;
+mod keys;
+mod walk;
+mod write;
+
+pub use here::local_side;
+pub use keys::check_key;
+
+use crate::access::{
+    ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part, PutOptions,
+    PutResult, Upload,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use keys::{Root, absent, disk};
+use std::fs::{self, File, Metadata};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::PathBuf;
+use std::sync::Arc;
+use windlass_types::path::Binding;
+use windlass_types::{Entry, Error, ErrorCode, LocalSpec, Location, Name, ObjectPath, Result};
+
+/// What stands for the bucket of a folder. No bucket can have this name.
+pub const BUCKET: &str = ".";
+
+/// Bytes read at once.
+const CHUNK: u64 = 1 << 20;
+
+/// Rows handed over at once, at most.
+const BATCH: usize = 256;
+
+/// A folder seen as a storage.
+#[derive(Debug, Clone)]
+pub struct LocalStore(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    name: Name,
+    binding: Binding,
+    root: Root,
+    read_only: bool,
+    /// Made from a bare path: shown as paths, not as `CONN:PATH`.
+    bare: bool,
+    uploads: write::Uploads,
+}
+
+impl LocalStore {
+    /// The storage of a LOCAL connection. Nothing is opened yet.
+    pub fn open(name: Name, spec: LocalSpec) -> Result<Self> {
+        let root = Root { path: spec.root, contained: true };
+        Ok(Self::new(name, root, spec.read_only, false))
+    }
+
+    /// The storage behind bare paths: all that this process may reach.
+    fn here(root: PathBuf) -> Result<Self> {
+        let root = Root { path: root, contained: false };
+        Ok(Self::new(Name::new("local")?, root, false, true))
+    }
+
+    fn new(name: Name, root: Root, read_only: bool, bare: bool) -> Self {
+        let binding = Binding { bucket: Some(BUCKET.to_owned()), prefix: String::new() };
+        Self(Arc::new(Inner { name, binding, root, read_only, bare, uploads: Default::default() }))
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &std::path::Path {
+        &self.0.root.path
+    }
+
+    fn check(&self, object: &ObjectPath) -> Result<()> {
+        self.0.binding.check(&object.bucket, &object.key)
+    }
+
+    fn writable(&self, object: &ObjectPath) -> Result<()> {
+        self.check(object)?;
+        if self.0.read_only {
+            return Err(Error::new(
+                ErrorCode::ConnectionReadOnly,
+                format!("connection `{}` is READ_ONLY", self.0.name),
+            )
+            .hint("write through another connection"));
+        }
+        Ok(())
+    }
+
+    /// Does what blocks on a thread that may.
+    async fn blocking<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Inner) -> Result<T> + Send + 'static,
+    {
+        let inner = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || work(&inner)).await.map_err(stopped)?
+    }
+
+    fn shown(&self) -> String {
+        if !self.0.bare {
+            return String::new();
+        }
+        let root = self.0.root.path.to_string_lossy();
+        format!("{}/", root.trim_end_matches('/'))
+    }
+}
+
+fn stopped(error: tokio::task::JoinError) -> Error {
+    Error::new(ErrorCode::Internal, "work on a local file stopped").source(error)
+}
+
+/// Changes whenever the file does, and never the same for two files.
+fn etag(metadata: &Metadata) -> String {
+    let modified = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
+    format!("{:x}-{:x}-{modified:x}", metadata.ino(), metadata.len())
+}
+
+fn meta(metadata: &Metadata) -> ObjectMeta {
+    ObjectMeta {
+        size: if metadata.is_dir() { 0 } else { metadata.len() },
+        last_modified: metadata.modified().ok().map(Into::into),
+        etag: Some(etag(metadata)),
+        ..ObjectMeta::default()
+    }
+}
+
+/// Metadata of what a key names; a folder only if the key ends in `/`.
+fn known(root: &Root, key: &str) -> Result<(PathBuf, Metadata)> {
+    let path = root.existing(key)?;
+    let metadata = fs::metadata(&path).map_err(|error| disk("read", &path, error))?;
+    if metadata.is_dir() && !key.ends_with('/') {
+        return Err(Error::new(ErrorCode::ObjectNotFound, format!("`{key}` is a folder, not a file"))
+            .hint(format!("for everything in it write `{key}/`")));
+    }
+    if metadata.is_file() == key.ends_with('/') {
+        return Err(absent(key));
+    }
+    Ok((path, metadata))
+}
+
+/// First byte and number of bytes of a range of `size` bytes.
+fn cut(range: Option<ByteRange>, size: u64) -> (u64, u64) {
+    match range {
+        None => (0, size),
+        Some(ByteRange::Bounded(from, length)) => {
+            let from = from.min(size);
+            (from, length.min(size - from))
+        }
+        Some(ByteRange::From(from)) => (from.min(size), size - from.min(size)),
+        Some(ByteRange::Last(length)) => (size - length.min(size), length.min(size)),
+    }
+}
+
+fn read(file: Arc<File>, key: String, from: u64, length: u64, state: Option<String>) -> BoxStream<'static, Result<Bytes>> {
+    async_stream::try_stream! {
+        let mut done = 0;
+        while done < length {
+            let want = CHUNK.min(length - done);
+            let file = Arc::clone(&file);
+            let chunk = tokio::task::spawn_blocking(move || {
+                let mut chunk = vec![0; usize::try_from(want).unwrap_or(0)];
+                file.read_exact_at(&mut chunk, from + done).map(|()| chunk)
+            })
+            .await
+            .map_err(stopped)?
+            .map_err(|error| match error.kind() {
+                std::io::ErrorKind::UnexpectedEof => write::changed(&key).source(error),
+                _ => disk("read", key.as_ref(), error),
+            })?;
+            done += want;
+            yield Bytes::from(chunk);
+        }
+        // A file that was written to meanwhile has not been read in one state.
+        if let Some(state) = state
+            && file.metadata().map_err(|error| disk("read", key.as_ref(), error)).map(|m| etag(&m))? != state
+        {
+            Err(write::changed(&key))?;
+        }
+    }
+    .boxed()
+}
+
+#[async_trait]
+impl ObjectAccess for LocalStore {
+    fn name(&self) -> &Name {
+        &self.0.name
+    }
+
+    fn binding(&self) -> &Binding {
+        &self.0.binding
+    }
+
+    fn read_only(&self) -> bool {
+        self.0.read_only
+    }
+
+    fn server_side_copy_group(&self) -> Option<String> {
+        Some(format!("file {} {}", self.0.root.contained, self.0.root.path.display()))
+    }
+
+    fn address(&self, bucket: &str, key: &str) -> String {
+        if self.0.bare {
+            return format!("{}{key}", self.shown());
+        }
+        format!("{}:{}", self.0.name, self.0.binding.relative(bucket, key))
+    }
+
+    fn lists_in_byte_order(&self, _bucket: &str) -> bool {
+        true
+    }
+
+    fn list(&self, location: &Location, options: ListOptions) -> BoxStream<'static, Result<Entry>> {
+        let store = self.clone();
+        let location = location.clone();
+        async_stream::try_stream! {
+            if let Some(bucket) = &location.bucket {
+                store.0.binding.check(bucket, &location.key)?;
+            }
+            let (sender, mut receiver) = tokio::sync::mpsc::channel::<Vec<Entry>>(4);
+            let shown = store.shown();
+            let walk = tokio::task::spawn_blocking(move || {
+                let mut batch = Vec::new();
+                let mut size = 1;
+                walk::Walk {
+                    root: &store.0.root,
+                    prefix: &location.key,
+                    recursive: options.recursive,
+                    start_after: options.start_after.as_deref(),
+                    shown: &shown,
+                }
+                .run(|entry| {
+                    batch.push(entry);
+                    // Small batches first: the first rows are shown at once.
+                    if batch.len() < size {
+                        return true;
+                    }
+                    size = (size * 2).min(BATCH);
+                    sender.blocking_send(std::mem::take(&mut batch)).is_ok()
+                })?;
+                let _ = sender.blocking_send(batch);
+                Ok::<(), Error>(())
+            });
+            while let Some(batch) = receiver.recv().await {
+                for entry in batch {
+                    yield entry;
+                }
+            }
+            walk.await.map_err(stopped)??;
+        }
+        .boxed()
+    }
+
+    async fn stat(&self, object: &ObjectPath, _version: Option<&str>) -> Result<ObjectMeta> {
+        self.check(object)?;
+        let key = object.key.clone();
+        self.blocking(move |inner| known(&inner.root, &key).map(|(_, metadata)| meta(&metadata)))
+            .await
+    }
+
+    async fn get(&self, object: &ObjectPath, options: GetOptions) -> Result<ObjectBody> {
+        self.check(object)?;
+        let key = object.key.clone();
+        let (file, meta) = self
+            .blocking(move |inner| {
+                let (path, metadata) = known(&inner.root, &key)?;
+                if metadata.is_dir() {
+                    return Ok((None, meta(&metadata)));
+                }
+                let file = File::open(&path).map_err(|error| disk("read", &path, error))?;
+                let metadata = file.metadata().map_err(|error| disk("read", &path, error))?;
+                Ok((Some(Arc::new(file)), meta(&metadata)))
+            })
+            .await?;
+        if options.if_match.is_some() && options.if_match != meta.etag {
+            return Err(write::changed(&object.key));
+        }
+        let (from, length) = cut(options.range, meta.size);
+        let stream = match file {
+            Some(file) => read(file, object.key.clone(), from, length, options.if_match),
+            None => futures::stream::empty().boxed(),
+        };
+        Ok(ObjectBody { meta, length, stream })
+    }
+
+    async fn put(&self, object: &ObjectPath, body: Bytes, options: PutOptions) -> Result<PutResult> {
+        self.writable(object)?;
+        let key = object.key.clone();
+        self.blocking(move |inner| write::put(&inner.root, &key, &body, &options)).await
+    }
+
+    async fn create_upload(&self, object: &ObjectPath, _options: PutOptions) -> Result<Upload> {
+        self.writable(object)?;
+        let key = object.key.clone();
+        let id = self.blocking(move |inner| inner.uploads.create(&inner.root, &key)).await?;
+        Ok(Upload { bucket: object.bucket.clone(), key: object.key.clone(), id })
+    }
+
+    async fn upload_part(&self, upload: &Upload, number: i32, body: Bytes) -> Result<Part> {
+        let id = upload.id.clone();
+        self.blocking(move |inner| inner.uploads.part(&id, number, &body)).await
+    }
+
+    async fn complete_upload(&self, upload: &Upload, parts: &[Part], options: &PutOptions) -> Result<PutResult> {
+        let (upload, parts, options) = (upload.clone(), parts.to_vec(), options.clone());
+        self.blocking(move |inner| inner.uploads.complete(&upload.id, &upload.key, &parts, &options))
+            .await
+    }
+
+    async fn abort_upload(&self, upload: &Upload) -> Result<()> {
+        let id = upload.id.clone();
+        self.blocking(move |inner| {
+            inner.uploads.abort(&id);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn copy(
+        &self,
+        from: &ObjectPath,
+        to: &ObjectPath,
+        if_match: Option<&str>,
+        options: PutOptions,
+    ) -> Result<PutResult> {
+        self.check(from)?;
+        self.writable(to)?;
+        let (from, to) = (from.key.clone(), to.key.clone());
+        let if_match = if_match.map(str::to_owned);
+        self.blocking(move |inner| {
+            write::copy(&inner.root, &from, &to, if_match.as_deref(), options)
+        })
+        .await
+    }
+
+    async fn delete(&self, object: &ObjectPath) -> Result<()> {
+        self.writable(object)?;
+        let key = object.key.clone();
+        self.blocking(move |inner| remove(&inner.root, &key)).await
+    }
+
+    async fn create_bucket(&self, _bucket: &str) -> Result<()> {
+        Err(no_buckets(&self.0.name))
+    }
+
+    async fn delete_bucket(&self, _bucket: &str) -> Result<()> {
+        Err(no_buckets(&self.0.name))
+    }
+}
+
+/// Removes a file or link, or an empty folder if the key ends in `/`. A link is removed, never what
+/// it leads to.
+fn remove(root: &Root, key: &str) -> Result<()> {
+    check_key(key)?;
+    let plain = key.strip_suffix('/').unwrap_or(key);
+    let (above, name) = plain.rsplit_once('/').map_or(("", plain), |(above, name)| (above, name));
+    let above = if above.is_empty() { String::new() } else { format!("{above}/") };
+    let gone = || match absent(key) {
+        error if error.code() == ErrorCode::ObjectNotFound => Ok(()),
+        error => Err(error),
+    };
+    let Some(folder) = root.folder(&above)? else { return gone() };
+    let path = folder.join(name);
+    let Ok(metadata) = fs::symlink_metadata(&path) else { return gone() };
+    let removed = match (metadata.is_dir(), key.ends_with('/')) {
+        (true, true) => fs::remove_dir(&path),
+        (false, false) => fs::remove_file(&path),
+        _ => return Ok(()),
+    };
+    match removed {
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::DirectoryNotEmpty
+            ) =>
+        {
+            Ok(())
+        }
+        other => other.map_err(|error| disk("delete", &path, error)),
+    }
+}
+
+fn no_buckets(name: &Name) -> Error {
+    Error::new(ErrorCode::UsageInvalid, format!("`{name}` is a folder, which has no buckets"))
+        .hint("folders are made by writing into them")
+}
+
+#[cfg(test)]
+mod tests;

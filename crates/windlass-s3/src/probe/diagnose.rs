@@ -1,0 +1,615 @@
+//! What a failure means: facts of an answer, or of none, become one message and one hint.
+//!
+//! Pure but for the error it is given: no request is sent here. The texts are for people and are
+//! tested as snapshots; nothing secret is in them.
+
+use crate::policy::{Verb, actions_for};
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::error::Error as StdError;
+use windlass_types::connection::{Encryption, Identity, S3Spec};
+use windlass_types::{Error, ErrorCode};
+
+/// A diagnosed failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// What happened.
+    pub(crate) message: String,
+    /// What to do.
+    pub(crate) hint: Option<String>,
+    /// Nothing else can work either: asking on would only repeat it.
+    pub(crate) fatal: bool,
+}
+
+impl Finding {
+    pub(crate) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: Some(hint.into()), fatal: false }
+    }
+
+    fn bare(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, fatal: false }
+    }
+
+    fn fatal(mut self) -> Self {
+        self.fatal = true;
+        self
+    }
+}
+
+/// What was being done when it failed.
+#[derive(Debug, Clone)]
+pub(crate) struct Scene<'a> {
+    pub(crate) spec: &'a S3Spec,
+    /// Name of the connection, for commands in hints.
+    pub(crate) name: &'a str,
+    pub(crate) verb: Verb,
+    /// Where, as `s3://bucket/prefix` or the ARN of a role; empty for the account.
+    pub(crate) place: String,
+    pub(crate) bucket: Option<&'a str>,
+    /// The access key id, masked.
+    pub(crate) key_id: Option<&'a str>,
+    /// URL the request went to.
+    pub(crate) endpoint: String,
+    pub(crate) now: DateTime<Utc>,
+}
+
+/// What is known of a failed request.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Facts {
+    status: Option<u16>,
+    code: Option<String>,
+    message: Option<String>,
+    date: Option<DateTime<Utc>>,
+    region: Option<String>,
+    content_type: Option<String>,
+    body: String,
+    /// Some header only S3 sends.
+    marked: bool,
+    timeout: bool,
+    /// All causes, for failures below HTTP.
+    chain: String,
+}
+
+/// All causes of an error as one line.
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text.replace(['\n', '\r'], " ")
+}
+
+impl Facts {
+    /// Takes what it can from an error of a service's client.
+    pub(crate) fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + StdError + 'static,
+    {
+        let mut facts = Self {
+            timeout: match error {
+                SdkError::TimeoutError(_) => true,
+                SdkError::DispatchFailure(failure) => failure.is_timeout(),
+                _ => false,
+            },
+            chain: chain(error),
+            ..Self::default()
+        };
+        if let SdkError::ServiceError(service) = error {
+            facts.code = service.err().code().map(str::to_owned);
+            facts.message = service.err().message().map(str::to_owned);
+        }
+        if let Some(raw) = error.raw_response() {
+            let header = |name| raw.headers().get(name).map(str::to_owned);
+            facts.status = Some(raw.status().as_u16());
+            facts.date = header("date")
+                .and_then(|text| DateTime::parse_from_rfc2822(&text).ok())
+                .map(|date| date.to_utc());
+            facts.region = header("x-amz-bucket-region");
+            facts.content_type = header("content-type");
+            facts.marked = header("x-amz-request-id").is_some() || header("x-amz-id-2").is_some();
+            let body = raw.body().bytes().unwrap_or_default();
+            facts.body = String::from_utf8_lossy(&body[..body.len().min(2048)]).into_owned();
+            facts.region = facts.region.or_else(|| between(&facts.body, "<Region>", "</Region>"));
+            if facts.code.is_none() {
+                facts.code = between(&facts.body, "<Code>", "</Code>");
+            }
+        }
+        facts
+    }
+
+    /// Takes what it can from causes whose types are gone.
+    pub(crate) fn of_chain(error: &(dyn StdError + 'static)) -> Self {
+        let chain = chain(error);
+        let code = KNOWN_CODES.iter().find(|code| chain.contains(**code));
+        let timeout = ["timed out", "timeout"].iter().any(|word| chain.to_lowercase().contains(word));
+        Self { code: code.map(|code| (*code).to_owned()), timeout, chain, ..Self::default() }
+    }
+
+    /// Whether an S3 service spoke, whatever it said.
+    pub(crate) fn is_s3(&self) -> bool {
+        self.marked || (self.code.is_some() && !self.is_html())
+            // Answers to HEAD and bare redirects have no body to judge.
+            || (self.status.is_some() && self.body.trim().is_empty())
+    }
+
+    fn is_html(&self) -> bool {
+        let start = self.body.trim_start().to_ascii_lowercase();
+        start.starts_with("<!doctype html")
+            || start.starts_with("<html")
+            || self.content_type.as_deref().is_some_and(|kind| kind.starts_with("text/html"))
+    }
+
+    /// Seconds by which this machine's clock is ahead of the service's.
+    fn skew(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
+        self.date.map(|date| now - date).filter(|skew| skew.abs() > TimeDelta::minutes(14))
+    }
+}
+
+/// Codes that are searched for in text; longer ones first.
+const KNOWN_CODES: &[&str] = &[
+    "InvalidClientTokenId",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "ExpiredTokenException",
+    "ExpiredToken",
+    "RequestTimeTooSkewed",
+    "AuthorizationHeaderMalformed",
+    "RegionDisabledException",
+    "AccessDenied",
+    "InvalidToken",
+    "NoSuchBucket",
+    "SlowDown",
+];
+
+fn between(text: &str, open: &str, close: &str) -> Option<String> {
+    let from = text.find(open)? + open.len();
+    let to = text[from..].find(close)?;
+    Some(text[from..from + to].trim().to_owned()).filter(|found| !found.is_empty())
+}
+
+/// The action and resource a denial names, as AWS writes them.
+fn named_in_denial(text: &str) -> Option<(String, Option<String>)> {
+    let rest = &text[text.find("not authorized to perform: ")? + 27..];
+    let action: String =
+        rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == ':' || *c == '-').collect();
+    let resource = rest.find("on resource: ").map(|at| {
+        rest[at + 13..]
+            .trim_start_matches('"')
+            .split(['"', ' '])
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    });
+    action.contains(':').then_some((action, resource.filter(|r| !r.is_empty())))
+}
+
+/// Says what a failed request means.
+pub(crate) fn diagnose(facts: &Facts, scene: &Scene<'_>) -> Finding {
+    match (&facts.code, facts.status) {
+        _ if facts.code.as_deref() == Some("RequestTimeTooSkewed") => clock(facts, scene),
+        (Some(code), _) => service(code, facts, scene),
+        (None, Some(status)) => answer(status, facts, scene),
+        (None, None) => network(facts, scene),
+    }
+}
+
+/// Says what one of our own errors means: those of the store, whose causes are wrapped.
+pub(crate) fn diagnose_error(error: &Error, scene: &Scene<'_>) -> Finding {
+    let facts = Facts::of_chain(error);
+    let network_like = matches!(
+        error.code(),
+        ErrorCode::ConnectionUnreachable | ErrorCode::ConnectionTimeout
+    );
+    if error.code() == ErrorCode::ConnectionDenied && facts.code.is_none() {
+        return denied(&facts, scene);
+    }
+    if let Some(code) = &facts.code {
+        return service(code, &facts, scene);
+    }
+    if network_like {
+        return network(&facts, scene);
+    }
+    Finding { hint: error.hint_text().map(str::to_owned), ..Finding::bare(error.chain()) }
+}
+
+fn key_id(scene: &Scene<'_>) -> String {
+    scene.key_id.map_or_else(|| "access key id".to_owned(), |id| format!("access key id `{id}`"))
+}
+
+fn service(code: &str, facts: &Facts, scene: &Scene<'_>) -> Finding {
+    let elsewhere = match &scene.spec.endpoint {
+        Some(endpoint) => format!(", or of another service than `{endpoint}`"),
+        None => ", or of another AWS partition".to_owned(),
+    };
+    match code {
+        "InvalidAccessKeyId" | "InvalidClientTokenId" | "UnrecognizedClientException" => Finding::new(
+            format!("wrong key id: the service does not know the {}", key_id(scene)),
+            format!("{} it may be mistyped, deleted, inactive{elsewhere}", check_keys(scene)),
+        )
+        .fatal(),
+        "SignatureDoesNotMatch" | "InvalidSignatureException" => match facts.skew(scene.now) {
+            Some(_) => clock(facts, scene),
+            None => Finding::new(
+                format!("wrong secret: it does not belong to the {}", key_id(scene)),
+                "set AWS_SECRET_ACCESS_KEY again, whole and without blanks; if it is right, a proxy may change requests on their way",
+            )
+            .fatal(),
+        },
+        "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired" => Finding::new(
+            format!("expired token: the session of the {} has ended", key_id(scene)),
+            match scene.spec.identity {
+                Identity::Keys { .. } => {
+                    "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN from a new session; AWS_PROFILE and AWS_ROLE renew by themselves"
+                }
+                _ => "sign in again, for example with `aws sso login`",
+            },
+        )
+        .fatal(),
+        "InvalidToken" => Finding::new(
+            format!("wrong token: the session token does not belong to the {}", key_id(scene)),
+            "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN from the same session; keys that are not temporary have no token",
+        )
+        .fatal(),
+        "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" | "UnauthorizedOperation" | "Forbidden"
+        | "AuthorizationError" | "UnauthorizedAccess" => match facts.skew(scene.now) {
+            Some(_) => clock(facts, scene),
+            None => denied(facts, scene),
+        },
+        "NoSuchBucket" | "NoSuchAccessPoint" => no_bucket(scene),
+        "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" | "TemporaryRedirect"
+        | "RegionDisabledException" | "IncorrectEndpoint" => wrong_region(facts, scene),
+        "SlowDown" | "ServiceUnavailable" | "InternalError" | "Busy" | "Throttling" | "ThrottlingException"
+        | "RequestLimitExceeded" | "TooManyRequests" => Finding::new(
+            format!("the service is busy or failing: it answered `{code}`"),
+            "try again later; MAX_REQUESTS_PER_SECOND makes the connection gentler",
+        ),
+        code if code.starts_with("KMS.") || code.contains("KMS") => Finding::new(
+            format!("the KMS key cannot be used: `{code}`{}", said(facts)),
+            "check that the key in ENCRYPTION_KMS_KEY exists, is enabled and is in the bucket's region",
+        ),
+        _ if facts.is_html() && !facts.marked => answer(facts.status.unwrap_or_default(), facts, scene),
+        code => Finding::bare(format!("the service answered `{code}`{}", said(facts))),
+    }
+}
+
+/// What the service said itself, short.
+fn said(facts: &Facts) -> String {
+    match &facts.message {
+        Some(message) if !message.trim().is_empty() => {
+            let text: String = message.replace(['\n', '\r'], " ").chars().take(200).collect();
+            format!(": {}", text.trim().trim_end_matches('.'))
+        }
+        _ => String::new(),
+    }
+}
+
+fn check_keys(scene: &Scene<'_>) -> &'static str {
+    match scene.spec.identity {
+        Identity::Keys { .. } => "check AWS_ACCESS_KEY_ID:",
+        Identity::Profile(_) => "check the profile's keys:",
+        _ => "check the environment's keys:",
+    }
+}
+
+/// The resource as IAM names it.
+fn resource(scene: &Scene<'_>) -> String {
+    match scene.place.strip_prefix("s3://") {
+        Some(place) if scene.bucket.is_some_and(|bucket| bucket.starts_with("arn:")) => place.to_owned(),
+        Some(_) => scene.place.clone(),
+        None if scene.place.is_empty() => "*".to_owned(),
+        None => scene.place.clone(),
+    }
+}
+
+fn denied(facts: &Facts, scene: &Scene<'_>) -> Finding {
+    let text = facts.message.as_deref().unwrap_or(&facts.chain);
+    let wanted = actions_for(scene.verb).first().copied().unwrap_or("the action");
+    let (action, on) = match named_in_denial(text) {
+        Some((action, on)) => (action, on.unwrap_or_else(|| resource(scene))),
+        None => (wanted.to_owned(), resource(scene)),
+    };
+    if scene.verb == Verb::AssumeRole {
+        return role(scene);
+    }
+    let message = format!("no permission: `{action}` on `{on}` is denied");
+    let hint = if scene.spec.identity == Identity::Anonymous {
+        match scene.verb {
+            Verb::ListBuckets => {
+                "nobody may list buckets without credentials; name the public bucket with BUCKET or VERIFY_PATH".to_owned()
+            }
+            _ => "the place is not public; give the connection an identity instead of ANONYMOUS".to_owned(),
+        }
+    } else if action.starts_with("kms:") {
+        format!("grant `{action}` on the key to this identity, in its policy or in the key's own; `windlass policy {}` prints a policy", scene.name)
+    } else {
+        match scene.verb {
+            Verb::ListBuckets => "grant `s3:ListAllMyBuckets` on `*`, or make it unnecessary with BUCKET, VERIFY_PATH or PATH_DISPLAY_FILTER".to_owned(),
+            Verb::Metrics => format!("grant `{}` on `*`; without it bucket sizes are not known, all else works", actions_for(Verb::Metrics).join("` and `")),
+            Verb::Write | Verb::Multipart | Verb::Delete => format!(
+                "grant `{action}` there; `windlass policy {} --for full` prints the policy; if only a folder may be written, name it with VERIFY_PATH", scene.name
+            ),
+            Verb::Read if matches!(scene.spec.encryption, Encryption::Customer(_)) => format!(
+                "grant `{action}` there; or the object is encrypted with another key than ENCRYPTION_CUSTOMER_MANAGED_KEY"
+            ),
+            Verb::List => format!(
+                "grant `{action}` there; `windlass policy {} --for read` prints the policy; if only a folder may be listed, name it with VERIFY_PATH or PREFIX", scene.name
+            ),
+            _ => format!("grant `{action}` there; `windlass policy {} --for read` prints the policy", scene.name),
+        }
+    };
+    Finding::new(message, hint)
+}
+
+fn role(scene: &Scene<'_>) -> Finding {
+    let arn = scene.spec.role.as_ref().map(|role| role.arn.as_str()).unwrap_or_default();
+    let external = match scene.spec.role.as_ref().and_then(|role| role.external_id.as_ref()) {
+        Some(_) => "and if it asks for an external id, EXTERNAL_ID must be that one exactly",
+        None => "and if it asks for an external id, set EXTERNAL_ID",
+    };
+    Finding::new(
+        format!("role not assumable: `sts:AssumeRole` on `{arn}` is denied"),
+        format!("grant `sts:AssumeRole` on it to this identity; the role's trust policy must name the identity, {external}"),
+    )
+}
+
+fn no_bucket(scene: &Scene<'_>) -> Finding {
+    let bucket = scene.bucket.unwrap_or_default();
+    Finding::new(
+        format!("no such bucket: `{bucket}`"),
+        match &scene.spec.endpoint {
+            Some(endpoint) => format!("check the bucket's name, and that it is on the service at `{endpoint}`"),
+            None => "check the bucket's name; names are the same in all regions, but not in other partitions".to_owned(),
+        },
+    )
+}
+
+fn wrong_region(facts: &Facts, scene: &Scene<'_>) -> Finding {
+    let is = match &scene.spec.region {
+        Some(region) => format!(", not `{region}`"),
+        None => String::new(),
+    };
+    let whose = scene.bucket.map_or("the service".to_owned(), |bucket| format!("bucket `{bucket}`"));
+    match &facts.region {
+        Some(found) => Finding::new(
+            format!("wrong region: {whose} is in `{found}`{is}"),
+            match scene.spec.endpoint {
+                Some(_) => format!("set `REGION = '{found}'`"),
+                None => format!("set `REGION = '{found}'`, or leave REGION out and it is found"),
+            },
+        ),
+        None => Finding::new(
+            format!("wrong region: {whose} is in another one{is}"),
+            "set REGION to the bucket's region; with ENDPOINT, to what the service calls its own",
+        ),
+    }
+}
+
+fn clock(facts: &Facts, scene: &Scene<'_>) -> Finding {
+    let by = match facts.skew(scene.now) {
+        Some(skew) => {
+            let minutes = skew.num_minutes().abs();
+            let side = if skew > TimeDelta::zero() { "ahead of" } else { "behind" };
+            let span = match (minutes / 60, minutes % 60) {
+                (0, minutes) => format!("{minutes} min"),
+                (hours, 0) => format!("{hours} h"),
+                (hours, minutes) => format!("{hours} h {minutes} min"),
+            };
+            format!("this machine is {span} {side} the service")
+        }
+        None => "this machine and the service differ by more than 15 minutes".to_owned(),
+    };
+    Finding::new(
+        format!("clock skew: {by}"),
+        "set this machine's clock, for example by NTP; signatures are good for 15 minutes only",
+    )
+    .fatal()
+}
+
+/// An HTTP answer without an S3 error code.
+fn answer(status: u16, facts: &Facts, scene: &Scene<'_>) -> Finding {
+    let endpoint = &scene.endpoint;
+    let lower = facts.body.to_ascii_lowercase();
+    if lower.contains("http request to an https server") || lower.contains("plain http request was sent to https port") {
+        return plain_to_tls(scene);
+    }
+    if status == 407 {
+        return Finding::new(
+            "proxy: it asks for credentials (HTTP 407)",
+            "put user and password into PROXY: `http://user:password@host:port`",
+        );
+    }
+    if facts.is_s3() {
+        return match status {
+            301 | 307 | 308 => wrong_region(facts, scene),
+            401 | 403 => denied(facts, scene),
+            404 if scene.bucket.is_some() => no_bucket(scene),
+            status if status >= 500 => Finding::new(
+                format!("the service is failing: it answered HTTP {status}"),
+                "try again later",
+            ),
+            status => Finding::bare(format!("the service answered HTTP {status}")),
+        };
+    }
+    if matches!(status, 502..=504) {
+        return Finding::new(
+            format!("`{endpoint}` answers HTTP {status}: a gateway that cannot reach the service behind it"),
+            "check whether the service runs, and PROXY if there is one",
+        );
+    }
+    let kind = match (&facts.content_type, facts.is_html()) {
+        (_, true) => "a web page".to_owned(),
+        (Some(kind), _) => format!("`{kind}`"),
+        (None, _) => "nothing S3 says".to_owned(),
+    };
+    Finding::new(
+        format!("wrong endpoint: `{endpoint}` answers, but not as S3 does (HTTP {status}, {kind})"),
+        "ENDPOINT must be the address of the S3 API; a console or a web site often has another port",
+    )
+}
+
+/// The host and port of a URL.
+pub(crate) fn authority(endpoint: &str) -> String {
+    match url::Url::parse(endpoint) {
+        Ok(url) => {
+            let port = url.port_or_known_default().unwrap_or(443);
+            format!("{}:{port}", url.host_str().unwrap_or_default())
+        }
+        Err(_) => endpoint.to_owned(),
+    }
+}
+
+fn host(endpoint: &str) -> String {
+    let authority = authority(endpoint);
+    authority.rsplit_once(':').map_or(authority.clone(), |(host, _)| host.to_owned())
+}
+
+/// No answer at all.
+fn network(facts: &Facts, scene: &Scene<'_>) -> Finding {
+    let endpoint = &scene.endpoint;
+    let text = facts.chain.to_ascii_lowercase();
+    let any = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    let proxied = scene.spec.proxy.is_some();
+    if any(&["no credentials", "credentials provider was not enabled", "no providers in chain", "did not provide credentials"]) {
+        return no_credentials(scene);
+    }
+    if any(&["invalid peer certificate", "certificate"]) {
+        return certificate(&text, scene);
+    }
+    if any(&["corrupt message", "invalidcontenttype", "wrong version number"]) {
+        return Finding::new(
+            format!("TLS to a plain port: `{endpoint}` does not speak TLS there"),
+            "use the port the service has for https, or write `http://` and `ALLOW_HTTP = TRUE`",
+        );
+    }
+    if endpoint.starts_with("http://") && any(&["invalid http version", "invalid http response", "parse(version)"]) {
+        return plain_to_tls(scene);
+    }
+    if proxied && any(&["proxy", "tunnel"]) {
+        return Finding::new(
+            "proxy: it does not let the connection through",
+            "check PROXY: host, port, user and password, and that it allows CONNECT to the service",
+        );
+    }
+    if any(&["dns error", "failed to lookup", "name or service not known", "name resolution", "resolve dns", "nodename nor servname"]) {
+        return unknown_host(&host(endpoint), scene);
+    }
+    if any(&["connection refused"]) {
+        return refused(scene);
+    }
+    if facts.timeout || any(&["timed out", "timeout"]) {
+        return silent(scene, None);
+    }
+    if any(&["no route to host", "network is unreachable", "host is unreachable"]) {
+        return Finding::new(
+            format!("no route: the network has no way to `{}`", host(endpoint)),
+            "check the network, VPN and firewall of this machine",
+        );
+    }
+    if any(&["connection closed", "incompletemessage", "connection reset", "broken pipe", "unexpected eof", "end of file", "handshake eof"]) {
+        return Finding::new(
+            format!("connection closed: `{}` ended it without an answer", authority(endpoint)),
+            "a firewall or another kind of service may be there; check host, port and scheme of ENDPOINT",
+        );
+    }
+    Finding::new(
+        format!("no answer from `{}`: {}", authority(endpoint), facts.chain),
+        "check ENDPOINT and the network of this machine",
+    )
+}
+
+pub(crate) fn no_credentials(scene: &Scene<'_>) -> Finding {
+    match &scene.spec.identity {
+        Identity::Profile(profile) => Finding::new(
+            format!("no credentials: the profile `{profile}` gives none"),
+            "check AWS_PROFILE against `aws configure list-profiles`; for a single sign-on profile run `aws sso login`",
+        ),
+        _ => Finding::new(
+            "no credentials: environment, shared files, single sign-on, web identity, container and instance have none",
+            "give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, sign in with the AWS CLI, or set `ANONYMOUS = TRUE` for a public bucket",
+        ),
+    }
+}
+
+fn certificate(text: &str, scene: &Scene<'_>) -> Finding {
+    let endpoint = &scene.endpoint;
+    if text.contains("notvalidforname") || text.contains("not valid for name") {
+        return Finding::new(
+            format!("certificate: that of `{endpoint}` is for another host name"),
+            "use the host name in the certificate as ENDPOINT; with ADDRESSING_STYLE = VIRTUAL it must cover `*.host` too",
+        );
+    }
+    if text.contains("expired") || text.contains("notvalidyet") || text.contains("not valid yet") {
+        return Finding::new(
+            format!("certificate: that of `{endpoint}` is expired or not valid yet"),
+            "renew it; if it is valid, this machine's clock is wrong",
+        );
+    }
+    Finding::new(
+        format!("certificate: that of `{endpoint}` is not trusted"),
+        match &scene.spec.ca_file {
+            Some(file) => format!("the authority that signed it is not in CA_FILE `{file}`"),
+            None => "set CA_FILE to a PEM file with the authority that signed it".to_owned(),
+        },
+    )
+}
+
+fn plain_to_tls(scene: &Scene<'_>) -> Finding {
+    Finding::new(
+        format!("plain http to a TLS port: `{}` wants https", scene.endpoint),
+        "write `https://` in ENDPOINT and leave ALLOW_HTTP out",
+    )
+}
+
+/// The name of the host does not resolve.
+pub(crate) fn unknown_host(host: &str, scene: &Scene<'_>) -> Finding {
+    Finding::new(
+        format!("unknown host: no address for `{host}`"),
+        match (&scene.spec.endpoint, &scene.spec.proxy) {
+            (_, Some(_)) => "check the host in PROXY and ENDPOINT, and the name service (DNS)",
+            (Some(_), None) => {
+                "check the host in ENDPOINT, and this machine's name service (DNS); with ADDRESSING_STYLE = VIRTUAL the bucket is part of the host"
+            }
+            (None, None) => "check REGION, and this machine's name service (DNS)",
+        },
+    )
+}
+
+/// Nobody listens.
+pub(crate) fn refused(scene: &Scene<'_>) -> Finding {
+    if scene.spec.proxy.is_some() {
+        return Finding::new(
+            "proxy: the connection to it is refused",
+            "check host and port in PROXY, and that the proxy runs",
+        );
+    }
+    Finding::new(
+        format!("refused: nothing listens at `{}`", authority(&scene.endpoint)),
+        "check the port in ENDPOINT, and that the service runs",
+    )
+}
+
+/// Nothing came back in time. `connected` tells whether TCP was established, if that is known.
+pub(crate) fn silent(scene: &Scene<'_>, connected: Option<bool>) -> Finding {
+    let at = authority(&scene.endpoint);
+    match connected {
+        Some(true) => Finding::new(
+            format!("timeout: `{at}` accepts connections but does not answer"),
+            "the service hangs, or something else listens there; check ENDPOINT and the service's log",
+        ),
+        Some(false) => Finding::new(
+            format!("timeout: no connection to `{at}`"),
+            "a firewall may drop packets, or the address is wrong; check ENDPOINT, VPN and PROXY",
+        ),
+        None => Finding::new(
+            format!("timeout: no answer from `{at}`"),
+            "the service or the network is slow or blocked; check ENDPOINT, VPN and PROXY, then try again",
+        ),
+    }
+}

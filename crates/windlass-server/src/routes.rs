@@ -1,0 +1,19 @@
+//! Every route, one file a subject.
+
+mod connections;
+mod copy;
+mod objects;
+mod sql;
+mod system;
+
+use crate::App;
+use utoipa_axum::router::OpenApiRouter;
+
+pub(crate) fn all() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .merge(connections::routes())
+        .merge(copy::routes())
+        .merge(objects::routes())
+        .merge(sql::routes())
+        .merge(system::routes())
+}

@@ -1,0 +1,295 @@
+//! What travels between `--server` and the server: shared by both ends.
+//!
+//! Answers of SQL travel as frames, so that types survive: a byte for the kind, four bytes of
+//! length (big endian), the payload.
+
+use arrow::buffer::Buffer;
+use arrow::datatypes::SchemaRef;
+use arrow::ipc::reader::StreamDecoder;
+use arrow::ipc::writer::StreamWriter;
+use arrow::record_batch::RecordBatch;
+use bytes::{Buf as _, Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use windlass_types::{Error, ErrorCode, Result};
+
+/// Media type of framed answers.
+pub const ANSWERS: &str = "application/vnd.windlass.answers";
+/// Header with the JSON of a [`windlass_core::engine::ObjectMeta`].
+pub const META_HEADER: &str = "x-windlass-meta";
+/// Header with the number of bytes that follow.
+pub const LENGTH_HEADER: &str = "x-windlass-length";
+/// Header with the JSON of [`WireOptions`].
+pub const OPTIONS_HEADER: &str = "x-windlass-options";
+/// Largest frame either side accepts.
+const MAX_FRAME: usize = 1 << 30;
+
+/// What a client needs to know of a connection to use it as a storage.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct StorageInfo {
+    /// Bucket it is bound to.
+    pub bucket: Option<String>,
+    /// Folder it is bound to.
+    pub prefix: String,
+    /// Whether writes are refused.
+    pub read_only: bool,
+}
+
+/// What goes with a write, as JSON in a header.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct WireOptions {
+    /// Content type.
+    pub content_type: Option<String>,
+    /// System headers.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// User metadata.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+    /// Refuse if the key exists.
+    #[serde(default)]
+    pub if_none_match: bool,
+    /// Refuse unless the key has this ETag.
+    pub if_match: Option<String>,
+    /// Modification time to keep.
+    pub modified: Option<chrono::DateTime<chrono::Utc>>,
+}
+
+impl From<windlass_core::engine::PutOptions> for WireOptions {
+    fn from(options: windlass_core::engine::PutOptions) -> Self {
+        let windlass_core::engine::PutOptions {
+            content_type,
+            headers,
+            metadata,
+            if_none_match,
+            if_match,
+            modified,
+            ..
+        } = options;
+        Self { content_type, headers, metadata, if_none_match, if_match, modified }
+    }
+}
+
+impl From<WireOptions> for windlass_core::engine::PutOptions {
+    fn from(options: WireOptions) -> Self {
+        let mut put = Self::default();
+        put.content_type = options.content_type;
+        put.headers = options.headers;
+        put.metadata = options.metadata;
+        put.if_none_match = options.if_none_match;
+        put.if_match = options.if_match;
+        put.modified = options.modified;
+        put
+    }
+}
+
+/// A copy between two connections of the server.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CopyBody {
+    /// Fabric of both connections.
+    pub fabric: String,
+    /// Connection to read.
+    pub source: String,
+    /// Bucket, of the source.
+    pub source_bucket: Option<String>,
+    /// Key, prefix or pattern of the source.
+    pub source_key: String,
+    /// Connection to write.
+    pub destination: String,
+    /// Bucket of the destination.
+    pub destination_bucket: Option<String>,
+    /// Key or prefix of the destination.
+    pub destination_key: String,
+    /// Only these patterns.
+    #[serde(default)]
+    pub include: Vec<String>,
+    /// Never these.
+    #[serde(default)]
+    pub exclude: Vec<String>,
+    /// Plan only.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Delete sources after their copies are verified.
+    #[serde(default)]
+    pub delete_source: bool,
+    /// Objects and parts in flight.
+    pub concurrency: usize,
+    /// Bytes held at most.
+    pub max_memory: u64,
+}
+
+/// One line of a copy's answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CopyEvent {
+    /// The plan has grown to this many items and bytes.
+    Planned(u64, u64),
+    /// Bytes moved since the last line.
+    Bytes(u64),
+    /// One item is done.
+    Item(Box<windlass_core::engine::Item>),
+    /// The end.
+    Summary(Box<windlass_core::engine::Summary>),
+    /// The end, badly.
+    Error(windlass_types::error::ErrorBody),
+}
+
+/// Kind of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameKind {
+    /// Arrow IPC stream bytes: the schema, then batches.
+    Arrow,
+    /// End of one answer's rows; the payload is `1` when the rows are good.
+    End,
+    /// A sentence: JSON `{message, warnings}`.
+    Done,
+    /// An error body; the last frame.
+    Error,
+    /// The fabric after the last statement; text.
+    Fabric,
+}
+
+impl FrameKind {
+    const ALL: [(Self, u8); 5] = [
+        (Self::Arrow, b'A'),
+        (Self::End, b'E'),
+        (Self::Done, b'D'),
+        (Self::Error, b'X'),
+        (Self::Fabric, b'F'),
+    ];
+}
+
+/// One frame as bytes.
+pub fn frame(kind: FrameKind, payload: &[u8]) -> Bytes {
+    let tag = FrameKind::ALL.iter().find(|(k, _)| *k == kind).map_or(b'X', |(_, tag)| *tag);
+    let mut bytes = Vec::with_capacity(5 + payload.len());
+    bytes.push(tag);
+    bytes.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes());
+    bytes.extend_from_slice(payload);
+    bytes.into()
+}
+
+/// Cuts a byte stream into frames.
+#[derive(Debug, Default)]
+pub struct Frames(BytesMut);
+
+impl Frames {
+    /// Adds received bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// The next whole frame.
+    pub fn next_frame(&mut self) -> Result<Option<(FrameKind, Bytes)>> {
+        let Some(head) = self.0.first_chunk::<5>().copied() else { return Ok(None) };
+        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        let kind = FrameKind::ALL.iter().find(|(_, tag)| *tag == head[0]).map(|(kind, _)| *kind);
+        let (Some(kind), true) = (kind, length <= MAX_FRAME) else { return Err(not_ours()) };
+        if self.0.len() < 5 + length {
+            return Ok(None);
+        }
+        self.0.advance(5);
+        Ok(Some((kind, self.0.split_to(length).freeze())))
+    }
+}
+
+/// The answer is not what a Windlass server sends.
+pub fn not_ours() -> Error {
+    Error::new(ErrorCode::ServerUnreachable, "the server's answer is not one of a Windlass server")
+        .hint("check the URL given with `--server`, and that both sides have the same version")
+}
+
+/// Writes one answer's rows as frames.
+pub struct RowsWriter(StreamWriter<Vec<u8>>);
+
+impl std::fmt::Debug for RowsWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RowsWriter")
+    }
+}
+
+fn ipc(error: arrow::error::ArrowError) -> Error {
+    Error::new(ErrorCode::Internal, "rows cannot be sent").source(error)
+}
+
+impl RowsWriter {
+    /// Begins with the schema.
+    pub fn new(schema: &SchemaRef) -> Result<Self> {
+        StreamWriter::try_new(Vec::new(), schema).map(Self).map_err(ipc)
+    }
+
+    /// Adds a batch.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.0.write(batch).map_err(ipc)
+    }
+
+    /// What has been written since the last call, as a frame.
+    pub fn take(&mut self) -> Bytes {
+        frame(FrameKind::Arrow, &std::mem::take(self.0.get_mut()))
+    }
+}
+
+/// Reads one answer's rows from frames.
+#[derive(Debug, Default)]
+pub struct RowsReader(StreamDecoder);
+
+impl RowsReader {
+    /// The batches in a frame's payload.
+    pub fn read(&mut self, payload: &Bytes) -> Result<Vec<RecordBatch>> {
+        let mut buffer = Buffer::from(payload.clone());
+        let mut batches = Vec::new();
+        while !buffer.is_empty() {
+            if let Some(batch) = self.0.decode(&mut buffer).map_err(|error| not_ours().source(error))? {
+                batches.push(batch);
+            }
+        }
+        Ok(batches)
+    }
+
+    /// The schema, once the first frame was read.
+    pub fn schema(&self) -> Option<SchemaRef> {
+        self.0.schema()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::Int64Array;
+    use arrow::datatypes::{DataType, Field, Schema};
+    use std::sync::Arc;
+
+    #[test]
+    fn rows_survive_any_cutting_of_the_bytes() {
+        let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]));
+        let batch = |n| RecordBatch::try_new(schema.clone(), vec![Arc::new(Int64Array::from(vec![n, n + 1]))]).unwrap();
+        let mut writer = RowsWriter::new(&schema).unwrap();
+        let mut sent = writer.take().to_vec();
+        for n in 0..3 {
+            writer.write(&batch(n)).unwrap();
+            sent.extend_from_slice(&writer.take());
+        }
+        sent.extend_from_slice(&frame(FrameKind::End, b"1"));
+        for cut in [1, 3, 7, sent.len()] {
+            let (mut frames, mut reader, mut seen, mut ended) = (Frames::default(), RowsReader::default(), vec![], false);
+            for piece in sent.chunks(cut) {
+                frames.push(piece);
+                while let Some((kind, payload)) = frames.next_frame().unwrap() {
+                    match kind {
+                        FrameKind::Arrow => seen.extend(reader.read(&payload).unwrap()),
+                        _ => ended = true,
+                    }
+                }
+            }
+            assert_eq!(seen, vec![batch(0), batch(1), batch(2)]);
+            assert!(ended && reader.schema() == Some(schema.clone()));
+        }
+    }
+
+    #[test]
+    fn bytes_of_something_else_are_an_error() {
+        let mut frames = Frames::default();
+        frames.push(b"<html>");
+        assert!(frames.next_frame().is_err());
+    }
+}

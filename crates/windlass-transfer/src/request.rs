@@ -1,0 +1,155 @@
+//! What is asked of a copy, and what it answers. Names of fields are part of the contract.
+
+use serde::{Deserialize, Serialize};
+use windlass_s3::Storage;
+use windlass_types::{KeyPattern, Location, ObjectPath, Result, RunId};
+
+/// One end of a copy or a comparison.
+#[derive(Debug, Clone)]
+pub struct Side {
+    /// The storage.
+    pub storage: Storage,
+    /// A key, a prefix ending in `/`, a bucket or a glob.
+    pub location: Location,
+}
+
+impl Side {
+    /// What a person types to name `key` of this side's bucket.
+    pub(crate) fn address(&self, key: &str) -> String {
+        self.storage.address(self.location.bucket.as_deref().unwrap_or_default(), key)
+    }
+
+    /// `key` in this side's bucket.
+    pub(crate) fn object(&self, key: &str) -> Result<ObjectPath> {
+        let bucket = self.location.need_bucket()?.to_owned();
+        Ok(ObjectPath { bucket, key: key.to_owned() })
+    }
+
+    /// Whether this is a folder of a machine, where not every key can be a file.
+    pub(crate) fn is_folder(&self) -> bool {
+        self.storage.binding().bucket.as_deref() == Some(windlass_s3::local::BUCKET)
+    }
+
+    /// Whether a key of one side is the same object as that key of the other, as far as names tell.
+    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
+        let group = self.storage.server_side_copy_group();
+        self.location.bucket == other.location.bucket
+            && (group.is_some() && group == other.storage.server_side_copy_group()
+                || (self.storage.name() == other.storage.name() && !self.is_folder()))
+    }
+}
+
+/// What to copy.
+#[derive(Debug, Clone)]
+pub struct CopyRequest {
+    /// From.
+    pub source: Side,
+    /// To.
+    pub destination: Side,
+    /// Only what matches one of these (below the source's base); empty: everything.
+    pub include: Vec<KeyPattern>,
+    /// Never what matches one of these.
+    pub exclude: Vec<KeyPattern>,
+    /// Say what would be done, do nothing.
+    pub dry_run: bool,
+    /// Delete each source object once its copy is verified.
+    pub move_: bool,
+    /// Objects and parts in flight; 0 is the default, [`crate::DEFAULT_CONCURRENCY`].
+    pub concurrency: usize,
+    /// Bytes of objects held at most; 0 is the default, [`crate::DEFAULT_MAX_MEMORY`].
+    pub max_memory: u64,
+}
+
+/// What is done with an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Written to the destination.
+    Copy,
+    /// Written to the destination, then deleted at the source.
+    Move,
+    /// Written over an older state.
+    Update,
+    /// Deleted.
+    Delete,
+    /// Left alone.
+    Skip,
+}
+
+/// How far an item came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// A dry run.
+    Planned,
+    /// Done and verified.
+    Done,
+    /// Not done; `reason` says why.
+    Failed,
+    /// Nothing to do; `reason` says why.
+    Skipped,
+}
+
+/// One line of `-o jsonl`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// What is done.
+    pub action: Action,
+    /// `CONN:PATH`, or a path of this machine.
+    pub source: String,
+    /// `CONN:PATH`, or a path of this machine.
+    pub destination: String,
+    /// Bytes.
+    pub size: u64,
+    /// How far it came.
+    pub status: Status,
+    /// Why it was skipped or failed.
+    pub reason: Option<String>,
+}
+
+/// What a run did; planned figures for a dry one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The run.
+    pub run: RunId,
+    /// Objects copied (also by a move).
+    pub copied: u64,
+    /// Objects overwritten because they differed.
+    pub updated: u64,
+    /// Objects deleted; by a move, at the source.
+    pub deleted: u64,
+    /// Objects left alone.
+    pub skipped: u64,
+    /// Objects that failed.
+    pub failed: u64,
+    /// Bytes copied.
+    pub bytes: u64,
+    /// Wall time.
+    pub seconds: f64,
+    /// Nothing was done.
+    pub dry_run: bool,
+}
+
+/// Who watches a run.
+pub trait Progress: Send + Sync {
+    /// Known so far: items and bytes to do. Totals, which grow until the listing ends.
+    fn planned(&self, items: u64, bytes: u64) {
+        let _ = (items, bytes);
+    }
+
+    /// So many more bytes arrived at the destination.
+    fn bytes(&self, n: u64) {
+        let _ = n;
+    }
+
+    /// An item came to its end.
+    fn item(&self, item: &Item) {
+        let _ = item;
+    }
+}
+
+/// Watches nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Quiet;
+
+impl Progress for Quiet {}
