@@ -8,6 +8,7 @@ pub mod commands;
 pub mod console;
 pub mod demo;
 pub mod failure;
+pub mod remote;
 mod progress;
 mod prompt;
 pub mod render;
@@ -42,10 +43,29 @@ pub struct OpenRequest {
 
 type Opener = dyn Fn(OpenRequest) -> BoxFuture<'static, Result<Arc<dyn Engine>>> + Send + Sync;
 
-/// What the binary gives the command line: how to get an engine.
+/// What the demo works on: an engine with a home of its own, and an S3 service in this process.
+pub struct DemoParts {
+    /// Engine.
+    pub engine: Arc<dyn Engine>,
+    /// URL of the service.
+    pub endpoint: String,
+    /// Access key id that may read what the demo shows.
+    pub access_key_id: String,
+    /// Environment variable from which the engine gets the secret access key.
+    pub secret_variable: String,
+    /// Empty folder for copies.
+    pub folder: PathBuf,
+    /// Keeps the service and the folders until the end.
+    pub keep: Box<dyn std::any::Any + Send + Sync>,
+}
+
+type DemoOpener = dyn Fn() -> BoxFuture<'static, Result<DemoParts>> + Send + Sync;
+
+/// What the binary gives the command line: how to get an engine, and the demo's parts.
 #[derive(Clone)]
 pub struct Wiring {
     open: Arc<Opener>,
+    demo: Option<Arc<DemoOpener>>,
 }
 
 impl Wiring {
@@ -55,7 +75,27 @@ impl Wiring {
         F: Fn(OpenRequest) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Arc<dyn Engine>>> + Send + 'static,
     {
-        Self { open: Arc::new(move |request| Box::pin(open(request))) }
+        Self { open: Arc::new(move |request| Box::pin(open(request))), demo: None }
+    }
+
+    /// Adds the demo's parts.
+    #[must_use]
+    pub fn with_demo<F, Fut>(mut self, demo: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<DemoParts>> + Send + 'static,
+    {
+        self.demo = Some(Arc::new(move || Box::pin(demo())));
+        self
+    }
+
+    /// Makes the demo's parts.
+    pub async fn open_demo(&self) -> Result<DemoParts> {
+        match &self.demo {
+            Some(demo) => demo().await,
+            None => Err(Error::new(ErrorCode::UsageInvalid, "this program was built without the demo")
+                .hint("use the `windlass` binary")),
+        }
     }
 
     /// Opens the engine.

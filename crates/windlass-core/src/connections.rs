@@ -6,12 +6,12 @@ use crate::windlass::{Opened, Windlass};
 use async_trait::async_trait;
 use chrono::Utc;
 use secrecy::{ExposeSecret as _, SecretString};
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use windlass_s3::probe::{ProbeStep, Status, probe_local, probe_s3};
 use windlass_s3::{RegionMemory, Secrets};
 use windlass_sql::{Change, OptionSetting};
-use windlass_state::{ConnectionRow, Fabric, Store};
-use windlass_types::connection::check_header;
+use windlass_state::{ConnectionRow, FabricRow as Fabric, NewConnection, Sealed, Store};
+use windlass_types::connection::{check_customer_key, check_header, check_proxy};
 use windlass_types::options::{self, Alter};
 use windlass_types::{
     ConnectionId, ConnectionKind, ConnectionSpec, Error, ErrorCode, Name, OptionMap, OptionValue, Result,
@@ -19,7 +19,7 @@ use windlass_types::{
 
 /// Regions of buckets, remembered with the connection.
 pub(crate) struct StoredRegions {
-    pub(crate) store: Store,
+    pub(crate) store: Arc<Store>,
     pub(crate) id: ConnectionId,
 }
 
@@ -32,7 +32,7 @@ impl std::fmt::Debug for StoredRegions {
 #[async_trait]
 impl RegionMemory for StoredRegions {
     async fn get(&self, bucket: &str) -> Option<String> {
-        self.store.bucket_region(self.id, bucket).await.ok().flatten()
+        self.store.region(self.id, bucket).await.ok().flatten()
     }
 
     async fn put(&self, bucket: &str, region: &str) {
@@ -43,12 +43,9 @@ impl RegionMemory for StoredRegions {
     }
 }
 
-/// Values typed in clear text, to be sealed, by option.
-type Clear = BTreeMap<String, SecretString>;
-
 /// Moves secret values out of the options: what stays says that the value is sealed.
-fn take_secrets(kind: ConnectionKind, options: &mut OptionMap) -> Clear {
-    let mut clear = Clear::new();
+fn take_secrets(kind: ConnectionKind, options: &mut OptionMap) -> Sealed {
+    let mut clear = Sealed::new();
     for def in kind.options().iter().filter(|def| def.secret) {
         let text = match options.get(def.name) {
             Some(OptionValue::Text(text)) => text.clone(),
@@ -132,6 +129,34 @@ async fn probe(opened: &Opened, write: bool) -> Vec<ProbeStep> {
     }
 }
 
+/// A connection as it would be stored.
+struct Candidate<'a> {
+    id: ConnectionId,
+    name: &'a Name,
+    kind: ConnectionKind,
+    options: &'a OptionMap,
+    before: Option<&'a ConnectionRow>,
+}
+
+/// The secrets of a connection from its opened values; what has a form is checked again, since a
+/// named secret is checked nowhere else.
+pub(crate) fn secrets_from(mut values: Sealed) -> Result<Secrets> {
+    if let Some(key) = values.get("ENCRYPTION_CUSTOMER_MANAGED_KEY") {
+        check_customer_key(key.expose_secret())?;
+    }
+    if let Some(proxy) = values.get("PROXY") {
+        check_proxy(proxy.expose_secret())?;
+    }
+    Ok(Secrets {
+        headers: values.get("HEADERS").map(split_headers).transpose()?.unwrap_or_default(),
+        access_key_id: values.remove("AWS_ACCESS_KEY_ID"),
+        secret_access_key: values.remove("AWS_SECRET_ACCESS_KEY"),
+        session_token: values.remove("AWS_SESSION_TOKEN"),
+        customer_key: values.remove("ENCRYPTION_CUSTOMER_MANAGED_KEY"),
+        proxy: values.remove("PROXY"),
+    })
+}
+
 /// What `CREATE CONNECTION` was asked.
 pub(crate) struct Create {
     pub(crate) or_replace: bool,
@@ -142,32 +167,13 @@ pub(crate) struct Create {
 }
 
 impl Windlass {
-    pub(crate) fn new_row(
-        &self,
-        fabric: &Fabric,
-        name: &Name,
-        kind: ConnectionKind,
-        options: OptionMap,
-    ) -> ConnectionRow {
-        let now = Utc::now();
-        ConnectionRow {
-            id: ConnectionId::new(),
-            fabric: fabric.id,
-            name: name.clone(),
-            kind,
-            options,
-            created_at: now,
-            updated_at: now,
-        }
-    }
-
     /// CREATE [OR REPLACE] CONNECTION: tests first (P-C7, U-C13), then stores.
     pub(crate) async fn create_connection(&self, fabric: &Fabric, create: Create) -> Result<Answer> {
         let Create { or_replace, if_not_exists, kind, name, options } = create;
         let name = name.not_reserved()?;
         let mut map: OptionMap = options.into_iter().map(|o| (o.name, o.value)).collect();
         let skip = take_skip(&mut map);
-        let existing = self.inner.store.connection(fabric.id, &name).await?;
+        let existing = self.inner.store.find_connection(fabric.id, &name).await?;
         if let Some(row) = &existing
             && !or_replace
         {
@@ -180,30 +186,40 @@ impl Windlass {
         let spec = ConnectionSpec::build(kind, &map)?;
         self.check_named_secrets(fabric, kind, &map).await?;
         let clear = take_secrets(kind, &mut map);
-        let (mut row, verb) = match existing {
-            Some(row) => {
-                if row.kind != kind {
-                    return Err(Error::new(
-                        ErrorCode::ConnectionExists,
-                        format!("connection `{}` is of kind {}, not {}", name.as_str(), row.kind.as_str(), kind.as_str()),
-                    )
-                    .hint("drop it first, or choose another name"));
-                }
-                self.check_changes(&row, &map).await?;
-                (row, "replaced")
+        if let Some(row) = existing {
+            if row.kind != kind {
+                return Err(Error::new(
+                    ErrorCode::ConnectionExists,
+                    format!("connection `{}` is of kind {}, not {}", name.as_str(), row.kind.as_str(), kind.as_str()),
+                )
+                .hint("drop it first, or choose another name"));
             }
-            None => (self.new_row(fabric, &name, kind, OptionMap::new()), "created"),
-        };
-        row.options = map;
-        let warnings = self.test_before_storing(fabric, &row, spec, &clear, skip, verb).await?;
-        row.updated_at = Utc::now();
-        let sealed: Vec<(String, SecretString)> = clear.into_iter().collect();
-        if verb == "created" {
-            self.inner.store.insert_connection(&row, &sealed).await?;
-        } else {
-            self.inner.store.update_connection(&row, &sealed).await?;
+            return self.change(fabric, &row, map, clear, spec, skip, "replaced").await;
         }
-        Ok(done(format!("connection `{}` {verb}", name.as_str()), warnings))
+        let candidate = Candidate { id: ConnectionId::new(), name: &name, kind, options: &map, before: None };
+        let warnings = self.test_before_storing(fabric, &candidate, spec, &clear, skip, "created").await?;
+        let new = NewConnection { name: name.clone(), kind, options: map, sealed: clear };
+        self.inner.store.insert_connection(fabric.id, new, Utc::now()).await?;
+        Ok(done(format!("connection `{}` created", name.as_str()), warnings))
+    }
+
+    /// Tests and stores changed options of a connection that was read as `row`.
+    #[allow(clippy::too_many_arguments, reason = "one caller each for ALTER and OR REPLACE")]
+    async fn change(
+        &self,
+        fabric: &Fabric,
+        row: &ConnectionRow,
+        map: OptionMap,
+        clear: Sealed,
+        spec: ConnectionSpec,
+        skip: bool,
+        verb: &str,
+    ) -> Result<Answer> {
+        self.check_changes(row, &map).await?;
+        let candidate = Candidate { id: row.id, name: &row.name, kind: row.kind, options: &map, before: Some(row) };
+        let warnings = self.test_before_storing(fabric, &candidate, spec, &clear, skip, verb).await?;
+        self.inner.store.update_connection(row, row.kind, map, clear, Utc::now()).await?;
+        Ok(done(format!("connection `{}` {verb}", row.name.as_str()), warnings))
     }
 
     /// ALTER CONNECTION: SET and RESET in order, tested as one.
@@ -214,7 +230,7 @@ impl Windlass {
         name: &Name,
         changes: Vec<Change>,
     ) -> Result<Answer> {
-        let mut row = self.connection(fabric, name).await?;
+        let row = self.connection(fabric, name).await?;
         if row.kind != kind {
             return Err(Error::new(
                 ErrorCode::ConnectionNotFound,
@@ -245,13 +261,7 @@ impl Windlass {
         let spec = ConnectionSpec::build(kind, &map)?;
         self.check_named_secrets(fabric, kind, &map).await?;
         let clear = take_secrets(kind, &mut map);
-        self.check_changes(&row, &map).await?;
-        row.options = map;
-        let warnings = self.test_before_storing(fabric, &row, spec, &clear, skip, "altered").await?;
-        row.updated_at = Utc::now();
-        let sealed: Vec<(String, SecretString)> = clear.into_iter().collect();
-        self.inner.store.update_connection(&row, &sealed).await?;
-        Ok(done(format!("connection `{}` altered", name.as_str()), warnings))
+        self.change(fabric, &row, map, clear, spec, skip, "altered").await
     }
 
     /// OR REPLACE may change only what ALTER may.
@@ -295,76 +305,54 @@ impl Windlass {
     async fn test_before_storing(
         &self,
         fabric: &Fabric,
-        row: &ConnectionRow,
+        candidate: &Candidate<'_>,
         spec: ConnectionSpec,
-        clear: &Clear,
+        clear: &Sealed,
         skip: bool,
         verb: &str,
     ) -> Result<Vec<String>> {
         // Opening checks what needs no network (CA_FILE, secrets that open), so it is never skipped.
-        let secrets = self.secrets_of(fabric, row, clear).await?;
-        let opened = self.open_spec(row.id, row.name.clone(), spec, secrets)?;
+        let secrets = self.secrets_of(fabric, candidate, clear).await?;
+        let opened = self.open_spec(candidate.id, candidate.name.clone(), spec, secrets)?;
         if skip {
             return Ok(vec!["stored without a test".to_owned()]);
         }
-        verdict(verb, &row.name, &probe(&opened, false).await)
+        verdict(verb, candidate.name, &probe(&opened, false).await)
     }
 
-    /// Secrets of a row that may not be stored yet: typed ones from `clear`, others from the vault.
-    async fn secrets_of(&self, fabric: &Fabric, row: &ConnectionRow, clear: &Clear) -> Result<Secrets> {
-        let mut found: BTreeMap<&str, SecretString> = BTreeMap::new();
-        for def in row.kind.options().iter().filter(|def| def.secret) {
-            let value = match row.options.get(def.name) {
-                Some(OptionValue::Secret(name)) => self.inner.store.open_secret(fabric.id, name).await?,
-                Some(OptionValue::Sealed) => match clear.get(def.name) {
-                    Some(value) => value.clone(),
-                    None => self.inner.store.open_connection_secret(row.id, def.name).await?,
-                },
-                _ => continue,
-            };
-            found.insert(def.name, value);
+    /// Secrets of options that are not stored yet: typed ones from `clear`, others from the vault.
+    async fn secrets_of(&self, fabric: &Fabric, candidate: &Candidate<'_>, clear: &Sealed) -> Result<Secrets> {
+        let mut values = match candidate.before {
+            Some(row) => self.inner.store.connection_values(row).await?,
+            None => Sealed::new(),
+        };
+        values.retain(|option, _| candidate.options.get(option) == Some(&OptionValue::Sealed));
+        for def in candidate.kind.options().iter().filter(|def| def.secret) {
+            if let Some(OptionValue::Secret(name)) = candidate.options.get(def.name) {
+                values.insert(def.name.to_owned(), self.inner.store.open_secret(fabric.id, name).await?);
+            }
         }
-        if let Some(key) = found.get("ENCRYPTION_CUSTOMER_MANAGED_KEY") {
-            windlass_types::connection::check_customer_key(key.expose_secret())?;
-        }
-        if let Some(proxy) = found.get("PROXY") {
-            windlass_types::connection::check_proxy(proxy.expose_secret())?;
-        }
-        Ok(Secrets {
-            headers: found.get("HEADERS").map(split_headers).transpose()?.unwrap_or_default(),
-            access_key_id: found.remove("AWS_ACCESS_KEY_ID"),
-            secret_access_key: found.remove("AWS_SECRET_ACCESS_KEY"),
-            session_token: found.remove("AWS_SESSION_TOKEN"),
-            customer_key: found.remove("ENCRYPTION_CUSTOMER_MANAGED_KEY"),
-            proxy: found.remove("PROXY"),
-        })
+        values.extend(clear.iter().map(|(option, value)| (option.clone(), value.clone())));
+        secrets_from(values)
     }
 
     /// TEST CONNECTION.
     pub(crate) async fn test_connection(&self, fabric: &Fabric, name: &Name, write: bool) -> Result<Answer> {
         let row = self.connection(fabric, name).await?;
-        let opened = self.open_row(fabric, &row).await?;
+        let opened = self.open_row(&row).await?;
         test_answer(probe(&opened, write).await)
     }
 
     /// DROP CONNECTION (U-C16, U-C17).
     pub(crate) async fn drop_connection(&self, fabric: &Fabric, name: &Name, if_exists: bool) -> Result<Answer> {
-        let row = match self.connection(fabric, name).await {
-            Ok(row) => row,
+        match self.connection(fabric, name).await {
+            Ok(_) => {}
             Err(error) if if_exists && error.code() == ErrorCode::ConnectionNotFound => {
                 return Ok(done(format!("no connection `{}`; nothing changed", name.as_str()), vec![]));
             }
             Err(error) => return Err(error),
         };
-        let dependents = self.inner.store.dependents(row.id).await?;
-        if !dependents.is_empty() {
-            return Err(Error::new(
-                ErrorCode::ConnectionInUse,
-                format!("connection `{}` is in use by {}", name.as_str(), dependents.join(", ")),
-            )
-            .hint("drop what depends on it first"));
-        }
-        self.inner.store.delete_connection(row.id).await?;
+        self.inner.store.delete_connection(fabric.id, name).await?;
         Ok(done(format!("connection `{}` dropped", name.as_str()), vec![]))
     }
 

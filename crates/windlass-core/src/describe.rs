@@ -4,7 +4,7 @@ use crate::engine::Answer;
 use crate::rows::{self, Cell, Columns, Kind};
 use crate::windlass::Windlass;
 use windlass_sql::print_connection;
-use windlass_state::Fabric;
+use windlass_state::FabricRow as Fabric;
 use windlass_types::options::MASK;
 use windlass_types::{Name, OptionValue, Result};
 
@@ -35,8 +35,8 @@ impl Windlass {
             vec!["kind".into(), row.kind.as_str().into(), Cell::Text(None)],
             vec!["fabric".into(), fabric.name.as_str().into(), Cell::Text(None)],
             vec!["id".into(), row.id.to_string().into(), Cell::Text(None)],
-            vec!["created_at".into(), windlass_types::entry::rfc3339(&row.created_at).into(), Cell::Text(None)],
-            vec!["updated_at".into(), windlass_types::entry::rfc3339(&row.updated_at).into(), Cell::Text(None)],
+            vec!["created_at".into(), windlass_types::entry::rfc3339(&row.created).into(), Cell::Text(None)],
+            vec!["updated_at".into(), windlass_types::entry::rfc3339(&row.updated).into(), Cell::Text(None)],
         ];
         for def in row.kind.options().iter().filter(|def| def.name != "SKIP_VALIDATION") {
             match row.options.get(def.name) {

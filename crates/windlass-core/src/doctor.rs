@@ -4,6 +4,7 @@ use crate::engine::Check;
 use crate::windlass::Windlass;
 use std::os::unix::fs::PermissionsExt as _;
 use windlass_s3::probe::Status;
+use windlass_state::KeyStatus;
 
 fn check(check: &str, status: &str, message: impl Into<String>, hint: Option<&str>) -> Check {
     Check { check: check.to_owned(), status: status.to_owned(), message: message.into(), hint: hint.map(str::to_owned) }
@@ -12,16 +13,19 @@ fn check(check: &str, status: &str, message: impl Into<String>, hint: Option<&st
 /// Looks at home, key, state, clock, network and AWS identity. What only AWS users need warns.
 pub(crate) async fn doctor(windlass: &Windlass) -> Vec<Check> {
     let mut checks = vec![home(windlass), key_file(windlass)];
-    checks.push(match windlass.inner.store.check_key().await {
-        Ok(true) => check("vault", "passed", "the master key opens the sealed values", None),
-        Ok(false) => check("vault", "passed", "nothing is sealed yet", None),
+    checks.push(match windlass.inner.store.key_report().await {
+        Ok(report) => match report.status {
+            KeyStatus::Ready => check("vault", "passed", "the master key opens the sealed values", None),
+            KeyStatus::Unused => check("vault", "passed", "nothing is sealed yet", None),
+            KeyStatus::Unusable(why) => {
+                let hint = "put the key file back from your copy; sealed values cannot be read without it";
+                check("vault", "failed", why, Some(hint))
+            }
+        },
         Err(error) => check("vault", "failed", error.chain(), error.hint_text()),
     });
-    checks.push(match windlass.inner.store.version().await {
-        Ok(version) => {
-            let place = if windlass.inner.settings.database_url.is_some() { "PostgreSQL" } else { "SQLite" };
-            check("state", "passed", format!("{place}, schema version {version}"), None)
-        }
+    checks.push(match windlass.inner.store.ping().await {
+        Ok(()) => check("state", "passed", windlass.inner.store.description(), None),
         Err(error) => check("state", "failed", error.chain(), error.hint_text()),
     });
     checks.extend(aws(windlass).await);

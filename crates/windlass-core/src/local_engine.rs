@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use windlass_s3::Storage;
+use windlass_state::MasterKey;
 use windlass_s3::policy::{Purpose, policy};
 use windlass_transfer::{CopyRequest, Side};
 use windlass_types::{ConnectionSpec, Error, ErrorCode, KeyPattern, Name, Result};
@@ -27,7 +28,7 @@ impl Engine for Windlass {
     async fn storage(&self, ctx: &Ctx, connection: &Name) -> Result<Storage> {
         let fabric = self.fabric(&ctx.fabric).await?;
         let row = self.connection(&fabric, connection).await?;
-        Ok(self.open_row(&fabric, &row).await?.storage())
+        Ok(self.open_row(&row).await?.storage())
     }
 
     async fn copy(
@@ -60,7 +61,7 @@ impl Engine for Windlass {
     }
 
     async fn rotate_key(&self) -> Result<u64> {
-        self.inner.store.rotate().await
+        self.inner.store.rotate_key(MasterKey::generate()?).await
     }
 
     async fn connection_names(&self, ctx: &Ctx) -> Result<Vec<Name>> {
@@ -121,7 +122,7 @@ impl Windlass {
     pub(crate) async fn probe_named(&self, name: &str) -> Result<Vec<windlass_s3::probe::ProbeStep>> {
         let fabric = self.fabric("default").await?;
         let row = self.connection(&fabric, &Name::new(name)?).await?;
-        match self.open_row(&fabric, &row).await? {
+        match self.open_row(&row).await? {
             Opened::S3(store) => Ok(windlass_s3::probe::probe_s3(&store, false).await),
             Opened::Local(_, spec) => Ok(windlass_s3::probe::probe_local(&spec, false).await),
         }

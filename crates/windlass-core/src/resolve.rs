@@ -7,8 +7,8 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use windlass_query::{FileTable, Resolver};
 use windlass_s3::Storage;
-use windlass_state::Fabric;
-use windlass_types::{Error, ErrorCode, Name, Result};
+use windlass_state::FabricRow as Fabric;
+use windlass_types::{Name, Result};
 
 /// One fabric, as the query engine resolves names in it.
 pub(crate) struct Scope {
@@ -20,8 +20,8 @@ pub(crate) struct Scope {
 impl Resolver for Scope {
     async fn storage(&self, connection: &str) -> Result<Option<Storage>> {
         let name = Name::new(connection)?;
-        match self.windlass.inner.store.connection(self.fabric.id, &name).await? {
-            Some(row) => Ok(Some(self.windlass.open_row(&self.fabric, &row).await?.storage())),
+        match self.windlass.inner.store.find_connection(self.fabric.id, &name).await? {
+            Some(row) => Ok(Some(self.windlass.open_row(&row).await?.storage())),
             None => Ok(None),
         }
     }
@@ -30,14 +30,8 @@ impl Resolver for Scope {
         let schema = Name::new(schema.unwrap_or(DEFAULT_SCHEMA))?;
         let store = &self.windlass.inner.store;
         let Some(row) = store.file_table(self.fabric.id, &schema, &Name::new(table)?).await? else { return Ok(None) };
-        let connection = store
-            .connections(self.fabric.id)
-            .await?
-            .into_iter()
-            .find(|connection| connection.id == row.connection)
-            .ok_or_else(|| Error::new(ErrorCode::Internal, "a file table lost its connection"))?;
         Ok(Some(FileTable {
-            connection: connection.name.as_str().to_owned(),
+            connection: row.connection_name.as_str().to_owned(),
             location: row.location,
             options: row.options,
         }))

@@ -5,7 +5,8 @@ use crate::rows::done;
 use crate::windlass::Windlass;
 use secrecy::SecretString;
 use windlass_sql::SecretInput;
-use windlass_state::{Fabric, SecretRow};
+use windlass_state::{FabricRow as Fabric, SecretOrigin, SecretRow};
+use chrono::Utc;
 use windlass_types::{Error, ErrorCode, Name, Result};
 
 /// Largest secret, in bytes.
@@ -42,7 +43,7 @@ impl Windlass {
                 .hint("use `ALTER SECRET` to give it another value"));
         }
         let (value, origin) = self.read_secret(&source, remote)?;
-        self.inner.store.create_secret(fabric.id, &name, &value, origin).await?;
+        self.inner.store.create_secret(fabric.id, &name, &value, origin, Utc::now()).await?;
         Ok(done(format!("secret `{}` created", name.as_str()), vec![]))
     }
 
@@ -55,7 +56,7 @@ impl Windlass {
     ) -> Result<Answer> {
         self.secret(fabric, name).await?;
         let (value, origin) = self.read_secret(&source, remote)?;
-        self.inner.store.alter_secret(fabric.id, name, &value, origin).await?;
+        self.inner.store.alter_secret(fabric.id, name, &value, origin, Utc::now()).await?;
         Ok(done(format!("secret `{}` altered", name.as_str()), vec![]))
     }
 
@@ -72,9 +73,9 @@ impl Windlass {
     }
 
     /// The value and where it came from. One line end at the end of a file is not part of it.
-    fn read_secret(&self, source: &SecretInput, remote: bool) -> Result<(SecretString, &'static str)> {
+    fn read_secret(&self, source: &SecretInput, remote: bool) -> Result<(SecretString, SecretOrigin)> {
         let (value, origin) = match source {
-            SecretInput::Literal(text) => (text.expose().to_owned(), "literal"),
+            SecretInput::Literal(text) => (text.expose().to_owned(), SecretOrigin::Value),
             SecretInput::Env(_) | SecretInput::File(_) if remote => {
                 return Err(Error::new(
                     ErrorCode::SecretSource,
@@ -87,7 +88,7 @@ impl Windlass {
                     Error::new(ErrorCode::SecretSource, format!("the environment variable `{variable}` is not set"))
                         .hint("set it for the process that runs this statement")
                 })?;
-                (value, "env")
+                (value, SecretOrigin::Env)
             }
             SecretInput::File(path) => {
                 let value = std::fs::read_to_string(path).map_err(|error| {
@@ -96,7 +97,7 @@ impl Windlass {
                         .hint("give the path of a text file this process may read")
                 })?;
                 let value = value.strip_suffix('\n').unwrap_or(&value);
-                (value.strip_suffix('\r').unwrap_or(value).to_owned(), "file")
+                (value.strip_suffix('\r').unwrap_or(value).to_owned(), SecretOrigin::File)
             }
         };
         if value.is_empty() || value.len() > MAX_SECRET {

@@ -7,6 +7,7 @@ use crate::tables::CreateFileTable;
 use crate::windlass::Windlass;
 use arrow::array::{Array as _, AsArray as _, BooleanArray};
 use arrow::compute::filter_record_batch;
+use chrono::Utc;
 use futures::StreamExt as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -31,7 +32,7 @@ impl Windlass {
             Statement::Describe { target: DescribeTarget::Table(parts) } => {
                 let parts: Vec<String> = parts.iter().map(|part| part.as_str().to_owned()).collect();
                 let engine = self.query().await?;
-                let name = fabric.name.clone();
+                let name = fabric.name.as_str().to_owned();
                 let rows = engine.describe(&parts, &name, self.scope(fabric)).await?;
                 Ok(Answer::Rows { schema: rows.schema, batches: rows.stream, good: Arc::new(AtomicBool::new(true)) })
             }
@@ -50,31 +51,31 @@ impl Windlass {
             Statement::DropTable { if_exists, name } => self.drop_table(&fabric, &name, if_exists).await,
             Statement::List { connection, path, recursive, limit } => {
                 let row = self.connection(&fabric, &connection).await?;
-                let storage = self.open_row(&fabric, &row).await?.storage();
+                let storage = self.open_row(&row).await?.storage();
                 let location = storage.binding().resolve_any(&path)?;
                 Ok(crate::list::list(&storage, &location, recursive, limit))
             }
             Statement::CreateSchema { if_not_exists, name } => self.create_schema(&fabric, name, if_not_exists).await,
             Statement::DropSchema { if_exists, name } => self.drop_schema(&fabric, &name, if_exists).await,
             Statement::CreateFabric { if_not_exists, name } => {
-                if self.inner.store.fabric(name.as_str()).await?.is_some() {
+                if self.inner.store.fabrics().await?.iter().any(|row| row.name == name) {
                     if if_not_exists {
                         return Ok(done(format!("fabric `{}` exists; nothing changed", name.as_str()), vec![]));
                     }
-                    return Err(Error::new(ErrorCode::TableExists, format!("fabric `{}` exists", name.as_str()))
+                    return Err(Error::new(ErrorCode::FabricExists, format!("fabric `{}` exists", name.as_str()))
                         .hint("add `IF NOT EXISTS`, or choose another name"));
                 }
-                self.inner.store.create_fabric(&name).await?;
+                self.inner.store.create_fabric(&name, Utc::now()).await?;
                 Ok(done(format!("fabric `{}` created", name.as_str()), vec![]))
             }
             Statement::UseFabric { name } => {
                 let fabric = self.fabric(name.as_str()).await?;
-                ctx.fabric.clone_from(&fabric.name);
-                Ok(done(format!("using fabric `{}`", fabric.name), vec![]))
+                fabric.name.as_str().clone_into(&mut ctx.fabric);
+                Ok(done(format!("using fabric `{}`", fabric.name.as_str()), vec![]))
             }
             Statement::Engine(text) => {
                 let engine = self.query().await?;
-                let name = fabric.name.clone();
+                let name = fabric.name.as_str().to_owned();
                 let rows = engine.query(&text, &name, self.scope(fabric)).await?;
                 Ok(Answer::Rows { schema: rows.schema, batches: rows.stream, good: Arc::new(AtomicBool::new(true)) })
             }
@@ -83,7 +84,7 @@ impl Windlass {
 
     /// SHOW x [LIKE p] without the query engine: it is what scripts call most, and starts at once.
     /// LIKE matches the column `name`, else the first.
-    async fn show(&self, fabric: windlass_state::Fabric, what: &str, pattern: Option<&str>) -> Result<Answer> {
+    async fn show(&self, fabric: windlass_state::FabricRow, what: &str, pattern: Option<&str>) -> Result<Answer> {
         let Some(mut batch) = self.system_table(&fabric, what).await? else {
             let known: Vec<&str> = crate::system::TABLES.iter().map(|table| table.name).collect();
             let near = windlass_types::options::nearest(what, &known)

@@ -3,8 +3,8 @@
 use crate::rows::{self, Cell, Columns, Kind};
 use crate::windlass::Windlass;
 use arrow::record_batch::RecordBatch;
-use windlass_state::Fabric;
-use windlass_types::{ErrorCode, OptionMap, OptionValue, Result};
+use windlass_state::FabricRow as Fabric;
+use windlass_types::{ErrorCode, Name, OptionMap, OptionValue, Result};
 
 /// One system table.
 pub(crate) struct SystemTable {
@@ -132,11 +132,9 @@ impl Windlass {
                 .map(|code| vec![code.as_str().into(), code.class().as_str().into(), code.doc().trim().into()])
                 .collect(),
             "fabrics" => {
-                store.fabrics().await?.into_iter().map(|row| vec![row.name.into(), row.id.to_string().into()]).collect()
+                store.fabrics().await?.into_iter().map(|row| vec![row.name.as_str().into(), row.id.to_string().into()]).collect()
             }
             "file_tables" => {
-                let connections = store.connections(fabric.id).await?;
-                let name_of = |id| connections.iter().find(|row| row.id == id).map(|row| row.name.as_str().to_owned());
                 store
                     .file_tables(fabric.id)
                     .await?
@@ -146,9 +144,9 @@ impl Windlass {
                             fabric.name.as_str().into(),
                             row.schema.as_str().into(),
                             row.name.as_str().into(),
-                            name_of(row.connection).into(),
+                            row.connection_name.as_str().into(),
                             row.location.into(),
-                            row.created_at.into(),
+                            row.created.into(),
                             row.id.to_string().into(),
                         ]
                     })
@@ -156,7 +154,7 @@ impl Windlass {
             }
             "options" => option_rows(),
             "schemas" => {
-                let mut rows: Vec<Vec<Cell>> = vec![vec!["main".into(), "schema".into()]];
+                let mut rows: Vec<Vec<Cell>> = Vec::new();
                 rows.extend(store.schemas(fabric.id).await?.iter().map(|n| vec![n.as_str().into(), "schema".into()]));
                 rows.extend(
                     store.connections(fabric.id).await?.iter().map(|r| vec![r.name.as_str().into(), "connection".into()]),
@@ -170,10 +168,10 @@ impl Windlass {
                 .map(|row| {
                     vec![
                         row.name.as_str().into(),
-                        row.origin.into(),
-                        row.used_by.join(", ").into(),
-                        row.created_at.into(),
-                        row.updated_at.into(),
+                        row.origin.as_str().into(),
+                        row.used_by.iter().map(Name::as_str).collect::<Vec<_>>().join(", ").into(),
+                        row.created.into(),
+                        row.updated.into(),
                     ]
                 })
                 .collect(),
@@ -197,8 +195,8 @@ fn connection_row(fabric: &Fabric, row: windlass_state::ConnectionRow) -> Vec<Ce
         text(options, "BUCKET").into(),
         text(options, "PREFIX").into(),
         matches!(options.get("READ_ONLY"), Some(OptionValue::Bool(true))).into(),
-        row.created_at.into(),
-        row.updated_at.into(),
+        row.created.into(),
+        row.updated.into(),
         row.id.to_string().into(),
     ]
 }

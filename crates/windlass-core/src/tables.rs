@@ -5,8 +5,8 @@ use crate::rows::done;
 use crate::windlass::Windlass;
 use chrono::Utc;
 use windlass_sql::{OptionSetting, TableName};
-use windlass_state::{Fabric, FileTableRow};
-use windlass_types::{Error, ErrorCode, FileTableId, Name, OptionMap, Result};
+use windlass_state::{FabricRow as Fabric, NewFileTable};
+use windlass_types::{Error, ErrorCode, Name, OptionMap, Result};
 
 /// The schema a bare table name means.
 pub(crate) const DEFAULT_SCHEMA: &str = "main";
@@ -33,36 +33,33 @@ impl Windlass {
         }
         let connection = self.connection(fabric, &create.connection).await?;
         // The location must be one the connection may name, and a readable pattern, from the start.
-        let storage = self.open_row(fabric, &connection).await?.storage();
+        let storage = self.open_row(&connection).await?.storage();
         let location = storage.binding().resolve_any(&create.location)?;
         location.need_bucket()?;
         windlass_types::KeyPattern::parse(&location.key)?;
         let options: OptionMap = create.options.into_iter().map(|o| (o.name, o.value)).collect();
-        let row = FileTableRow {
-            id: FileTableId::new(),
-            fabric: fabric.id,
+        let new = NewFileTable {
             schema,
             name: create.name.table,
-            connection: connection.id,
+            connection: connection.name,
             location: create.location,
             options,
-            created_at: Utc::now(),
         };
-        self.inner.store.create_file_table(&row).await?;
+        self.inner.store.create_file_table(fabric.id, new, Utc::now()).await?;
         Ok(done(format!("file table `{shown}` created"), vec![]))
     }
 
     pub(crate) async fn drop_table(&self, fabric: &Fabric, name: &TableName, if_exists: bool) -> Result<Answer> {
         let schema = self.schema_of(fabric, name).await?;
         let shown = format!("{}.{}", schema.as_str(), name.table.as_str());
-        let Some(row) = self.inner.store.file_table(fabric.id, &schema, &name.table).await? else {
+        if self.inner.store.file_table(fabric.id, &schema, &name.table).await?.is_none() {
             if if_exists {
                 return Ok(done(format!("no table `{shown}`; nothing changed"), vec![]));
             }
             return Err(Error::new(ErrorCode::TableNotFound, format!("no table `{shown}`"))
                 .hint("`SHOW FILE TABLES` lists them"));
-        };
-        self.inner.store.drop_file_table(row.id).await?;
+        }
+        self.inner.store.drop_file_table(fabric.id, &schema, &name.table).await?;
         Ok(done(format!("file table `{shown}` dropped; its files stay"), vec![]))
     }
 
@@ -72,14 +69,14 @@ impl Windlass {
             return Ok(done(format!("schema `{}` exists; nothing changed", name.as_str()), vec![]));
         }
         let name = if exists { name } else { name.not_reserved()? };
-        if exists || self.inner.store.connection(fabric.id, &name).await?.is_some() {
+        if exists || self.inner.store.find_connection(fabric.id, &name).await?.is_some() {
             return Err(Error::new(
                 ErrorCode::TableExists,
                 format!("a schema or connection `{}` exists", name.as_str()),
             )
             .hint("connections and schemas share one namespace; choose another name"));
         }
-        self.inner.store.create_schema(fabric.id, &name).await?;
+        self.inner.store.create_schema(fabric.id, &name, Utc::now()).await?;
         Ok(done(format!("schema `{}` created", name.as_str()), vec![]))
     }
 
@@ -89,22 +86,6 @@ impl Windlass {
                 return Ok(done(format!("no schema `{}`; nothing changed", name.as_str()), vec![]));
             }
             return Err(no_schema(name));
-        }
-        let tables: Vec<String> = self
-            .inner
-            .store
-            .file_tables(fabric.id)
-            .await?
-            .into_iter()
-            .filter(|row| row.schema == *name)
-            .map(|row| format!("file table {}.{}", row.schema.as_str(), row.name.as_str()))
-            .collect();
-        if !tables.is_empty() {
-            return Err(Error::new(
-                ErrorCode::TableExists,
-                format!("schema `{}` still holds {}", name.as_str(), tables.join(", ")),
-            )
-            .hint("drop them first"));
         }
         self.inner.store.drop_schema(fabric.id, name).await?;
         Ok(done(format!("schema `{}` dropped", name.as_str()), vec![]))

@@ -1,17 +1,19 @@
 //! The engine in this process: the store, the query engine and the storages opened so far.
 
-use crate::connections::StoredRegions;
+use crate::connections::{StoredRegions, secrets_from};
 use crate::resolve::Scope;
 use crate::settings::Settings;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use tokio::sync::OnceCell;
 use windlass_query::Engine as QueryEngine;
 use windlass_s3::local::LocalStore;
 use windlass_s3::{S3Store, Secrets, Storage};
-use windlass_state::{ConnectionRow, Fabric, Store};
-use windlass_types::connection::{Encryption, Identity, SecretSource};
-use windlass_types::{ConnectionId, ConnectionSpec, Error, ErrorCode, Name, Result, S3Spec};
+use chrono::Utc;
+use windlass_state::{ConnectionRow, FabricRow as Fabric, KeySource, NewConnection, Store};
+use windlass_types::{
+    ConnectionId, ConnectionKind, ConnectionSpec, Error, ErrorCode, Name, OptionMap, OptionValue, Result,
+};
 
 /// The engine in this process. Cheap to clone.
 #[derive(Clone)]
@@ -21,7 +23,7 @@ pub struct Windlass {
 
 pub(crate) struct Inner {
     pub(crate) settings: Settings,
-    pub(crate) store: Store,
+    pub(crate) store: Arc<Store>,
     query: OnceCell<Arc<QueryEngine>>,
     /// Storages by connection, with the time of the row they were made from.
     storages: Mutex<HashMap<ConnectionId, (i64, Opened)>>,
@@ -49,7 +51,11 @@ impl Windlass {
     /// Opens (or makes) the home and its store.
     pub async fn open(settings: Settings) -> Result<Self> {
         settings.prepare_home()?;
-        let store = Store::open(&settings.database(), settings.key_path()).await?;
+        let key = match &settings.key_file {
+            Some(path) => KeySource::given(path),
+            None => KeySource::own(settings.key_path()),
+        };
+        let store = Arc::new(Store::open(&settings.database(), &key).await?);
         let windlass = Self {
             inner: Arc::new(Inner {
                 settings,
@@ -65,24 +71,23 @@ impl Windlass {
     /// A fresh home has the connection `s3` with the default chain (U-C19). Made once: dropping it
     /// is respected.
     async fn furnish(&self) -> Result<()> {
-        if self.inner.store.meta("furnished").await?.is_some() {
+        if self.inner.store.note("furnished").await?.is_some() {
             return Ok(());
         }
-        let fabric = self.fabric("default").await?;
-        let name = Name::new("s3")?;
-        if self.inner.store.connection(fabric.id, &name).await?.is_none() {
-            let row = self.new_row(&fabric, &name, windlass_types::ConnectionKind::S3, [(
-                "COMMENT".to_owned(),
-                windlass_types::OptionValue::Text("the default AWS credential chain".to_owned()),
-            )]
-            .into());
-            // Two processes may start on one fresh store; the second finds the first's row.
-            match self.inner.store.insert_connection(&row, &[]).await {
-                Err(error) if error.code() != ErrorCode::ConnectionExists => return Err(error),
-                _ => {}
-            }
+        let fabric = self.fabric(windlass_state::DEFAULT_FABRIC).await?;
+        let comment = OptionValue::Text("the default AWS credential chain".to_owned());
+        let new = NewConnection {
+            name: Name::new("s3")?,
+            kind: ConnectionKind::S3,
+            options: OptionMap::from([("COMMENT".to_owned(), comment)]),
+            sealed: BTreeMap::new(),
+        };
+        // Two processes may start on one fresh store; the second finds the first's connection.
+        match self.inner.store.insert_connection(fabric.id, new, Utc::now()).await {
+            Err(error) if error.code() != ErrorCode::ConnectionExists => return Err(error),
+            _ => {}
         }
-        self.inner.store.set_meta("furnished", "1").await
+        self.inner.store.note_once("furnished", "1").await.map(drop)
     }
 
     /// The query engine, made at first use: it is the slowest part to start.
@@ -92,15 +97,12 @@ impl Windlass {
 
     /// The fabric of this name.
     pub(crate) async fn fabric(&self, name: &str) -> Result<Fabric> {
-        self.inner.store.fabric(name).await?.ok_or_else(|| {
-            Error::new(ErrorCode::FabricNotFound, format!("no fabric `{name}`"))
-                .hint("`SHOW FABRICS` lists them; `CREATE FABRIC` makes one")
-        })
+        self.inner.store.fabric(&Name::new(name)?).await
     }
 
     /// The connection of this name in a fabric, or an error that suggests the nearest.
     pub(crate) async fn connection(&self, fabric: &Fabric, name: &Name) -> Result<ConnectionRow> {
-        if let Some(row) = self.inner.store.connection(fabric.id, name).await? {
+        if let Some(row) = self.inner.store.find_connection(fabric.id, name).await? {
             return Ok(row);
         }
         let rows = self.inner.store.connections(fabric.id).await?;
@@ -114,8 +116,8 @@ impl Windlass {
     }
 
     /// Opens the storage of a stored connection, or gives the one opened before.
-    pub(crate) async fn open_row(&self, fabric: &Fabric, row: &ConnectionRow) -> Result<Opened> {
-        let stamp = row.updated_at.timestamp_micros();
+    pub(crate) async fn open_row(&self, row: &ConnectionRow) -> Result<Opened> {
+        let stamp = row.updated.timestamp_micros();
         if let Ok(storages) = self.inner.storages.lock()
             && let Some((at, opened)) = storages.get(&row.id)
             && *at == stamp
@@ -123,10 +125,7 @@ impl Windlass {
             return Ok(opened.clone());
         }
         let spec = ConnectionSpec::build(row.kind, &row.options)?;
-        let secrets = match &spec {
-            ConnectionSpec::S3(spec) => self.stored_secrets(fabric, row.id, spec).await?,
-            ConnectionSpec::Local(_) => Secrets::default(),
-        };
+        let secrets = secrets_from(self.inner.store.connection_values(row).await?)?;
         let opened = self.open_spec(row.id, row.name.clone(), spec, secrets)?;
         if let Ok(mut storages) = self.inner.storages.lock() {
             storages.insert(row.id, (stamp, opened.clone()));
@@ -151,40 +150,6 @@ impl Windlass {
                 Ok(Opened::Local(Arc::new(LocalStore::open(name, spec.clone())?), spec))
             }
         }
-    }
-
-    /// Opens every secret a stored connection refers to.
-    async fn stored_secrets(&self, fabric: &Fabric, id: ConnectionId, spec: &S3Spec) -> Result<Secrets> {
-        let open = |source: Option<SecretSource>, option: &'static str| async move {
-            match source {
-                None => Ok(None),
-                Some(SecretSource::Named(name)) => {
-                    self.inner.store.open_secret(fabric.id, &name).await.map(Some)
-                }
-                Some(SecretSource::Sealed) => {
-                    self.inner.store.open_connection_secret(id, option).await.map(Some)
-                }
-            }
-        };
-        let (key_id, key, token) = match &spec.identity {
-            Identity::Keys { access_key_id, secret_access_key, session_token } => {
-                (Some(access_key_id.clone()), Some(secret_access_key.clone()), session_token.clone())
-            }
-            _ => (None, None, None),
-        };
-        let customer = match &spec.encryption {
-            Encryption::Customer(source) => Some(source.clone()),
-            _ => None,
-        };
-        let headers = open(spec.headers.clone(), "HEADERS").await?;
-        Ok(Secrets {
-            access_key_id: open(key_id, "AWS_ACCESS_KEY_ID").await?,
-            secret_access_key: open(key, "AWS_SECRET_ACCESS_KEY").await?,
-            session_token: open(token, "AWS_SESSION_TOKEN").await?,
-            customer_key: open(customer, "ENCRYPTION_CUSTOMER_MANAGED_KEY").await?,
-            headers: headers.as_ref().map(crate::connections::split_headers).transpose()?.unwrap_or_default(),
-            proxy: open(spec.proxy.clone(), "PROXY").await?,
-        })
     }
 
     /// What a query sees of a fabric.

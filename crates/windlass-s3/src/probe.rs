@@ -16,12 +16,12 @@ use crate::access::ObjectAccess as _;
 use crate::policy::{Verb, actions_for};
 use crate::store::S3Store;
 use aws_sdk_s3::config::retry::RetryConfig;
-use aws_sdk_s3::config::timeout::TimeoutConfig;
 use chrono::Utc;
 use diagnose::{Finding, Scene};
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::time::{Duration, Instant};
+use windlass_types::{Error, ErrorCode, Result};
 use windlass_types::connection::S3Spec;
 
 /// How a step ended.
@@ -79,7 +79,7 @@ pub(crate) struct Limits {
     pub(crate) total: Duration,
     /// Removing what was written, after that.
     pub(crate) cleanup: Duration,
-    /// A connection or a name, within a step.
+    /// Finding out why the service did not answer, within a step.
     pub(crate) connect: Duration,
 }
 
@@ -89,7 +89,7 @@ impl Default for Limits {
             step: Duration::from_secs(8),
             total: Duration::from_secs(23),
             cleanup: Duration::from_secs(5),
-            connect: Duration::from_secs(3),
+            connect: Duration::from_secs(2),
         }
     }
 }
@@ -188,27 +188,33 @@ impl Session {
         }
     }
 
-    fn scene<'a>(&'a self, verb: Verb, bucket: Option<&'a str>, prefix: &str) -> Scene<'a> {
+    fn scene(&self, verb: Verb, bucket: Option<&str>, prefix: &str) -> Scene {
         Scene {
-            spec: self.store.spec(),
-            name: &self.name,
+            spec: self.store.spec().clone(),
+            name: self.name.clone(),
             verb,
             place: bucket.map(|bucket| format!("s3://{bucket}/{prefix}")).unwrap_or_default(),
-            bucket,
-            key_id: self.key_id.as_deref(),
+            bucket: bucket.map(str::to_owned),
+            key_id: self.key_id.clone(),
             endpoint: self.endpoint.clone(),
             now: Utc::now(),
         }
     }
 
     fn push(&mut self, row: &Row, status: Status, began: Instant, finding: Finding) {
+        // A service may quote what it was sent.
+        let mut cleaned = Error::new(ErrorCode::ConnectionFailed, finding.message);
+        if let Some(hint) = finding.hint {
+            cleaned = cleaned.hint(hint);
+        }
+        let cleaned = self.store.clean(cleaned);
         self.steps.push(ProbeStep {
             step: row.step.to_owned(),
             permission: row.verb.map(|verb| actions_for(verb).join(", ")).unwrap_or_default(),
             status,
             milliseconds: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-            message: finding.message,
-            hint: finding.hint,
+            message: cleaned.message().to_owned(),
+            hint: cleaned.hint_text().map(str::to_owned),
             required: row.required,
         });
     }
@@ -271,17 +277,13 @@ impl Session {
         self.note(&row, began, verdict)
     }
 
-    /// A client that gives up soon: a test must not wait for retries.
-    fn brisk(client: &aws_sdk_s3::Client, limits: Limits) -> aws_sdk_s3::Client {
-        let timeouts = TimeoutConfig::builder().connect_timeout(limits.connect).build();
-        aws_sdk_s3::Client::from_conf(
-            client
-                .config()
-                .to_builder()
-                .retry_config(RetryConfig::standard().with_max_attempts(2))
-                .timeout_config(timeouts)
-                .build(),
-        )
+    /// A client that gives up soon: whether there is a service must not wait for retries.
+    async fn client(store: &S3Store) -> Result<aws_sdk_s3::Client> {
+        let client = store.base_client().await?;
+        let retries = RetryConfig::standard().with_max_attempts(2);
+        Ok(aws_sdk_s3::Client::from_conf(
+            client.config().to_builder().retry_config(retries).build(),
+        ))
     }
 }
 

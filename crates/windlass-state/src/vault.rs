@@ -84,18 +84,16 @@ impl Vault {
         if let Some(key) = self.known(check) {
             return Ok(key);
         }
-        let fits =
-            |key: &MasterKey| key.open(CHECK_OWNER, check).is_some_and(|text| text.expose_secret() == CHECK_TEXT);
         // Twice, since another process may rename `next` between our two reads.
         let mut missing = false;
         for _ in 0..2 {
             match MasterKey::read(&self.source.path)? {
-                Some(key) if fits(&key) => return Ok(self.remember(check, key)),
+                Some(key) if fits(&key, check) => return Ok(self.remember(check, key)),
                 found => missing = found.is_none(),
             }
             match MasterKey::read(&self.source.next())? {
-                Some(key) if fits(&key) => {
-                    self.finish_rotation(guard)?;
+                Some(key) if fits(&key, check) => {
+                    self.finish_rotation(check, guard)?;
                     return Ok(self.remember(check, key));
                 }
                 _ => {}
@@ -114,7 +112,7 @@ impl Vault {
 
     /// Puts `next` in the place of the key. Left undone while another process rotates: that one
     /// does it.
-    fn finish_rotation(&self, guard: Option<&File>) -> Result<()> {
+    fn finish_rotation(&self, check: &str, guard: Option<&File>) -> Result<()> {
         let own;
         if guard.is_none() {
             own = File::open(self.source.folder()).ok();
@@ -122,7 +120,13 @@ impl Vault {
                 return Ok(());
             }
         }
-        rename(&self.source.next(), &self.source.path, self.source.folder())
+        // Read again now that nobody else may change it: it may be the start of a later rotation.
+        match MasterKey::read(&self.source.next())? {
+            Some(key) if fits(&key, check) => {
+                rename(&self.source.next(), &self.source.path, self.source.folder())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The key file, for a store that was never sealed; makes it where that is allowed.
@@ -226,17 +230,14 @@ impl Store {
             .fetch_optional(&mut *tx)
             .await
             .map_err(failed("read the key check"))?;
+        // Look at the files, not at what is known: `next` may be the only copy of the old key, and
+        // must take its place before it is overwritten.
+        *self.vault.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let old = match &check {
             Some(check) => Some(self.vault.key_of(check, Some(&guard))?),
             None if any_sealed(&mut tx).await? => return Err(check_missing()),
             None => None,
         };
-        // The old key may have been known from before `next` took its place: look at the file
-        // itself before `next` is overwritten, since it could be the only copy of the old key.
-        if let (Some(check), Some(_)) = (&check, MasterKey::read(&source.next())?) {
-            *self.vault.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            self.vault.key_of(check, Some(&guard))?;
-        }
         match std::fs::remove_file(source.next()) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(key_error(&source.next(), "cannot be removed").source(error));
@@ -264,6 +265,11 @@ impl Store {
         self.vault.remember(&check, new);
         Ok(count)
     }
+}
+
+/// Whether the key is the one that made the check row.
+fn fits(key: &MasterKey, check: &str) -> bool {
+    key.open(CHECK_OWNER, check).is_some_and(|text| text.expose_secret() == CHECK_TEXT)
 }
 
 async fn any_sealed(tx: &mut Tx) -> Result<bool> {

@@ -1,3 +1,24 @@
-//! In-process S3 with faults, real servers for tests, fixtures
+//! What tests and the demo stand on: an S3 in this process, real servers, sample data.
+//!
+//! [`TestS3`] is an S3 and STS on loopback, over ordered maps, with faults, conditions, versions,
+//! tags and checksums; [`servers`] starts programs that exist elsewhere; [`sample`] makes files.
 
+mod access;
+mod fault;
+mod identity;
+mod listing;
+mod log;
+mod memory;
+mod object;
+mod operations;
+pub mod sample;
 pub mod servers;
+mod service;
+mod sts;
+
+pub use fault::{Fault, FaultKind};
+pub use identity::{AssumedSession, TestIdentity, TestRole};
+pub use log::RequestLog;
+pub use memory::{BucketOptions, Memory, ObjectInfo, PutOptions};
+pub use servers::*;
+pub use service::{TestS3, TestS3Options};

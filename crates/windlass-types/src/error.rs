@@ -129,6 +129,8 @@ error_codes! {
     ConnectionExists = "connection.exists", Conflict;
     /// Other things still depend on the connection.
     ConnectionInUse = "connection.in_use", Conflict;
+    /// Somebody else changed the connection since it was read.
+    ConnectionChanged = "connection.changed", Conflict;
     /// The connection was tested and a required step failed.
     ConnectionUntested = "connection.test_failed", Denied;
     /// The service refused what was asked with these credentials.
@@ -173,8 +175,16 @@ error_codes! {
     TableNotFound = "table.not_found", NotFound;
     /// A table of that name exists.
     TableExists = "table.exists", Conflict;
+    /// No schema of that name.
+    SchemaNotFound = "schema.not_found", NotFound;
+    /// A schema of that name exists.
+    SchemaExists = "schema.exists", Conflict;
+    /// The schema still holds tables.
+    SchemaInUse = "schema.in_use", Conflict;
     /// No fabric of that name.
     FabricNotFound = "fabric.not_found", NotFound;
+    /// A fabric of that name exists.
+    FabricExists = "fabric.exists", Conflict;
     /// A file cannot be read as the format it should have.
     FormatInvalid = "format.invalid", InvalidInput;
     /// No file matches.

@@ -50,6 +50,8 @@ pub enum OptionType {
     TextList,
     /// One of these words, as text or bare.
     Choice(&'static [&'static str]),
+    /// A group of these options; a bare word or text stands for the first of them.
+    Group(&'static [OptionDef]),
 }
 
 impl OptionType {
@@ -64,6 +66,10 @@ impl OptionType {
             }
             Self::TextList => "one text or a list of texts".to_owned(),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
+            Self::Group(defs) => {
+                let names: Vec<&str> = defs.iter().map(|def| def.name).collect();
+                format!("a word for {} or a group of {}", names[0], names.join(", "))
+            }
         }
     }
 }
@@ -91,7 +97,7 @@ impl Alter {
 }
 
 /// One row of an option table.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OptionDef {
     /// Upper-case name.
     pub name: &'static str,
@@ -119,7 +125,7 @@ const fn def(
 }
 
 use Alter::{Free, Never, NoDependents};
-use OptionType::{Bool, Choice, Integer, Seconds, Text, TextList};
+use OptionType::{Bool, Choice, Group, Integer, Seconds, Text, TextList};
 
 /// Options of `CREATE S3 CONNECTION`.
 pub const S3_OPTIONS: &[OptionDef] = &[
@@ -387,6 +393,45 @@ pub const LOCAL_OPTIONS: &[OptionDef] = &[
     ),
 ];
 
+/// Options of `CREATE FILE TABLE`.
+pub const FILE_TABLE_OPTIONS: &[OptionDef] = &[
+    def(
+        "CONTENT_TYPE",
+        Group(CONTENT_TYPE_OPTIONS),
+        false,
+        Free,
+        "AUTO",
+        "How the files are read: a word such as CSV, or a group `(TYPE = CSV, HEADER = TRUE)` (U-I17).",
+    ),
+    def("COMMENT", Text, false, Free, "", "A description."),
+];
+
+/// Options inside `CONTENT_TYPE = (...)`.
+pub const CONTENT_TYPE_OPTIONS: &[OptionDef] = &[
+    def(
+        "TYPE",
+        Choice(&["AUTO", "CSV", "TSV", "JSON", "PARQUET"]),
+        false,
+        Free,
+        "AUTO",
+        "Format of the files; AUTO goes by name and content. JSON is one value a line.",
+    ),
+    def(
+        "COMPRESSION",
+        Choice(&["AUTO", "NONE", "GZIP", "ZSTD"]),
+        false,
+        Free,
+        "AUTO",
+        "Compression of the files; AUTO goes by the name.",
+    ),
+    def("HEADER", Bool, false, Free, "TRUE", "Whether the first line of a CSV file names columns."),
+    def("DELIMITER", Text, false, Free, ",", "Character between the fields of a CSV file."),
+    def("QUOTE", Text, false, Free, "\"", "Character around quoted fields of a CSV file."),
+    def("ESCAPE", Text, false, Free, "doubled quote", "Character that escapes a quote."),
+    def("NULL_VALUE", Text, false, Free, "empty", "Text that means NULL in a CSV file."),
+    def("COMMENT", Text, false, Free, "none", "Character that begins a comment line."),
+];
+
 /// Finds an option without regard to case; else an error that suggests the nearest and lists all.
 pub fn find(defs: &'static [OptionDef], name: &str) -> Result<&'static OptionDef> {
     if let Some(found) = defs.iter().find(|def| def.name.eq_ignore_ascii_case(name)) {
@@ -406,6 +451,9 @@ pub fn unknown(what: &str, word: &str, known: &[&str]) -> Error {
 
 /// The known word nearest to `word`, if it is near enough to be a slip.
 pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    if word.len() > 64 {
+        return None; // not a slip of the pen, and the distance is quadratic
+    }
     let word = word.to_ascii_uppercase();
     known
         .iter()
@@ -475,6 +523,24 @@ pub fn check(def: &OptionDef, value: OptionValue) -> Result<OptionValue> {
             .find(|word| word.eq_ignore_ascii_case(&text))
             .map(|word| V::Text((*word).to_owned()))
             .ok_or_else(|| unknown(&format!("value of {}", def.name), &text, words)),
+        (Group(defs), value @ (V::Text(_) | V::Word(_))) => {
+            let first = &defs[0];
+            Ok(V::Group(vec![(first.name.to_owned(), check(first, value)?)]))
+        }
+        (Group(defs), V::Group(items)) => {
+            let mut checked: Vec<(String, OptionValue)> = Vec::with_capacity(items.len());
+            for (name, value) in items {
+                let inner = find(defs, &name)?;
+                if checked.iter().any(|(seen, _)| seen == inner.name) {
+                    return Err(Error::new(
+                        ErrorCode::OptionInvalid,
+                        format!("{} is given twice in {}", inner.name, def.name),
+                    ));
+                }
+                checked.push((inner.name.to_owned(), check(inner, value)?));
+            }
+            Ok(V::Group(checked))
+        }
         (_, other) => Err(ill(describe(&other, def.secret))),
     }
 }

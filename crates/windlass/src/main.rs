@@ -1,2 +1,85 @@
-//! The windlass binary.
-fn main() {}
+//! The one binary: arguments to wiring. Composition root, nothing else.
+
+use mimalloc::MiMalloc;
+use std::io::IsTerminal as _;
+use std::path::Path;
+use std::process::exit;
+use std::sync::Arc;
+use windlass_cli::remote::Remote;
+use windlass_cli::{DemoParts, OpenRequest, Wiring};
+use windlass_core::engine::Engine;
+use windlass_core::{Settings, Windlass};
+use windlass_testkit::{TestS3, TestS3Options, sample};
+use windlass_types::{Error, ErrorCode, Result};
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// Where the demo's engine finds the secret key of the demo's service.
+const DEMO_SECRET: &str = "DEMO_SECRET";
+
+fn main() {
+    let cli = match windlass_cli::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(code) => exit(code.into()),
+    };
+    log();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error[internal]: cannot start the runtime: {error}");
+            exit(2);
+        }
+    };
+    let wiring = Wiring::new(open).with_demo(demo);
+    let code = runtime.block_on(windlass_cli::run(cli, wiring));
+    // A thread may still wait for standard input; it must not keep the process.
+    exit(code.into());
+}
+
+/// Logs go to standard error, only when `WINDLASS_LOG` asks for them.
+fn log() {
+    let Ok(filter) = std::env::var("WINDLASS_LOG") else { return };
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+}
+
+async fn open(request: OpenRequest) -> Result<Arc<dyn Engine>> {
+    if let Some(url) = request.server {
+        return Ok(Arc::new(Remote::new(&url)?));
+    }
+    let environment = Arc::new(|name: &str| std::env::var(name).ok());
+    let settings = Settings::from_environment(request.home.as_deref(), environment)?;
+    Ok(Arc::new(Windlass::open(settings).await?))
+}
+
+/// An S3 service with sample data, and an engine with a home of its own.
+async fn demo() -> Result<DemoParts> {
+    let folder = tempfile::Builder::new().prefix("windlass-demo-").tempdir().map_err(|error| {
+        Error::new(ErrorCode::HomeInvalid, "cannot create a temporary folder for the demo").source(error)
+    })?;
+    let service = TestS3::start_with(TestS3Options {
+        identities: sample::demo_identities(),
+        ..TestS3Options::default()
+    })
+    .await;
+    sample::fill(service.state());
+    let (key, secret) = sample::demo_keys();
+    let environment = Arc::new(move |name: &str| (name == DEMO_SECRET).then(|| secret.clone()));
+    let settings = Settings::from_environment(Some(Path::new(&folder.path().join("home"))), environment)?;
+    let copies = folder.path().join("copies");
+    std::fs::create_dir(&copies).map_err(|error| {
+        Error::new(ErrorCode::HomeInvalid, "cannot create a temporary folder for the demo").source(error)
+    })?;
+    Ok(DemoParts {
+        engine: Arc::new(Windlass::open(settings).await?),
+        endpoint: service.endpoint(),
+        access_key_id: key,
+        secret_variable: DEMO_SECRET.to_owned(),
+        folder: copies,
+        keep: Box::new((service, folder)),
+    })
+}

@@ -3,6 +3,7 @@
 //! Pure but for the error it is given: no request is sent here. The texts are for people and are
 //! tested as snapshots; nothing secret is in them.
 
+use crate::error::text_of;
 use crate::policy::{Verb, actions_for};
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -39,16 +40,16 @@ impl Finding {
 
 /// What was being done when it failed.
 #[derive(Debug, Clone)]
-pub(crate) struct Scene<'a> {
-    pub(crate) spec: &'a S3Spec,
+pub(crate) struct Scene {
+    pub(crate) spec: S3Spec,
     /// Name of the connection, for commands in hints.
-    pub(crate) name: &'a str,
+    pub(crate) name: String,
     pub(crate) verb: Verb,
     /// Where, as `s3://bucket/prefix` or the ARN of a role; empty for the account.
     pub(crate) place: String,
-    pub(crate) bucket: Option<&'a str>,
+    pub(crate) bucket: Option<String>,
     /// The access key id, masked.
-    pub(crate) key_id: Option<&'a str>,
+    pub(crate) key_id: Option<String>,
     /// URL the request went to.
     pub(crate) endpoint: String,
     pub(crate) now: DateTime<Utc>,
@@ -73,17 +74,7 @@ pub(crate) struct Facts {
 
 /// All causes of an error as one line.
 pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text.replace(['\n', '\r'], " ")
+    text_of(error).replace(['\n', '\r'], " ")
 }
 
 impl Facts {
@@ -146,7 +137,13 @@ impl Facts {
             || self.content_type.as_deref().is_some_and(|kind| kind.starts_with("text/html"))
     }
 
-    /// Seconds by which this machine's clock is ahead of the service's.
+    /// Whether the clocks are the reason.
+    pub(crate) fn is_clock(&self, scene: &Scene) -> bool {
+        self.code.as_deref() == Some("RequestTimeTooSkewed")
+            || (self.status == Some(403) && self.skew(scene.now).is_some())
+    }
+
+    /// Time by which this machine's clock is ahead of the service's, if it is enough to matter.
     fn skew(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
         self.date.map(|date| now - date).filter(|skew| skew.abs() > TimeDelta::minutes(14))
     }
@@ -191,9 +188,9 @@ fn named_in_denial(text: &str) -> Option<(String, Option<String>)> {
 }
 
 /// Says what a failed request means.
-pub(crate) fn diagnose(facts: &Facts, scene: &Scene<'_>) -> Finding {
+pub(crate) fn diagnose(facts: &Facts, scene: &Scene) -> Finding {
     match (&facts.code, facts.status) {
-        _ if facts.code.as_deref() == Some("RequestTimeTooSkewed") => clock(facts, scene),
+        _ if facts.is_clock(scene) => clock(facts, scene),
         (Some(code), _) => service(code, facts, scene),
         (None, Some(status)) => answer(status, facts, scene),
         (None, None) => network(facts, scene),
@@ -201,7 +198,7 @@ pub(crate) fn diagnose(facts: &Facts, scene: &Scene<'_>) -> Finding {
 }
 
 /// Says what one of our own errors means: those of the store, whose causes are wrapped.
-pub(crate) fn diagnose_error(error: &Error, scene: &Scene<'_>) -> Finding {
+pub(crate) fn diagnose_error(error: &Error, scene: &Scene) -> Finding {
     let facts = Facts::of_chain(error);
     let network_like = matches!(
         error.code(),
@@ -219,11 +216,11 @@ pub(crate) fn diagnose_error(error: &Error, scene: &Scene<'_>) -> Finding {
     Finding { hint: error.hint_text().map(str::to_owned), ..Finding::bare(error.chain()) }
 }
 
-fn key_id(scene: &Scene<'_>) -> String {
-    scene.key_id.map_or_else(|| "access key id".to_owned(), |id| format!("access key id `{id}`"))
+fn key_id(scene: &Scene) -> String {
+    scene.key_id.as_ref().map_or_else(|| "access key id".to_owned(), |id| format!("access key id `{id}`"))
 }
 
-fn service(code: &str, facts: &Facts, scene: &Scene<'_>) -> Finding {
+fn service(code: &str, facts: &Facts, scene: &Scene) -> Finding {
     let elsewhere = match &scene.spec.endpoint {
         Some(endpoint) => format!(", or of another service than `{endpoint}`"),
         None => ", or of another AWS partition".to_owned(),
@@ -234,14 +231,11 @@ fn service(code: &str, facts: &Facts, scene: &Scene<'_>) -> Finding {
             format!("{} it may be mistyped, deleted, inactive{elsewhere}", check_keys(scene)),
         )
         .fatal(),
-        "SignatureDoesNotMatch" | "InvalidSignatureException" => match facts.skew(scene.now) {
-            Some(_) => clock(facts, scene),
-            None => Finding::new(
-                format!("wrong secret: it does not belong to the {}", key_id(scene)),
-                "set AWS_SECRET_ACCESS_KEY again, whole and without blanks; if it is right, a proxy may change requests on their way",
-            )
-            .fatal(),
-        },
+        "SignatureDoesNotMatch" | "InvalidSignatureException" => Finding::new(
+            format!("wrong secret: it does not belong to the {}", key_id(scene)),
+            "set AWS_SECRET_ACCESS_KEY again, whole and without blanks; if it is right, a proxy may change requests on their way",
+        )
+        .fatal(),
         "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired" => Finding::new(
             format!("expired token: the session of the {} has ended", key_id(scene)),
             match scene.spec.identity {
@@ -258,10 +252,7 @@ fn service(code: &str, facts: &Facts, scene: &Scene<'_>) -> Finding {
         )
         .fatal(),
         "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" | "UnauthorizedOperation" | "Forbidden"
-        | "AuthorizationError" | "UnauthorizedAccess" => match facts.skew(scene.now) {
-            Some(_) => clock(facts, scene),
-            None => denied(facts, scene),
-        },
+        | "AuthorizationError" | "UnauthorizedAccess" => denied(facts, scene),
         "NoSuchBucket" | "NoSuchAccessPoint" => no_bucket(scene),
         "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" | "TemporaryRedirect"
         | "RegionDisabledException" | "IncorrectEndpoint" => wrong_region(facts, scene),
@@ -290,7 +281,7 @@ fn said(facts: &Facts) -> String {
     }
 }
 
-fn check_keys(scene: &Scene<'_>) -> &'static str {
+fn check_keys(scene: &Scene) -> &'static str {
     match scene.spec.identity {
         Identity::Keys { .. } => "check AWS_ACCESS_KEY_ID:",
         Identity::Profile(_) => "check the profile's keys:",
@@ -299,16 +290,16 @@ fn check_keys(scene: &Scene<'_>) -> &'static str {
 }
 
 /// The resource as IAM names it.
-fn resource(scene: &Scene<'_>) -> String {
+fn resource(scene: &Scene) -> String {
     match scene.place.strip_prefix("s3://") {
-        Some(place) if scene.bucket.is_some_and(|bucket| bucket.starts_with("arn:")) => place.to_owned(),
+        Some(place) if scene.bucket.as_ref().is_some_and(|bucket| bucket.starts_with("arn:")) => place.to_owned(),
         Some(_) => scene.place.clone(),
         None if scene.place.is_empty() => "*".to_owned(),
         None => scene.place.clone(),
     }
 }
 
-fn denied(facts: &Facts, scene: &Scene<'_>) -> Finding {
+fn denied(facts: &Facts, scene: &Scene) -> Finding {
     let text = facts.message.as_deref().unwrap_or(&facts.chain);
     let wanted = actions_for(scene.verb).first().copied().unwrap_or("the action");
     let (action, on) = match named_in_denial(text) {
@@ -347,7 +338,7 @@ fn denied(facts: &Facts, scene: &Scene<'_>) -> Finding {
     Finding::new(message, hint)
 }
 
-fn role(scene: &Scene<'_>) -> Finding {
+fn role(scene: &Scene) -> Finding {
     let arn = scene.spec.role.as_ref().map(|role| role.arn.as_str()).unwrap_or_default();
     let external = match scene.spec.role.as_ref().and_then(|role| role.external_id.as_ref()) {
         Some(_) => "and if it asks for an external id, EXTERNAL_ID must be that one exactly",
@@ -359,8 +350,8 @@ fn role(scene: &Scene<'_>) -> Finding {
     )
 }
 
-fn no_bucket(scene: &Scene<'_>) -> Finding {
-    let bucket = scene.bucket.unwrap_or_default();
+fn no_bucket(scene: &Scene) -> Finding {
+    let bucket = scene.bucket.as_deref().unwrap_or_default();
     Finding::new(
         format!("no such bucket: `{bucket}`"),
         match &scene.spec.endpoint {
@@ -370,12 +361,12 @@ fn no_bucket(scene: &Scene<'_>) -> Finding {
     )
 }
 
-fn wrong_region(facts: &Facts, scene: &Scene<'_>) -> Finding {
+fn wrong_region(facts: &Facts, scene: &Scene) -> Finding {
     let is = match &scene.spec.region {
         Some(region) => format!(", not `{region}`"),
         None => String::new(),
     };
-    let whose = scene.bucket.map_or("the service".to_owned(), |bucket| format!("bucket `{bucket}`"));
+    let whose = scene.bucket.as_ref().map_or("the service".to_owned(), |bucket| format!("bucket `{bucket}`"));
     match &facts.region {
         Some(found) => Finding::new(
             format!("wrong region: {whose} is in `{found}`{is}"),
@@ -391,7 +382,7 @@ fn wrong_region(facts: &Facts, scene: &Scene<'_>) -> Finding {
     }
 }
 
-fn clock(facts: &Facts, scene: &Scene<'_>) -> Finding {
+fn clock(facts: &Facts, scene: &Scene) -> Finding {
     let by = match facts.skew(scene.now) {
         Some(skew) => {
             let minutes = skew.num_minutes().abs();
@@ -413,7 +404,7 @@ fn clock(facts: &Facts, scene: &Scene<'_>) -> Finding {
 }
 
 /// An HTTP answer without an S3 error code.
-fn answer(status: u16, facts: &Facts, scene: &Scene<'_>) -> Finding {
+fn answer(status: u16, facts: &Facts, scene: &Scene) -> Finding {
     let endpoint = &scene.endpoint;
     let lower = facts.body.to_ascii_lowercase();
     if lower.contains("http request to an https server") || lower.contains("plain http request was sent to https port") {
@@ -471,7 +462,7 @@ fn host(endpoint: &str) -> String {
 }
 
 /// No answer at all.
-fn network(facts: &Facts, scene: &Scene<'_>) -> Finding {
+fn network(facts: &Facts, scene: &Scene) -> Finding {
     let endpoint = &scene.endpoint;
     let text = facts.chain.to_ascii_lowercase();
     let any = |words: &[&str]| words.iter().any(|word| text.contains(word));
@@ -524,7 +515,7 @@ fn network(facts: &Facts, scene: &Scene<'_>) -> Finding {
     )
 }
 
-pub(crate) fn no_credentials(scene: &Scene<'_>) -> Finding {
+pub(crate) fn no_credentials(scene: &Scene) -> Finding {
     match &scene.spec.identity {
         Identity::Profile(profile) => Finding::new(
             format!("no credentials: the profile `{profile}` gives none"),
@@ -537,7 +528,7 @@ pub(crate) fn no_credentials(scene: &Scene<'_>) -> Finding {
     }
 }
 
-fn certificate(text: &str, scene: &Scene<'_>) -> Finding {
+fn certificate(text: &str, scene: &Scene) -> Finding {
     let endpoint = &scene.endpoint;
     if text.contains("notvalidforname") || text.contains("not valid for name") {
         return Finding::new(
@@ -560,7 +551,7 @@ fn certificate(text: &str, scene: &Scene<'_>) -> Finding {
     )
 }
 
-fn plain_to_tls(scene: &Scene<'_>) -> Finding {
+fn plain_to_tls(scene: &Scene) -> Finding {
     Finding::new(
         format!("plain http to a TLS port: `{}` wants https", scene.endpoint),
         "write `https://` in ENDPOINT and leave ALLOW_HTTP out",
@@ -568,7 +559,7 @@ fn plain_to_tls(scene: &Scene<'_>) -> Finding {
 }
 
 /// The name of the host does not resolve.
-pub(crate) fn unknown_host(host: &str, scene: &Scene<'_>) -> Finding {
+pub(crate) fn unknown_host(host: &str, scene: &Scene) -> Finding {
     Finding::new(
         format!("unknown host: no address for `{host}`"),
         match (&scene.spec.endpoint, &scene.spec.proxy) {
@@ -582,7 +573,7 @@ pub(crate) fn unknown_host(host: &str, scene: &Scene<'_>) -> Finding {
 }
 
 /// Nobody listens.
-pub(crate) fn refused(scene: &Scene<'_>) -> Finding {
+pub(crate) fn refused(scene: &Scene) -> Finding {
     if scene.spec.proxy.is_some() {
         return Finding::new(
             "proxy: the connection to it is refused",
@@ -596,7 +587,7 @@ pub(crate) fn refused(scene: &Scene<'_>) -> Finding {
 }
 
 /// Nothing came back in time. `connected` tells whether TCP was established, if that is known.
-pub(crate) fn silent(scene: &Scene<'_>, connected: Option<bool>) -> Finding {
+pub(crate) fn silent(scene: &Scene, connected: Option<bool>) -> Finding {
     let at = authority(&scene.endpoint);
     match connected {
         Some(true) => Finding::new(

@@ -8,10 +8,8 @@ use aws_credential_types::provider::ProvideCredentials as _;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sts::config::retry::RetryConfig;
 use aws_sdk_sts::config::timeout::TimeoutConfig;
-use aws_sdk_sts::config::{Region, http::HttpResponse};
 use aws_sdk_sts::error::SdkError;
-use aws_sdk_sts::operation::assume_role::AssumeRoleError;
-use std::error::Error as StdError;
+use windlass_types::Error;
 use windlass_types::connection::{Identity, S3Spec, SecretSource};
 
 /// Where STS is asked: nowhere, when the service is not AWS and has none.
@@ -55,10 +53,7 @@ impl Session {
         let store = self.store.clone();
         let limits = self.limits;
         let mut scene = self.scene(Verb::Identify, None, "");
-        let sts = sts_url(&spec);
-        if let Some(sts) = &sts {
-            scene.endpoint.clone_from(sts);
-        }
+        scene.endpoint = sts_url(&spec).unwrap_or(scene.endpoint);
         let late = Finding::new(
             "timeout: no credentials came in time",
             "a credential source hangs: the instance metadata service, a credential process or single sign-on; give AWS_PROFILE or keys",
@@ -80,24 +75,19 @@ impl Session {
             };
             let id = masked(credentials.access_key_id());
             let whose = format!("access key id `{id}` from {}", origin(&spec, &credentials));
-            let Some(sts) = sts else {
-                return Verdict::Passed(Some(id), whose);
+            let client = match store.sts_client(true).await {
+                Ok(Some(client)) => client,
+                Ok(None) => return Verdict::Passed(Some(id), whose),
+                Err(error) => return Verdict::Failed(diagnose_error(&error, &scene)),
             };
-            let timeouts = TimeoutConfig::builder()
-                .connect_timeout(limits.connect)
-                .operation_timeout(limits.step / 2)
-                .build();
-            let mut builder = aws_sdk_sts::config::Builder::from(&config)
+            let timeouts = TimeoutConfig::builder().operation_timeout(limits.step / 2).build();
+            let config = client
+                .config()
+                .to_builder()
                 .retry_config(RetryConfig::standard().with_max_attempts(2))
                 .timeout_config(timeouts);
-            if config.region().is_none() {
-                builder = builder.region(Region::from_static("us-east-1"));
-            }
-            if spec.sts_endpoint.is_some() {
-                builder = builder.endpoint_url(sts);
-            }
-            let client = aws_sdk_sts::Client::from_conf(builder.build());
-            scene.key_id = Some(&id);
+            let client = aws_sdk_sts::Client::from_conf(config.build());
+            scene.key_id = Some(id.clone());
             match client.get_caller_identity().send().await {
                 Ok(who) => {
                     let arn = who.arn().unwrap_or("somebody").to_owned();
@@ -118,7 +108,7 @@ impl Session {
                 }
             }
         };
-        let id = self.detached(row, late, work).await;
+        let id = self.step(row, late, work).await;
         self.key_id = id.flatten();
     }
 
@@ -131,9 +121,7 @@ impl Session {
             return;
         };
         let store = self.store.clone();
-        let key_id = self.key_id.clone();
-        let name = self.name.clone();
-        let mut scene = Scene { key_id: key_id.as_deref(), name: &name, spec: &spec, ..self.scene(Verb::AssumeRole, None, "") };
+        let mut scene = self.scene(Verb::AssumeRole, None, "");
         scene.place.clone_from(&role.arn);
         scene.endpoint = sts_url(&spec).unwrap_or_default();
         let late = super::diagnose::silent(&scene, None);
@@ -168,16 +156,12 @@ impl Session {
 }
 
 /// Says why no credentials came.
-fn of_credentials(error: &CredentialsError, scene: &Scene<'_>) -> Finding {
+fn of_credentials(error: &CredentialsError, scene: &Scene) -> Finding {
     if matches!(error, CredentialsError::CredentialsNotLoaded(_)) && scene.verb == Verb::Identify {
         return no_credentials(scene);
     }
-    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
-    while let Some(cause) = next {
-        if let Some(refused) = cause.downcast_ref::<SdkError<AssumeRoleError, HttpResponse>>() {
-            return diagnose(&Facts::of(refused), scene);
-        }
-        next = cause.source();
+    if let Some(ours) = crate::error::find::<Error>(error) {
+        return diagnose_error(ours, scene);
     }
     let facts = Facts::of_chain(error);
     let finding = diagnose(&facts, scene);

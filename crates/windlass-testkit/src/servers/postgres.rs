@@ -114,9 +114,14 @@ impl Postgres {
 
     /// Runs one statement through `psql`; whether it worked, and what it printed.
     pub async fn sql(&self, statement: &str) -> (bool, String) {
+        self.sql_in(&self.url(), statement).await
+    }
+
+    /// Runs one statement in the database at `url`; whether it worked, and what it printed.
+    pub async fn sql_in(&self, url: &str, statement: &str) -> (bool, String) {
         run(Command::new(self.programs.join("psql"))
             .args(["--no-psqlrc", "--tuples-only", "--no-align", "-v", "ON_ERROR_STOP=1"])
-            .arg(self.url())
+            .arg(url)
             .args(["-c", statement]))
         .await
     }

@@ -68,7 +68,7 @@ impl Process {
         // The watchman reads from a pipe that only we hold. It ends when we say `done`; when we
         // die without a word it sees the pipe close, and cleans up what we could not.
         let watchman = Command::new("sh")
-            .args(["-c", "read -r word; [ \"$word\" = done ] && exit; kill -9 -- \"-$1\" 2>/dev/null; sleep 0.2; rm -rf -- \"$2\"", "sh"])
+            .args(["-c", "read -r word; [ \"$word\" = done ] && exit; kill -s KILL -- \"-$1\" 2>/dev/null; sleep 0.2; rm -rf -- \"$2\"", "sh"])
             .arg(child.id().to_string())
             .arg(folder.path())
             .stdin(Stdio::piped())
@@ -106,5 +106,24 @@ impl Drop for Process {
             let _ = pipe.write_all(b"done\n");
         }
         let _ = self.watchman.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_ends_with_the_process_that_started_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_owned();
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 600 & sleep 600"]);
+        let mut server = Process::start(command, folder);
+        assert!(!server.has_ended());
+        // What the watchman sees when we die.
+        drop(server.watchman.stdin.take());
+        assert!(server.watchman.wait().unwrap().success());
+        assert!(server.has_ended() && !path.exists());
     }
 }

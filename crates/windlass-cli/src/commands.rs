@@ -1,0 +1,152 @@
+//! The commands, one file each: arguments in, engine and storage called, answer printed.
+
+pub mod bucket;
+pub mod cat;
+pub mod connection;
+pub mod copy;
+pub mod demo;
+pub mod diff;
+pub mod doctor;
+pub mod du;
+pub mod head;
+pub mod key;
+pub mod ls;
+pub mod policy;
+pub mod presign;
+pub mod rm;
+pub mod serve;
+pub mod sql;
+pub mod stat;
+
+use crate::failure::{Failure, Outcome};
+use crate::session::Session;
+use clap::Subcommand;
+
+/// How a command ends.
+pub type Ending = Result<Outcome, Failure>;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run statements, or open a prompt
+    Sql(sql::Sql),
+    /// Show and test connections
+    Connection(connection::Connection),
+    /// List buckets, folders and objects
+    Ls(ls::Ls),
+    /// Write objects to standard output
+    Cat(cat::Cat),
+    /// Show the beginning of an object
+    Head(head::Head),
+    /// Show what is known of one object
+    Stat(stat::Stat),
+    /// Sum up sizes
+    Du(du::Du),
+    /// Compare two places
+    Diff(diff::Diff),
+    /// Copy objects and files
+    Cp(copy::Copy),
+    /// Move objects and files
+    Mv(copy::Move),
+    /// Delete objects
+    Rm(rm::Rm),
+    /// Sign a URL that works without credentials
+    Presign(presign::Presign),
+    /// Make a bucket
+    Mb(bucket::Make),
+    /// Remove an empty bucket
+    Rb(bucket::Remove),
+    /// Print the least IAM policy that a connection needs
+    Policy(policy::Policy),
+    /// Check the installation
+    Doctor(doctor::Doctor),
+    /// The master key that seals secrets
+    Key(key::Key),
+    /// Answer over HTTP
+    Serve(serve::Serve),
+    /// See everything work on sample data
+    Demo(demo::Demo),
+}
+
+impl Command {
+    /// As it is typed.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Sql(_) => "sql",
+            Self::Connection(_) => "connection",
+            Self::Ls(_) => "ls",
+            Self::Cat(_) => "cat",
+            Self::Head(_) => "head",
+            Self::Stat(_) => "stat",
+            Self::Du(_) => "du",
+            Self::Diff(_) => "diff",
+            Self::Cp(_) => "cp",
+            Self::Mv(_) => "mv",
+            Self::Rm(_) => "rm",
+            Self::Presign(_) => "presign",
+            Self::Mb(_) => "mb",
+            Self::Rb(_) => "rb",
+            Self::Policy(_) => "policy",
+            Self::Doctor(_) => "doctor",
+            Self::Key(_) => "key",
+            Self::Serve(_) => "serve",
+            Self::Demo(_) => "demo",
+        }
+    }
+
+    /// Whether it makes sense only in this process.
+    pub const fn is_local(&self) -> bool {
+        matches!(self, Self::Serve(_) | Self::Demo(_) | Self::Key(_))
+    }
+
+    /// Whether it stops by itself when asked to, to leave things in order.
+    pub(crate) const fn winds_down(&self) -> bool {
+        matches!(self, Self::Cp(_) | Self::Mv(_) | Self::Serve(_)) || self.handles_interrupts()
+    }
+
+    /// Whether it looks after Ctrl-C itself when it has a terminal: the prompt.
+    pub(crate) const fn handles_interrupts(&self) -> bool {
+        matches!(self, Self::Sql(sql) if sql.is_prompt())
+    }
+}
+
+/// `1 object`, `1,234 objects`.
+pub(crate) fn counted(number: u64, what: &str) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    format!("{text} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Runs a command.
+pub async fn run(session: &Session, command: Command) -> Ending {
+    match command {
+        Command::Sql(args) => sql::run(session, args).await,
+        Command::Connection(args) => connection::run(session, args).await,
+        Command::Ls(args) => ls::run(session, args).await,
+        Command::Cat(args) => cat::run(session, args).await,
+        Command::Head(args) => head::run(session, args).await,
+        Command::Stat(args) => stat::run(session, args).await,
+        Command::Du(args) => du::run(session, args).await,
+        Command::Diff(args) => diff::run(session, args).await,
+        Command::Cp(args) => copy::copy(session, args).await,
+        Command::Mv(args) => copy::move_(session, args).await,
+        Command::Rm(args) => rm::run(session, args).await,
+        Command::Presign(args) => presign::run(session, args).await,
+        Command::Mb(args) => bucket::make(session, args).await,
+        Command::Rb(args) => bucket::remove(session, args).await,
+        Command::Policy(args) => policy::run(session, args).await,
+        Command::Doctor(args) => doctor::run(session, args).await,
+        Command::Key(args) => key::run(session, args).await,
+        Command::Serve(args) => serve::run(session, args).await,
+        Command::Demo(args) => demo::run(session, args).await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+//! How a copy is watched: a bar on a terminal, a line every few seconds elsewhere, an object per
+//! item for programs.
+
+use crate::console::Console;
+use crate::failure::Failure;
+use crate::render::Format;
+use crate::render::text::safe;
+use crate::session::Session;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+use windlass_core::engine::{Item, Progress};
+use windlass_core::transfer::{Action, Status};
+use windlass_types::ByteSize;
+
+/// Time between two lines where there is no terminal.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Watches one copy.
+pub(crate) struct Watch {
+    console: Arc<Console>,
+    format: Format,
+    dry_run: bool,
+    /// Stops the copy when nobody reads its items any more.
+    cancel: CancellationToken,
+    bar: Option<ProgressBar>,
+    lines: bool,
+    state: Mutex<State>,
+}
+
+struct State {
+    items: u64,
+    bytes: u64,
+    planned_items: u64,
+    planned_bytes: u64,
+    began: Instant,
+    spoke: Instant,
+    failure: Option<Failure>,
+}
+
+impl Watch {
+    pub(crate) fn begin(session: &Session, dry_run: bool, now: Instant) -> Arc<Self> {
+        let console = session.console.clone();
+        let shows = session.shows_progress() && !dry_run;
+        let bar = (shows && console.err_terminal).then(bar);
+        if let Some(bar) = &bar {
+            console.begin_progress(bar.clone());
+        }
+        Arc::new(Self {
+            format: session.global.output,
+            dry_run,
+            cancel: session.cancel.clone(),
+            lines: shows && bar.is_none(),
+            bar,
+            console,
+            state: Mutex::new(State {
+                items: 0,
+                bytes: 0,
+                planned_items: 0,
+                planned_bytes: 0,
+                began: now,
+                spoke: now,
+                failure: None,
+            }),
+        })
+    }
+
+    /// Ends it; the failure of printing an item, if there was one.
+    pub(crate) fn end(&self) -> Result<(), Failure> {
+        self.console.end_progress();
+        self.state().failure.take().map_or(Ok(()), Err)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn line(&self, state: &mut State) {
+        if !self.lines || state.spoke.elapsed() < PAUSE {
+            return;
+        }
+        state.spoke = Instant::now();
+        let text = progress_line(state, state.began.elapsed());
+        self.console.talk(&text);
+    }
+
+    fn print(&self, text: &str) {
+        if let Err(failure) = self.console.line(text) {
+            self.state().failure.get_or_insert(failure);
+            self.cancel.cancel();
+        }
+    }
+}
+
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
+    let style = "{bar:24} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} eta {eta} {msg}";
+    if let Ok(style) = ProgressStyle::with_template(style) {
+        bar.set_style(style.progress_chars("━╸─"));
+    }
+    bar
+}
+
+fn progress_line(state: &State, elapsed: Duration) -> String {
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rate for people"
+    )]
+    let rate = (state.bytes as f64 / elapsed.as_secs_f64().max(0.001)) as u64;
+    let mut text = format!(
+        "{} of {} items, {} of {}, {}/s",
+        state.items,
+        state.planned_items,
+        ByteSize(state.bytes),
+        ByteSize(state.planned_bytes),
+        ByteSize(rate)
+    );
+    if rate > 0 && state.planned_bytes > state.bytes {
+        text = format!("{text}, {} s left", (state.planned_bytes - state.bytes) / rate);
+    }
+    text
+}
+
+impl Progress for Watch {
+    fn planned(&self, items: u64, bytes: u64) {
+        let mut state = self.state();
+        (state.planned_items, state.planned_bytes) = (items, bytes);
+        drop(state);
+        if let Some(bar) = &self.bar {
+            bar.set_length(bytes);
+        }
+    }
+
+    fn bytes(&self, n: u64) {
+        let mut state = self.state();
+        state.bytes += n;
+        self.line(&mut state);
+        drop(state);
+        if let Some(bar) = &self.bar {
+            bar.inc(n);
+        }
+    }
+
+    fn item(&self, item: &Item) {
+        let mut state = self.state();
+        state.items += 1;
+        let (done, planned) = (state.items, state.planned_items);
+        self.line(&mut state);
+        drop(state);
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("{done}/{planned}"));
+        }
+        if item.status == Status::Failed {
+            let reason = item.reason.as_deref().unwrap_or("failed");
+            self.console.warn(&format!("`{}`: {reason}", item.source));
+        }
+        match self.format {
+            Format::Jsonl => match serde_json::to_string(item) {
+                Ok(text) => self.print(&text),
+                Err(error) => self.console.warn(&format!("an item cannot be shown: {error}")),
+            },
+            Format::Table if self.dry_run => self.print(&plan_line(item)),
+            _ => {}
+        }
+    }
+}
+
+/// `copy a -> b (1 B)`, and why not, where it is not done.
+pub(crate) fn plan_line(item: &Item) -> String {
+    let verb = match item.action {
+        Action::Copy => "copy",
+        Action::Move => "move",
+        Action::Update => "update",
+        Action::Delete => "delete",
+        Action::Skip => "skip",
+    };
+    let mut text = format!(
+        "{verb:<6} {} -> {} ({})",
+        safe(&item.source),
+        safe(&item.destination),
+        ByteSize(item.size)
+    );
+    if let Some(reason) = &item.reason {
+        text = format!("{text}: {}", safe(reason));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_how_far_and_how_fast() {
+        let now = Instant::now();
+        let state = State {
+            items: 3,
+            bytes: 10 << 20,
+            planned_items: 9,
+            planned_bytes: 40 << 20,
+            began: now,
+            spoke: now,
+            failure: None,
+        };
+        assert_eq!(
+            progress_line(&state, Duration::from_secs(5)),
+            "3 of 9 items, 10.0 MiB of 40.0 MiB, 2.0 MiB/s, 15 s left"
+        );
+    }
+
+    #[test]
+    fn the_plan_is_readable_and_harmless() {
+        let item = Item {
+            action: Action::Copy,
+            source: "a:b/x\u{1b}".to_owned(),
+            destination: "/tmp/x".to_owned(),
+            size: 1,
+            status: Status::Planned,
+            reason: None,
+        };
+        assert_eq!(plan_line(&item), "copy   a:b/x\\u{1b} -> /tmp/x (1 B)");
+    }
+}

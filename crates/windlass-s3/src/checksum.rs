@@ -1,0 +1,248 @@
+//! Proof that the bytes stored or read are the bytes meant.
+//!
+//! REQUIRED sends CRC-64/NVME with every body and needs the service to take it. AUTO does so on AWS;
+//! with ENDPOINT the first write carries both it and Content-MD5, and the answer tells: a service
+//! that gives the checksum back is sent nothing else from then on, any other only Content-MD5, whose
+//! value is also compared with the ETag. Checksums go in headers, never as trailers: some services
+//! store a trailer as part of the data. NONE sends and compares nothing.
+
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use crc_fast::{CrcAlgorithm, Digest};
+use md5::{Digest as _, Md5};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU8, Ordering};
+use windlass_types::connection::{Checksums, Encryption};
+use windlass_types::{Error, ErrorCode, S3Spec};
+
+/// Name of the checksum we send, as S3 writes it.
+pub(crate) const CRC64: &str = "CRC64NVME";
+
+/// Hashing this much is done where it cannot hold up other tasks.
+const LONG: usize = 256 * 1024;
+
+/// What is known of a service's checksums; learnt from answers under AUTO.
+#[derive(Debug)]
+pub(crate) struct Support {
+    mode: Checksums,
+    aws: bool,
+    learnt: AtomicU8,
+}
+
+const UNKNOWN: u8 = 0;
+const YES: u8 = 1;
+const NO: u8 = 2;
+
+impl Support {
+    pub(crate) fn new(spec: &S3Spec) -> Self {
+        Self {
+            mode: spec.checksums,
+            aws: spec.endpoint.is_none(),
+            learnt: AtomicU8::new(UNKNOWN),
+        }
+    }
+
+    /// What to send with a whole object.
+    pub(crate) fn plan(&self) -> Plan {
+        match (self.mode, self.aws, self.learnt.load(Ordering::Relaxed)) {
+            (Checksums::None, ..) => Plan { crc: false, md5: false },
+            (Checksums::Required, ..) | (_, true, _) | (.., YES) => Plan { crc: true, md5: false },
+            (.., NO) => Plan { crc: false, md5: true },
+            _ => Plan { crc: true, md5: true },
+        }
+    }
+
+    /// What to send with a part: its upload was created with the checksum only if that is certain.
+    pub(crate) fn plan_part(&self) -> Plan {
+        let plan = self.plan();
+        if plan.crc && plan.md5 { Plan { crc: false, md5: true } } else { plan }
+    }
+
+    /// Whether it is still to be found out.
+    fn asking(&self) -> bool {
+        self.mode == Checksums::Auto
+            && !self.aws
+            && self.learnt.load(Ordering::Relaxed) == UNKNOWN
+    }
+
+    /// Learns from an accepted write whether the checksum came back.
+    pub(crate) fn learn(&self, gave_back: bool) {
+        if self.asking() {
+            self.learnt.store(if gave_back { YES } else { NO }, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a refusal may be about the checksum: then it is not sent again, and the write is
+    /// worth another try.
+    pub(crate) fn blame<E: ProvideErrorMetadata>(
+        &self,
+        failure: &SdkError<E, HttpResponse>,
+    ) -> bool {
+        let SdkError::ServiceError(context) = failure else { return false };
+        let code = context.err().meta().code().unwrap_or_default();
+        let suspicious = matches!(context.raw().status().as_u16(), 400 | 501)
+            && (code.is_empty()
+                || ["Checksum", "Digest", "NotImplemented", "InvalidRequest", "InvalidArgument", "Header"]
+                    .iter()
+                    .any(|word| code.contains(word)));
+        if suspicious && self.asking() {
+            self.learnt.store(NO, Ordering::Relaxed);
+            return true;
+        }
+        false
+    }
+}
+
+/// Which checksums a request carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) crc: bool,
+    pub(crate) md5: bool,
+}
+
+/// The checksums of a body.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sums {
+    /// CRC-64/NVME, base64.
+    pub(crate) crc: Option<String>,
+    md5: Option<[u8; 16]>,
+}
+
+impl Sums {
+    /// Computes what the plan asks for.
+    pub(crate) async fn of(body: &Bytes, plan: Plan) -> Self {
+        if !plan.crc && !plan.md5 {
+            return Self::default();
+        }
+        if body.len() < LONG {
+            return Self::compute(body, plan);
+        }
+        let shared = body.clone();
+        match tokio::task::spawn_blocking(move || Self::compute(&shared, plan)).await {
+            Ok(sums) => sums,
+            // Only if the runtime is shutting down.
+            Err(_) => Self::compute(body, plan),
+        }
+    }
+
+    fn compute(body: &[u8], plan: Plan) -> Self {
+        Self {
+            crc: plan.crc.then(|| {
+                let sum = crc_fast::checksum(CrcAlgorithm::Crc64Nvme, body);
+                STANDARD.encode(sum.to_be_bytes())
+            }),
+            md5: plan.md5.then(|| Md5::digest(body).into()),
+        }
+    }
+
+    /// The value of Content-MD5.
+    pub(crate) fn content_md5(&self) -> Option<String> {
+        self.md5.map(|sum| STANDARD.encode(sum))
+    }
+
+    /// Compares with what the service says it stored.
+    pub(crate) fn verify(
+        &self,
+        target: &str,
+        spec: &S3Spec,
+        etag: Option<&str>,
+        crc: Option<&str>,
+        kms: bool,
+    ) -> Result<(), Error> {
+        if let (Some(sent), Some(stored)) = (&self.crc, crc)
+            && sent != stored
+        {
+            return Err(corrupt_write(target, "its checksum is another"));
+        }
+        // The ETag is the MD5 of the body unless the service encrypts with a key of ours or KMS.
+        let comparable = !kms && matches!(spec.encryption, Encryption::Default | Encryption::Aes256);
+        if let (Some(sent), Some(etag), true) = (&self.md5, etag, comparable)
+            && etag.len() == 32
+            && etag.bytes().all(|b| b.is_ascii_hexdigit())
+        {
+            let mut hex = String::with_capacity(32);
+            for byte in sent {
+                let _ = write!(hex, "{byte:02x}");
+            }
+            if !hex.eq_ignore_ascii_case(etag) {
+                return Err(corrupt_write(target, "its ETag is not the MD5 of what was sent"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn corrupt_write(target: &str, why: &str) -> Error {
+    Error::new(
+        ErrorCode::ObjectCorrupt,
+        format!("the service stored other bytes at `{target}` than were sent: {why}"),
+    )
+    .hint("write it again; a service whose ETags are no MD5 needs CHECKSUMS = NONE or REQUIRED")
+}
+
+/// A checksum of a whole object that is being read.
+pub(crate) struct Expected {
+    name: &'static str,
+    value: String,
+    digest: Digest,
+    bits: u32,
+}
+
+impl Expected {
+    /// Picks a checksum that covers the whole object; composite ones (`…-5`) do not.
+    pub(crate) fn among(checksums: &BTreeMap<String, String>) -> Option<Self> {
+        [
+            (CRC64, CrcAlgorithm::Crc64Nvme, 64),
+            ("CRC32C", CrcAlgorithm::Crc32Iscsi, 32),
+            ("CRC32", CrcAlgorithm::Crc32IsoHdlc, 32),
+        ]
+        .into_iter()
+        .find_map(|(name, algorithm, bits)| {
+            let value = checksums.get(name).filter(|value| !value.contains('-'))?;
+            Some(Self { name, value: value.clone(), digest: Digest::new(algorithm), bits })
+        })
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.digest.update(bytes);
+    }
+
+    /// Compares at the end.
+    pub(crate) fn verify(&self, target: &str) -> Result<(), Error> {
+        let sum = self.digest.finalize().to_be_bytes();
+        let bytes = if self.bits == 64 { &sum[..] } else { &sum[4..] };
+        if STANDARD.encode(bytes) == self.value {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::ObjectCorrupt,
+            format!("the bytes read from `{target}` do not have its checksum ({})", self.name),
+        )
+        .hint("read it again; if it happens again the object or the way to it is damaged"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_bodies_have_known_sums() {
+        let sums = Sums::compute(b"123456789", Plan { crc: true, md5: true });
+        // CRC-64/NVME check value ae8b14860a799888.
+        assert_eq!(sums.crc.as_deref(), Some("rosUhgp5mIg="));
+        assert_eq!(sums.content_md5().as_deref(), Some("JfnnlDI7RTiF9RgfGNJCgA=="));
+        let mut checksums = BTreeMap::from([("CRC32".to_owned(), "y/Q5Jg==".to_owned())]);
+        let mut expected = Expected::among(&checksums).unwrap();
+        expected.update(b"123456789");
+        expected.verify("b/k").unwrap();
+        expected.update(b"!");
+        assert_eq!(expected.verify("b/k").unwrap_err().code(), ErrorCode::ObjectCorrupt);
+        checksums.insert("CRC32".to_owned(), "y/Q5Jg==-3".to_owned());
+        assert!(Expected::among(&checksums).is_none());
+    }
+}

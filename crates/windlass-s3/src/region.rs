@@ -1,0 +1,106 @@
+//! Which region a bucket is in, found once and remembered.
+//!
+//! With ENDPOINT there is one place and nothing to find. An answer that says "elsewhere" replaces
+//! what was remembered; asking again happens once, in [`crate::store`].
+
+use crate::error;
+use crate::store::S3Store;
+use async_trait::async_trait;
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::{Mutex, PoisonError};
+use windlass_types::{Error, ErrorCode, Result};
+
+/// Where regions are kept between processes.
+#[async_trait]
+pub trait RegionMemory: Send + Sync + Debug {
+    /// Reads the region of a bucket.
+    async fn get(&self, bucket: &str) -> Option<String>;
+
+    /// Writes the region of a bucket. A failure is not worth one of the caller's.
+    async fn put(&self, bucket: &str, region: &str);
+}
+
+/// Remembers nothing.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct ForgetfulRegions;
+
+#[async_trait]
+impl RegionMemory for ForgetfulRegions {
+    async fn get(&self, _bucket: &str) -> Option<String> {
+        None
+    }
+
+    async fn put(&self, _bucket: &str, _region: &str) {}
+}
+
+/// Remembers while the process lives.
+#[derive(Debug, Default)]
+pub struct MemoryRegions(Mutex<HashMap<String, String>>);
+
+#[async_trait]
+impl RegionMemory for MemoryRegions {
+    async fn get(&self, bucket: &str) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(bucket).cloned()
+    }
+
+    async fn put(&self, bucket: &str, region: &str) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(bucket.to_owned(), region.to_owned());
+    }
+}
+
+/// The region in an ARN, which the SDK goes to by itself.
+pub(crate) fn of_arn(bucket: &str) -> Option<&str> {
+    bucket.strip_prefix("arn:")?.split(':').nth(2).filter(|region| !region.is_empty())
+}
+
+/// Asks the service where a bucket is; None if it will not say.
+pub(crate) async fn discover(store: &S3Store, bucket: &str) -> Result<Option<String>> {
+    let client = store.base_client().await?;
+    let failure = match client.head_bucket().bucket(bucket).send().await {
+        Ok(answer) => {
+            let here = store.start_region().await?;
+            return Ok(Some(answer.bucket_region.unwrap_or(here)));
+        }
+        Err(failure) => failure,
+    };
+    // Even a refusal names the region.
+    if let Some(raw) = failure.raw_response() {
+        if let Some(region) = raw.headers().get("x-amz-bucket-region") {
+            return Ok(Some(region.to_owned()));
+        }
+        if raw.status().as_u16() == 404 {
+            return Err(Error::new(ErrorCode::BucketNotFound, format!("no bucket `{bucket}`"))
+                .hint(format!(
+                    "`windlass ls {}:` shows the buckets these credentials may list",
+                    store.connection()
+                )));
+        }
+    } else {
+        return Err(store.clean(error::map("HeadBucket", bucket, store.connection(), failure)));
+    }
+    match client.get_bucket_location().bucket(bucket).send().await {
+        Ok(answer) => Ok(Some(match answer.location_constraint.as_ref().map(|c| c.as_str()) {
+            None | Some("") => "us-east-1".to_owned(),
+            Some("EU") => "eu-west-1".to_owned(),
+            Some(region) => region.to_owned(),
+        })),
+        // The request that wanted the region says better what is wrong.
+        Err(_) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arn_carries_its_region() {
+        assert_eq!(of_arn("arn:aws:s3:eu-west-1:1:accesspoint/a"), Some("eu-west-1"));
+        assert_eq!(of_arn("arn:aws:s3::1:accesspoint/a.mrap"), None);
+        assert_eq!(of_arn("plain"), None);
+    }
+}

@@ -1,0 +1,479 @@
+//! An S3 connection, ready to use: the clients behind it and the door to every verb.
+//!
+//! Opening does no IO. Every verb passes here: binding and READ_ONLY first, then the client of the
+//! bucket's own region, then, once, the region a redirect names. The verbs are in
+//! [`crate::list`], [`crate::read`], [`crate::write`] and [`crate::presign`].
+
+use crate::access::{
+    GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part, PresignMethod, PutOptions,
+    PutResult, Upload,
+};
+use crate::checksum::Support;
+use crate::credentials::{self, Wiring};
+use crate::encryption::CustomerKey;
+use crate::guard::Guard;
+use crate::region::{self, RegionMemory};
+use crate::secrets::Secrets;
+use crate::{error, list, presign, read, write};
+use async_trait::async_trait;
+use aws_config::{Region, SdkConfig};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use secrecy::ExposeSecret as _;
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::OnceCell;
+use windlass_types::connection::{AddressingStyle, Encryption, Identity};
+use windlass_types::path::Binding;
+use windlass_types::{Entry, Error, Location, Name, ObjectPath, Result, S3Spec};
+
+/// A connection to S3 or a compatible service. Clones share everything.
+#[derive(Clone)]
+pub struct S3Store(Arc<Inner>);
+
+struct Inner {
+    name: Name,
+    spec: S3Spec,
+    secrets: Secrets,
+    customer_key: Option<CustomerKey>,
+    memory: Arc<dyn RegionMemory>,
+    guard: Guard,
+    presign_guard: Guard,
+    support: Support,
+    wiring: OnceCell<Wiring>,
+    regions: Mutex<HashMap<String, String>>,
+    clients: Mutex<HashMap<(String, bool), Client>>,
+}
+
+impl fmt::Debug for S3Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3Store")
+            .field("name", &self.0.name.as_str())
+            .field("endpoint", &self.0.spec.endpoint)
+            .field("binding", &self.0.spec.binding)
+            .field("read_only", &self.0.spec.read_only)
+            .finish_non_exhaustive()
+    }
+}
+
+impl S3Store {
+    /// Prepares a connection; no IO. Fails if the SSE-C key is none.
+    pub fn open(
+        name: Name,
+        spec: S3Spec,
+        secrets: Secrets,
+        regions: Arc<dyn RegionMemory>,
+    ) -> Result<Self> {
+        let customer_key = CustomerKey::of(&spec, &secrets)?;
+        Ok(Self(Arc::new(Inner {
+            guard: Guard::new(&name, &spec, &secrets, false),
+            presign_guard: Guard::new(&name, &spec, &secrets, true),
+            support: Support::new(&spec),
+            name,
+            spec,
+            secrets,
+            customer_key,
+            memory: regions,
+            wiring: OnceCell::new(),
+            regions: Mutex::default(),
+            clients: Mutex::default(),
+        })))
+    }
+
+    /// What the person wrote.
+    pub fn spec(&self) -> &S3Spec {
+        &self.0.spec
+    }
+
+    /// Resolves the SDK configuration the connection acts with: its role's, where it has one.
+    /// No service endpoint is set in it.
+    pub async fn sdk_config(&self) -> Result<SdkConfig> {
+        Ok(self.wiring().await?.config.clone())
+    }
+
+    /// Resolves the SDK configuration of the identity itself, before any role.
+    pub async fn identity_config(&self) -> Result<SdkConfig> {
+        Ok(self.wiring().await?.base.clone())
+    }
+
+    /// Makes an STS client of the identity (`before_role`) or of what the connection acts as; None
+    /// where nothing may be sent to AWS: with ENDPOINT and without STS_ENDPOINT.
+    pub async fn sts_client(&self, before_role: bool) -> Result<Option<aws_sdk_sts::Client>> {
+        if self.spec().endpoint.is_some() && self.spec().sts_endpoint.is_none() {
+            return Ok(None);
+        }
+        let wiring = self.wiring().await?;
+        let config = if before_role { &wiring.base } else { &wiring.config };
+        Ok(Some(credentials::sts(config, self.spec())))
+    }
+
+    /// Resolves the region the connection starts from.
+    pub async fn start_region(&self) -> Result<String> {
+        Ok(self.wiring().await?.region.clone())
+    }
+
+    /// Makes the client for what concerns no bucket.
+    pub async fn base_client(&self) -> Result<Client> {
+        let region = self.start_region().await?;
+        self.client_in(&region, false).await
+    }
+
+    /// Makes the client for a bucket's own region, which is found if it is not known.
+    pub async fn client(&self, bucket: &str) -> Result<Client> {
+        let region = self.region_of(bucket).await?;
+        self.client_in(&region, false).await
+    }
+
+    /// Finds the region of a bucket: remembered, REGION, or asked for.
+    pub async fn region_of(&self, bucket: &str) -> Result<String> {
+        if let Some(region) = self.known(bucket) {
+            return Ok(region);
+        }
+        let spec = self.spec();
+        if spec.endpoint.is_some() || bucket.starts_with("arn:") {
+            let here = self.start_region().await?;
+            return Ok(region::of_arn(bucket).map_or(here, str::to_owned));
+        }
+        if let Some(region) = self.0.memory.get(bucket).await {
+            self.note(bucket, &region);
+            return Ok(region);
+        }
+        if let Some(region) = &spec.region {
+            // Most likely right; a redirect corrects it, and a round trip is saved.
+            return Ok(region.clone());
+        }
+        match region::discover(self, bucket).await? {
+            Some(region) => {
+                self.remember(bucket, &region).await;
+                Ok(region)
+            }
+            None => self.start_region().await,
+        }
+    }
+
+    async fn wiring(&self) -> Result<&Wiring> {
+        self.0
+            .wiring
+            .get_or_try_init(|| credentials::wire(&self.0.name, &self.0.spec, &self.0.secrets))
+            .await
+    }
+
+    pub(crate) async fn client_in(&self, region: &str, presigning: bool) -> Result<Client> {
+        let key = (region.to_owned(), presigning);
+        if let Some(client) =
+            self.0.clients.lock().unwrap_or_else(PoisonError::into_inner).get(&key)
+        {
+            return Ok(client.clone());
+        }
+        let (spec, wiring) = (self.spec(), self.wiring().await?);
+        let guard = if presigning { &self.0.presign_guard } else { &self.0.guard };
+        let mut config = aws_sdk_s3::config::Builder::from(&wiring.config)
+            .region(Region::new(region.to_owned()))
+            .force_path_style(spec.addressing == AddressingStyle::Path)
+            .use_arn_region(true)
+            .accelerate(spec.accelerate)
+            // Checksums are ours to send and to verify: see `checksum`.
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .interceptor(guard.clone());
+        if spec.identity == Identity::Anonymous {
+            config = config.allow_no_auth();
+        }
+        if let Some(endpoint) = &spec.endpoint {
+            config = config.endpoint_url(endpoint);
+        }
+        let client = Client::from_conf(config.build());
+        self.0
+            .clients
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key, client.clone());
+        Ok(client)
+    }
+
+    /// Sends a request about a bucket, to where the bucket is. A redirect is followed once.
+    pub(crate) async fn send<T, E, F, R>(
+        &self,
+        operation: &'static str,
+        bucket: &str,
+        key: &str,
+        request: F,
+    ) -> Result<T>
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+        F: Fn(Client) -> R,
+        R: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    {
+        self.try_send(operation, bucket, request)
+            .await?
+            .map_err(|failure| self.fail(operation, &target(bucket, key), failure))
+    }
+
+    /// As [`Self::send`], with the service's refusal as the SDK has it.
+    pub(crate) async fn try_send<T, E, F, R>(
+        &self,
+        operation: &'static str,
+        bucket: &str,
+        request: F,
+    ) -> Result<Result<T, SdkError<E, HttpResponse>>>
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+        F: Fn(Client) -> R,
+        R: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    {
+        // Before the region is asked for: a refusal needs no network.
+        self.0.guard.check(operation)?;
+        let region = self.region_of(bucket).await?;
+        let failure = match request(self.client_in(&region, false).await?).await {
+            Ok(answer) => return Ok(Ok(answer)),
+            Err(failure) => failure,
+        };
+        let Some(hint) = error::redirect(&failure) else { return Ok(Err(failure)) };
+        self.forget(bucket);
+        let elsewhere = match hint {
+            Some(region) => Some(region),
+            None if self.spec().endpoint.is_some() => None,
+            None => region::discover(self, bucket).await?,
+        };
+        match elsewhere.filter(|other| *other != region) {
+            None => Ok(Err(failure)),
+            Some(other) => {
+                tracing::debug!(connection = %self.0.name, bucket, region = %other, "bucket is elsewhere");
+                let answer = request(self.client_in(&other, false).await?).await;
+                if answer.as_ref().err().is_none_or(|failure| error::redirect(failure).is_none()) {
+                    self.remember(bucket, &other).await;
+                }
+                Ok(answer)
+            }
+        }
+    }
+
+    /// Our error for an SDK error, with no secret in it.
+    pub(crate) fn fail<E>(
+        &self,
+        operation: &'static str,
+        target: &str,
+        failure: SdkError<E, HttpResponse>,
+    ) -> Error
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+    {
+        self.clean(error::map(operation, target, &self.0.name, failure))
+    }
+
+    pub(crate) fn clean(&self, error: Error) -> Error {
+        self.0.secrets.clean(error)
+    }
+
+    pub(crate) fn connection(&self) -> &Name {
+        &self.0.name
+    }
+
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.0.guard
+    }
+
+    pub(crate) fn customer_key(&self) -> Option<&CustomerKey> {
+        self.0.customer_key.as_ref()
+    }
+
+    pub(crate) fn support(&self) -> &Support {
+        &self.0.support
+    }
+
+    /// Whether bodies travel encrypted, so that hashing them for the signature protects nothing.
+    pub(crate) fn is_https(&self) -> bool {
+        self.spec().endpoint.as_deref().is_none_or(|endpoint| endpoint.starts_with("https://"))
+    }
+
+    pub(crate) fn check(&self, bucket: &str, key: &str) -> Result<()> {
+        self.spec().binding.check(bucket, key)
+    }
+
+    fn known(&self, bucket: &str) -> Option<String> {
+        self.0.regions.lock().unwrap_or_else(PoisonError::into_inner).get(bucket).cloned()
+    }
+
+    /// Keeps a region for this store only.
+    pub(crate) fn note(&self, bucket: &str, region: &str) {
+        self.0
+            .regions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(bucket.to_owned(), region.to_owned());
+    }
+
+    fn forget(&self, bucket: &str) {
+        self.0.regions.lock().unwrap_or_else(PoisonError::into_inner).remove(bucket);
+    }
+
+    pub(crate) async fn remember(&self, bucket: &str, region: &str) {
+        self.note(bucket, region);
+        if self.spec().endpoint.is_none() {
+            self.0.memory.put(bucket, region).await;
+        }
+    }
+}
+
+/// `bucket/key`, or the bucket alone.
+pub(crate) fn target(bucket: &str, key: &str) -> String {
+    if key.is_empty() { bucket.to_owned() } else { format!("{bucket}/{key}") }
+}
+
+#[async_trait]
+impl ObjectAccess for S3Store {
+    fn name(&self) -> &Name {
+        &self.0.name
+    }
+
+    fn binding(&self) -> &Binding {
+        &self.0.spec.binding
+    }
+
+    fn read_only(&self) -> bool {
+        self.0.spec.read_only
+    }
+
+    /// Same service, same identity, same binding (a copy names both ends through one connection)
+    /// and the same SSE-C key. The digest says nothing about what went into it.
+    fn server_side_copy_group(&self) -> Option<String> {
+        let spec = &self.0.spec;
+        let mut hasher = DefaultHasher::new();
+        match &spec.identity {
+            Identity::Anonymous => return None,
+            Identity::Chain => "chain".hash(&mut hasher),
+            Identity::Profile(profile) => ("profile", profile).hash(&mut hasher),
+            Identity::Keys { .. } => {
+                let id = self.0.secrets.access_key_id.as_ref();
+                ("keys", id.map(|id| id.expose_secret())).hash(&mut hasher);
+            }
+        }
+        spec.role.as_ref().map(|role| &role.arn).hash(&mut hasher);
+        (&spec.binding.bucket, &spec.binding.prefix).hash(&mut hasher);
+        if let Encryption::Customer(_) = spec.encryption {
+            self.0.secrets.customer_key.as_ref().map(|key| key.expose_secret()).hash(&mut hasher);
+        }
+        let service = spec.endpoint.as_deref().unwrap_or("aws");
+        Some(format!("{service} {:016x}", hasher.finish()))
+    }
+
+    /// General purpose buckets of AWS do; directory buckets do not, and other services may not.
+    fn lists_in_byte_order(&self, bucket: &str) -> bool {
+        self.0.spec.endpoint.is_none() && !bucket.ends_with("--x-s3")
+    }
+
+    fn list(&self, location: &Location, options: ListOptions) -> BoxStream<'static, Result<Entry>> {
+        list::list(self, location, options)
+    }
+
+    async fn stat(&self, object: &ObjectPath, version: Option<&str>) -> Result<ObjectMeta> {
+        self.check(&object.bucket, &object.key)?;
+        read::stat(self, object, version).await
+    }
+
+    async fn get(&self, object: &ObjectPath, options: GetOptions) -> Result<ObjectBody> {
+        self.check(&object.bucket, &object.key)?;
+        read::get(self, object, options).await
+    }
+
+    async fn put(
+        &self,
+        object: &ObjectPath,
+        body: Bytes,
+        options: PutOptions,
+    ) -> Result<PutResult> {
+        self.check(&object.bucket, &object.key)?;
+        write::put(self, object, body, &options).await
+    }
+
+    async fn create_upload(&self, object: &ObjectPath, options: PutOptions) -> Result<Upload> {
+        self.check(&object.bucket, &object.key)?;
+        write::create_upload(self, object, &options).await
+    }
+
+    async fn upload_part(&self, upload: &Upload, number: i32, body: Bytes) -> Result<Part> {
+        self.check(&upload.bucket, &upload.key)?;
+        write::upload_part(self, upload, number, body).await
+    }
+
+    async fn complete_upload(
+        &self,
+        upload: &Upload,
+        parts: &[Part],
+        options: &PutOptions,
+    ) -> Result<PutResult> {
+        self.check(&upload.bucket, &upload.key)?;
+        write::complete_upload(self, upload, parts, options).await
+    }
+
+    async fn abort_upload(&self, upload: &Upload) -> Result<()> {
+        self.check(&upload.bucket, &upload.key)?;
+        write::abort_upload(self, upload).await
+    }
+
+    async fn copy(
+        &self,
+        from: &ObjectPath,
+        to: &ObjectPath,
+        if_match: Option<&str>,
+        options: PutOptions,
+    ) -> Result<PutResult> {
+        self.check(&from.bucket, &from.key)?;
+        self.check(&to.bucket, &to.key)?;
+        write::copy(self, from, to, if_match, &options).await
+    }
+
+    async fn copy_part(
+        &self,
+        from: &ObjectPath,
+        offset: u64,
+        length: u64,
+        if_match: Option<&str>,
+        upload: &Upload,
+        number: i32,
+    ) -> Result<Part> {
+        self.check(&from.bucket, &from.key)?;
+        self.check(&upload.bucket, &upload.key)?;
+        write::copy_part(self, from, offset, length, if_match, upload, number).await
+    }
+
+    async fn delete(&self, object: &ObjectPath) -> Result<()> {
+        self.check(&object.bucket, &object.key)?;
+        write::delete(self, object).await
+    }
+
+    async fn delete_many(&self, bucket: &str, keys: &[String]) -> Result<Vec<(String, Error)>> {
+        for key in keys {
+            self.check(bucket, key)?;
+        }
+        write::delete_many(self, bucket, keys).await
+    }
+
+    async fn create_bucket(&self, bucket: &str) -> Result<()> {
+        self.check(bucket, "")?;
+        write::create_bucket(self, bucket).await
+    }
+
+    async fn delete_bucket(&self, bucket: &str) -> Result<()> {
+        self.check(bucket, "")?;
+        write::delete_bucket(self, bucket).await
+    }
+
+    async fn presign(
+        &self,
+        object: &ObjectPath,
+        method: PresignMethod,
+        expires: Duration,
+    ) -> Result<String> {
+        self.check(&object.bucket, &object.key)?;
+        presign::presign(self, object, method, expires).await
+    }
+}

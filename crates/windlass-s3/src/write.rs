@@ -1,0 +1,508 @@
+//! Writing: whole objects, parts, copies, deletions, buckets.
+//!
+//! Every new object gets what the connection says (encryption, storage class, ACL) and is proven by
+//! [`crate::checksum`]. READ_ONLY was checked before a request is made, and is again in the client.
+
+use crate::access::{Part, PutOptions, PutResult, Upload};
+use crate::checksum::{CRC64, Sums};
+use crate::encryption::{customer_key, new_object, source_key};
+use crate::error;
+use crate::list::unquote;
+use crate::store::{S3Store, target};
+use aws_sdk_s3::primitives::{ByteStream, DateTime, DateTimeFormat};
+use aws_sdk_s3::types::{
+    BucketLocationConstraint, ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload,
+    CompletedPart, CreateBucketConfiguration, Delete, MetadataDirective, ObjectIdentifier,
+    ServerSideEncryption,
+};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use windlass_types::{Error, ErrorCode, ObjectPath, Result};
+
+fn quoted(etag: &str) -> String {
+    format!("\"{etag}\"")
+}
+
+fn is_kms(sse: Option<&ServerSideEncryption>) -> bool {
+    matches!(sse, Some(ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse))
+}
+
+/// The `expires` header as the SDK wants it.
+fn expires(options: &PutOptions) -> Result<Option<DateTime>> {
+    options
+        .headers
+        .get("expires")
+        .map(|text| {
+            DateTime::from_str(text, DateTimeFormat::HttpDate).map_err(|error| {
+                Error::new(
+                    ErrorCode::UsageInvalid,
+                    format!("the header `expires` is not an HTTP date: `{text}`"),
+                )
+                .source(error)
+            })
+        })
+        .transpose()
+}
+
+/// Adds content headers and user metadata; `expires` has been read before.
+macro_rules! described {
+    ($builder:expr, $options:expr, $expires:expr) => {{
+        let options = $options;
+        let header = |name: &str| options.headers.get(name).cloned();
+        $builder
+            .set_content_type(options.content_type.clone())
+            .set_cache_control(header("cache-control"))
+            .set_content_disposition(header("content-disposition"))
+            .set_content_encoding(header("content-encoding"))
+            .set_content_language(header("content-language"))
+            .set_expires($expires)
+            .set_metadata(metadata(options))
+    }};
+}
+
+/// Adds the conditions of a write.
+macro_rules! conditional {
+    ($builder:expr, $options:expr) => {{
+        let options = $options;
+        $builder
+            .set_if_none_match(options.if_none_match.then(|| "*".to_owned()))
+            .set_if_match(options.if_match.as_deref().map(quoted))
+    }};
+}
+
+/// Leaves the hash of the body out of the signature where TLS protects it and a checksum proves it.
+macro_rules! unsigned_body {
+    ($builder:expr, $store:expr, $sums:expr) => {{
+        let request = $builder.customize();
+        if $store.is_https() && ($sums.crc.is_some() || $sums.content_md5().is_some()) {
+            request.disable_payload_signing()
+        } else {
+            request
+        }
+    }};
+}
+
+/// Writes a whole object.
+pub(crate) async fn put(
+    store: &S3Store,
+    object: &ObjectPath,
+    body: Bytes,
+    options: &PutOptions,
+) -> Result<PutResult> {
+    let expires = expires(options)?;
+    let what = target(&object.bucket, &object.key);
+    loop {
+        let sums = Sums::of(&body, store.support().plan()).await;
+        let answer = store
+            .try_send("PutObject", &object.bucket, |client| {
+                let request = new_object!(client.put_object(), store)
+                    .bucket(&object.bucket)
+                    .key(&object.key)
+                    .set_checksum_crc64_nvme(sums.crc.clone())
+                    .set_content_md5(sums.content_md5())
+                    .body(ByteStream::from(body.clone()));
+                let request = conditional!(described!(request, options, expires), options);
+                unsigned_body!(request, store, sums).send()
+            })
+            .await?;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(failure) if sums.crc.is_some() && store.support().blame(&failure) => continue,
+            Err(failure) => return Err(store.fail("PutObject", &what, failure)),
+        };
+        store.support().learn(answer.checksum_crc64_nvme.is_some());
+        let etag = answer.e_tag.as_deref().map(unquote);
+        let crc = answer.checksum_crc64_nvme.as_deref();
+        let kms = is_kms(answer.server_side_encryption.as_ref());
+        sums.verify(&what, store.spec(), etag.as_deref(), crc, kms)?;
+        return Ok(PutResult { etag, version: answer.version_id });
+    }
+}
+
+/// Begins a multipart upload.
+pub(crate) async fn create_upload(
+    store: &S3Store,
+    object: &ObjectPath,
+    options: &PutOptions,
+) -> Result<Upload> {
+    let expires = expires(options)?;
+    let what = target(&object.bucket, &object.key);
+    let answer = loop {
+        let crc = store.support().plan().crc;
+        let answer = store
+            .try_send("CreateMultipartUpload", &object.bucket, |client| {
+                let request = new_object!(client.create_multipart_upload(), store)
+                    .bucket(&object.bucket)
+                    .key(&object.key);
+                described!(request, options, expires)
+                    .set_checksum_algorithm(crc.then_some(ChecksumAlgorithm::Crc64Nvme))
+                    .set_checksum_type(crc.then_some(ChecksumType::FullObject))
+                    .send()
+            })
+            .await?;
+        match answer {
+            Ok(answer) => break answer,
+            Err(failure) if crc && store.support().blame(&failure) => {}
+            Err(failure) => return Err(store.fail("CreateMultipartUpload", &what, failure)),
+        }
+    };
+    store.support().learn(answer.checksum_algorithm.is_some());
+    let id = answer.upload_id.ok_or_else(|| {
+        Error::new(ErrorCode::ConnectionFailed, "the service began an upload without giving its id")
+    })?;
+    Ok(Upload { bucket: object.bucket.clone(), key: object.key.clone(), id })
+}
+
+/// Writes a part.
+pub(crate) async fn upload_part(
+    store: &S3Store,
+    upload: &Upload,
+    number: i32,
+    body: Bytes,
+) -> Result<Part> {
+    let what = target(&upload.bucket, &upload.key);
+    let sums = Sums::of(&body, store.support().plan_part()).await;
+    let answer = store
+        .send("UploadPart", &upload.bucket, &upload.key, |client| {
+            let request = customer_key!(client.upload_part(), store)
+                .bucket(&upload.bucket)
+                .key(&upload.key)
+                .upload_id(&upload.id)
+                .part_number(number)
+                .set_checksum_crc64_nvme(sums.crc.clone())
+                .set_content_md5(sums.content_md5())
+                .body(ByteStream::from(body.clone()));
+            unsigned_body!(request, store, sums).send()
+        })
+        .await?;
+    let etag = answer.e_tag.as_deref().map(unquote).ok_or_else(|| no_etag(&what, number))?;
+    let stored = answer.checksum_crc64_nvme.as_deref();
+    let kms = is_kms(answer.server_side_encryption.as_ref());
+    sums.verify(&what, store.spec(), Some(&etag), stored, kms)?;
+    let checksums = sums.crc.map(|crc| (CRC64.to_owned(), crc)).into_iter().collect();
+    Ok(Part { number, etag, checksums })
+}
+
+fn no_etag(what: &str, number: i32) -> Error {
+    Error::new(
+        ErrorCode::ConnectionFailed,
+        format!("the service gave no ETag for part {number} of `{what}`"),
+    )
+    .hint("a browser-style proxy may hide the ETag header; reach the service directly")
+}
+
+/// Makes the object from its parts.
+pub(crate) async fn complete_upload(
+    store: &S3Store,
+    upload: &Upload,
+    parts: &[Part],
+    options: &PutOptions,
+) -> Result<PutResult> {
+    let mut sorted: Vec<&Part> = parts.iter().collect();
+    sorted.sort_by_key(|part| part.number);
+    let parts = CompletedMultipartUpload::builder()
+        .set_parts(Some(
+            sorted
+                .into_iter()
+                .map(|part| {
+                    CompletedPart::builder()
+                        .part_number(part.number)
+                        .e_tag(quoted(&part.etag))
+                        .set_checksum_crc64_nvme(part.checksums.get(CRC64).cloned())
+                        .build()
+                })
+                .collect(),
+        ))
+        .build();
+    let answer = store
+        .send("CompleteMultipartUpload", &upload.bucket, &upload.key, |client| {
+            conditional!(customer_key!(client.complete_multipart_upload(), store), options)
+                .bucket(&upload.bucket)
+                .key(&upload.key)
+                .upload_id(&upload.id)
+                .multipart_upload(parts.clone())
+                .send()
+        })
+        .await?;
+    Ok(PutResult { etag: answer.e_tag.as_deref().map(unquote), version: answer.version_id })
+}
+
+/// Gives up an upload. One that is gone already is given up.
+pub(crate) async fn abort_upload(store: &S3Store, upload: &Upload) -> Result<()> {
+    let answer = store
+        .send("AbortMultipartUpload", &upload.bucket, &upload.key, |client| {
+            client
+                .abort_multipart_upload()
+                .bucket(&upload.bucket)
+                .key(&upload.key)
+                .upload_id(&upload.id)
+                .send()
+        })
+        .await;
+    match answer {
+        Ok(_) => Ok(()),
+        Err(error) if error.code() == ErrorCode::ObjectNotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The value of x-amz-copy-source: everything but the separators is encoded.
+fn copy_source(from: &ObjectPath) -> String {
+    const KEPT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'~')
+        .remove(b'/')
+        .remove(b':');
+    let key = percent_encoding::utf8_percent_encode(&from.key, KEPT);
+    if from.bucket.starts_with("arn:") {
+        format!("{}/object/{key}", from.bucket)
+    } else {
+        format!("{}/{key}", from.bucket)
+    }
+}
+
+/// What a copy's ETag condition says when it fails.
+fn source_changed(error: Error, from: &ObjectPath) -> Error {
+    if error.code() != ErrorCode::ObjectChanged {
+        return error;
+    }
+    Error::new(
+        ErrorCode::ObjectChanged,
+        format!("`{from}` changed since it was listed, or the destination exists already"),
+    )
+    .source(error.causes().join(": "))
+    .hint("look at both again, then repeat what you did")
+}
+
+/// Copies inside the service. Metadata is kept unless `options` has some of its own.
+pub(crate) async fn copy(
+    store: &S3Store,
+    from: &ObjectPath,
+    to: &ObjectPath,
+    if_match: Option<&str>,
+    options: &PutOptions,
+) -> Result<PutResult> {
+    let replaced = options.content_type.is_some()
+        || !options.headers.is_empty()
+        || !options.metadata.is_empty();
+    let expires = expires(options)?;
+    let crc = store.support().plan().crc && !store.support().plan().md5;
+    let answer = store
+        .send("CopyObject", &to.bucket, &to.key, |client| {
+            let request =
+                source_key!(new_object!(client.copy_object(), store), store)
+                    .bucket(&to.bucket)
+                    .key(&to.key)
+                    .copy_source(copy_source(from))
+                    .set_copy_source_if_match(if_match.map(quoted))
+                    .set_checksum_algorithm(crc.then_some(ChecksumAlgorithm::Crc64Nvme));
+            let request = conditional!(request, options);
+            if replaced {
+                described!(request, options, expires)
+                    .metadata_directive(MetadataDirective::Replace)
+                    .send()
+            } else {
+                request.send()
+            }
+        })
+        .await
+        .map_err(|error| source_changed(error, from))?;
+    Ok(PutResult {
+        etag: answer.copy_object_result.and_then(|copied| copied.e_tag).as_deref().map(unquote),
+        version: answer.version_id,
+    })
+}
+
+fn metadata(options: &PutOptions) -> Option<std::collections::HashMap<String, String>> {
+    (!options.metadata.is_empty())
+        .then(|| options.metadata.iter().map(|(k, v)| (k.clone(), v.clone())).collect())
+}
+
+/// Copies a range of another object as a part.
+pub(crate) async fn copy_part(
+    store: &S3Store,
+    from: &ObjectPath,
+    offset: u64,
+    length: u64,
+    if_match: Option<&str>,
+    upload: &Upload,
+    number: i32,
+) -> Result<Part> {
+    let what = target(&upload.bucket, &upload.key);
+    let last = (offset + length).saturating_sub(1);
+    let answer = store
+        .send("UploadPartCopy", &upload.bucket, &upload.key, |client| {
+            source_key!(customer_key!(client.upload_part_copy(), store), store)
+                .bucket(&upload.bucket)
+                .key(&upload.key)
+                .upload_id(&upload.id)
+                .part_number(number)
+                .copy_source(copy_source(from))
+                .copy_source_range(format!("bytes={offset}-{last}"))
+                .set_copy_source_if_match(if_match.map(quoted))
+                .send()
+        })
+        .await
+        .map_err(|error| source_changed(error, from))?;
+    let copied = answer.copy_part_result.ok_or_else(|| no_etag(&what, number))?;
+    let etag = copied.e_tag.as_deref().map(unquote).ok_or_else(|| no_etag(&what, number))?;
+    let mut checksums = BTreeMap::new();
+    if let Some(crc) = copied.checksum_crc64_nvme {
+        checksums.insert(CRC64.to_owned(), crc);
+    }
+    Ok(Part { number, etag, checksums })
+}
+
+/// Deletes a key.
+pub(crate) async fn delete(store: &S3Store, object: &ObjectPath) -> Result<()> {
+    let answer = store
+        .send("DeleteObject", &object.bucket, &object.key, |client| {
+            client.delete_object().bucket(&object.bucket).key(&object.key).send()
+        })
+        .await;
+    match answer {
+        Ok(_) => Ok(()),
+        // Some services say so; S3 does not.
+        Err(error) if error.code() == ErrorCode::ObjectNotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether XML 1.0 can hold the key.
+fn fits_xml(key: &str) -> bool {
+    key.chars().all(|c| {
+        (c >= ' ' || matches!(c, '\t' | '\n' | '\r')) && !matches!(c, '\u{fffe}' | '\u{ffff}')
+    })
+}
+
+/// Deletes many keys: in one request what can be, the rest one by one.
+pub(crate) async fn delete_many(
+    store: &S3Store,
+    bucket: &str,
+    keys: &[String],
+) -> Result<Vec<(String, Error)>> {
+    let (together, mut alone): (Vec<&String>, Vec<&String>) =
+        keys.iter().partition(|key| fits_xml(key));
+    let mut failed = Vec::new();
+    for chunk in together.chunks(1000) {
+        let objects: Vec<ObjectIdentifier> = chunk
+            .iter()
+            .map(|key| ObjectIdentifier::builder().key(key.as_str()).build())
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|error| Error::new(ErrorCode::Internal, "a key is missing").source(error))?;
+        let delete = Delete::builder()
+            .set_objects(Some(objects))
+            .quiet(true)
+            .build()
+            .map_err(|error| Error::new(ErrorCode::Internal, "no keys to delete").source(error))?;
+        let answer = store
+            .try_send("DeleteObjects", bucket, |client| {
+                client.delete_objects().bucket(bucket).delete(delete.clone()).send()
+            })
+            .await?;
+        match answer {
+            Ok(answer) => {
+                for refusal in answer.errors.unwrap_or_default() {
+                    let code = refusal.code.unwrap_or_default();
+                    let key = refusal.key.unwrap_or_default();
+                    if code == "NoSuchKey" {
+                        continue;
+                    }
+                    let error = error::from_code(
+                        "DeleteObject",
+                        &target(bucket, &key),
+                        store.connection(),
+                        &code,
+                        refusal.message.as_deref().unwrap_or_default(),
+                    );
+                    failed.push((key, store.clean(error)));
+                }
+            }
+            // Services without the call, such as Google's.
+            Err(failure)
+                if failure
+                    .raw_response()
+                    .is_some_and(|raw| matches!(raw.status().as_u16(), 405 | 501)) =>
+            {
+                alone.extend(chunk);
+            }
+            Err(failure) => return Err(store.fail("DeleteObjects", bucket, failure)),
+        }
+    }
+    for key in alone {
+        let object = ObjectPath { bucket: bucket.to_owned(), key: key.clone() };
+        if let Err(error) = self::delete(store, &object).await {
+            failed.push((key.clone(), error));
+        }
+    }
+    Ok(failed)
+}
+
+/// Creates a bucket in the connection's region.
+pub(crate) async fn create_bucket(store: &S3Store, bucket: &str) -> Result<()> {
+    store.guard().check("CreateBucket")?;
+    let region = store.start_region().await?;
+    let client = store.base_client().await?;
+    let constraint = CreateBucketConfiguration::builder()
+        .location_constraint(BucketLocationConstraint::from(region.as_str()))
+        .build();
+    let named = region != "us-east-1";
+    // Most compatible services have one region and do not want it named.
+    let first = (named && store.spec().endpoint.is_none()).then(|| constraint.clone());
+    let unnamed = first.is_none();
+    let mut answer = client
+        .create_bucket()
+        .bucket(bucket)
+        .set_create_bucket_configuration(first)
+        .send()
+        .await;
+    if let Err(failure) = &answer
+        && named
+        && unnamed
+        && failure.as_service_error().is_some_and(|error| {
+            error.meta().code().is_some_and(|code| code.starts_with("IllegalLocationConstraint"))
+        })
+    {
+        answer = client
+            .create_bucket()
+            .bucket(bucket)
+            .create_bucket_configuration(constraint)
+            .send()
+            .await;
+    }
+    answer.map_err(|failure| store.fail("CreateBucket", bucket, failure))?;
+    store.remember(bucket, &region).await;
+    Ok(())
+}
+
+/// Removes an empty bucket.
+pub(crate) async fn delete_bucket(store: &S3Store, bucket: &str) -> Result<()> {
+    store
+        .send("DeleteBucket", bucket, "", |client| client.delete_bucket().bucket(bucket).send())
+        .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_source_of_a_copy_is_encoded_whole() {
+        let from = |bucket: &str, key: &str| {
+            copy_source(&ObjectPath { bucket: bucket.to_owned(), key: key.to_owned() })
+        };
+        assert_eq!(from("b", "a b/ä+?#%.txt"), "b/a%20b/%C3%A4%2B%3F%23%25.txt");
+        assert_eq!(
+            from("arn:aws:s3:eu-west-1:1:accesspoint/p", "k"),
+            "arn:aws:s3:eu-west-1:1:accesspoint/p/object/k"
+        );
+    }
+
+    #[test]
+    fn keys_that_xml_cannot_hold_are_told() {
+        assert!(fits_xml("a\nb\tc ä") && !fits_xml("a\u{1}b") && !fits_xml("\u{ffff}"));
+    }
+}

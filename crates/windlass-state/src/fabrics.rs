@@ -1,0 +1,159 @@
+//! Fabrics, and the one namespace that connections and schemas of a fabric share.
+
+use crate::dialect::Intent;
+use crate::error::{failed, row_name, row_parse, row_time};
+use crate::{MAIN_SCHEMA, Store, Tx};
+use chrono::{DateTime, Utc};
+use sqlx::any::AnyRow;
+use windlass_types::{Error, ErrorCode, FabricId, Name, Result};
+
+/// A stored fabric.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FabricRow {
+    /// Id.
+    pub id: FabricId,
+    /// Name.
+    pub name: Name,
+    /// When it was made.
+    pub created: DateTime<Utc>,
+}
+
+impl FabricRow {
+    fn read(row: &AnyRow) -> Result<Self> {
+        Ok(Self {
+            id: row_parse(row, "id")?,
+            name: row_name(row, "name")?,
+            created: row_time(row, "created_at")?,
+        })
+    }
+}
+
+impl Store {
+    /// Finds a fabric by name.
+    pub async fn fabric(&self, name: &Name) -> Result<FabricRow> {
+        let row = sqlx::query("SELECT id, name, created_at FROM fabrics WHERE name = $1")
+            .bind(name.as_str())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(failed("read fabrics"))?;
+        row.as_ref().map(FabricRow::read).transpose()?.ok_or_else(|| {
+            Error::new(ErrorCode::FabricNotFound, format!("no fabric {name}"))
+                .hint("`SELECT * FROM system.fabrics` lists them")
+        })
+    }
+
+    /// Lists all fabrics by name.
+    pub async fn fabrics(&self) -> Result<Vec<FabricRow>> {
+        sqlx::query("SELECT id, name, created_at FROM fabrics ORDER BY name")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(failed("read fabrics"))?
+            .iter()
+            .map(FabricRow::read)
+            .collect()
+    }
+
+    /// Creates a fabric.
+    pub async fn create_fabric(&self, name: &Name, now: DateTime<Utc>) -> Result<FabricRow> {
+        let mut tx = self.begin(Intent::Write).await?;
+        let id = FabricId::new();
+        match insert(&mut tx, id, name.as_str(), now.timestamp_micros()).await {
+            Ok(true) => {}
+            Ok(false) => {
+                return Err(Error::new(ErrorCode::FabricExists, format!("fabric {name} exists")));
+            }
+            Err(error) => return Err(failed("create a fabric")(error)),
+        }
+        tx.commit().await.map_err(failed("create a fabric"))?;
+        self.fabric(name).await
+    }
+}
+
+/// Inserts a fabric and its schema `main`; false where the name is taken.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    id: FabricId,
+    name: &str,
+    now: i64,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "INSERT INTO fabrics (id, name, created_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING",
+    )
+    .bind(id.to_string())
+    .bind(name)
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sqlx::query("INSERT INTO names (fabric_id, name, kind) VALUES ($1, $2, 'schema')")
+        .bind(id.to_string())
+        .bind(MAIN_SCHEMA)
+        .execute(&mut **tx)
+        .await?;
+    sqlx::query("INSERT INTO schemas (fabric_id, name, created_at) VALUES ($1, $2, $3)")
+        .bind(id.to_string())
+        .bind(MAIN_SCHEMA)
+        .bind(now)
+        .execute(&mut **tx)
+        .await?;
+    Ok(true)
+}
+
+/// Takes a name for a `kind` (`connection`, `schema`); or says what has it.
+pub(crate) async fn take_name(
+    tx: &mut Tx,
+    fabric: FabricId,
+    name: &Name,
+    kind: &'static str,
+) -> Result<()> {
+    let doing = "take a name";
+    let done = sqlx::query(
+        "INSERT INTO names (fabric_id, name, kind) VALUES ($1, $2, $3) ON CONFLICT (fabric_id, name) DO NOTHING",
+    )
+    .bind(fabric.to_string())
+    .bind(name.as_str())
+    .bind(kind)
+    .execute(&mut **tx)
+    .await
+    .map_err(|error| match crate::error::is_reference(&error) {
+        true => no_fabric(fabric).source(error),
+        false => failed(doing)(error),
+    })?;
+    if done.rows_affected() == 1 {
+        return Ok(());
+    }
+    let owner: Option<String> =
+        sqlx::query_scalar("SELECT kind FROM names WHERE fabric_id = $1 AND name = $2")
+            .bind(fabric.to_string())
+            .bind(name.as_str())
+            .fetch_optional(&mut **tx)
+            .await
+            .map_err(failed(doing))?;
+    let owner = owner.as_deref().unwrap_or(kind);
+    let code = match owner {
+        "schema" => ErrorCode::SchemaExists,
+        _ => ErrorCode::ConnectionExists,
+    };
+    let error = Error::new(code, format!("{owner} {name} exists"));
+    Err(match owner == kind {
+        true => error,
+        false => error.hint("connections and schemas of a fabric share one namespace: choose another name"),
+    })
+}
+
+/// Gives a name back.
+pub(crate) async fn release_name(tx: &mut Tx, fabric: FabricId, name: &Name) -> Result<()> {
+    sqlx::query("DELETE FROM names WHERE fabric_id = $1 AND name = $2")
+        .bind(fabric.to_string())
+        .bind(name.as_str())
+        .execute(&mut **tx)
+        .await
+        .map_err(failed("release a name"))?;
+    Ok(())
+}
+
+pub(crate) fn no_fabric(fabric: FabricId) -> Error {
+    Error::new(ErrorCode::FabricNotFound, format!("no fabric `{fabric}`"))
+}

@@ -1,0 +1,288 @@
+//! Deciding what a copy is called, and which keys it takes. Pure.
+//!
+//! The rule is the contract's: below a folder or bucket, destination + (key minus source); of a
+//! glob, the key minus what stands before the first level with a wildcard; a key goes into a
+//! destination ending in `/`, or becomes it.
+
+use std::borrow::Cow;
+use windlass_s3::local::check_key;
+use windlass_types::{Error, ErrorCode, KeyPattern, Result};
+
+/// Longest key of S3, in bytes.
+const MAX_KEY: usize = 1024;
+
+/// What a source names.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// One object.
+    Key(String),
+    /// Everything below: a bucket (empty) or a prefix ending in `/`.
+    Folder(String),
+    /// What matches.
+    Glob(KeyPattern),
+}
+
+impl Source {
+    /// Reads the key part of a location.
+    pub fn parse(key: &str) -> Result<Self> {
+        if KeyPattern::is_pattern(key) {
+            // Folders that match stand for everything below them.
+            let text: Cow<'_, str> =
+                if key.ends_with('/') { format!("{key}**").into() } else { key.into() };
+            return Ok(Self::Glob(KeyPattern::parse(&text)?));
+        }
+        Ok(if key.is_empty() || key.ends_with('/') {
+            Self::Folder(key.to_owned())
+        } else {
+            Self::Key(key.to_owned())
+        })
+    }
+
+    /// What a listing that finds all of it begins with.
+    pub fn prefix(&self) -> &str {
+        match self {
+            Self::Key(key) | Self::Folder(key) => key,
+            Self::Glob(pattern) => pattern.literal_prefix(),
+        }
+    }
+
+    /// What names at the destination leave out.
+    pub fn base(&self) -> &str {
+        match self {
+            Self::Key(key) => key.rfind('/').map_or("", |at| &key[..=at]),
+            Self::Folder(folder) => folder,
+            Self::Glob(pattern) => pattern.base(),
+        }
+    }
+
+    /// The part of `key` below the base; None if the source does not have the key.
+    pub fn relative<'k>(&self, key: &'k str) -> Option<&'k str> {
+        let taken = match self {
+            Self::Key(own) => own == key,
+            Self::Folder(folder) => key.starts_with(folder.as_str()),
+            Self::Glob(pattern) => pattern.matches(key),
+        };
+        if taken { key.strip_prefix(self.base()) } else { None }
+    }
+}
+
+/// A source and what its objects are called at a destination.
+#[derive(Debug, Clone)]
+pub struct Naming {
+    /// What is copied.
+    pub source: Source,
+    destination: String,
+    exact: bool,
+}
+
+impl Naming {
+    /// Names for a copy of the key, prefix or glob `source` to `destination`. Several objects go
+    /// below a destination, also if it lacks the `/`.
+    pub fn new(source: &str, destination: &str) -> Result<Self> {
+        let source = Source::parse(source)?;
+        let folder = destination.is_empty() || destination.ends_with('/');
+        let exact = matches!(source, Source::Key(_)) && !folder;
+        let mut destination = destination.to_owned();
+        if !folder && !exact {
+            destination.push('/');
+        }
+        Ok(Self { source, destination, exact })
+    }
+
+    /// What `key` is called at the destination; None if the source does not have it.
+    pub fn destination(&self, key: &str) -> Option<String> {
+        let relative = self.source.relative(key)?;
+        Some(if self.exact {
+            self.destination.clone()
+        } else {
+            format!("{}{relative}", self.destination)
+        })
+    }
+
+    /// Refuses a copy that would find its own copies: within one place, a folder into itself.
+    pub(crate) fn check_within_one_place(&self) -> Result<()> {
+        let inside = match &self.source {
+            Source::Folder(folder) => {
+                self.destination.starts_with(folder.as_str()) && self.destination != *folder
+            }
+            Source::Key(_) | Source::Glob(_) => false,
+        };
+        if inside {
+            return Err(Error::new(
+                ErrorCode::PathInvalid,
+                format!(
+                    "the destination `{}` lies inside the source `{}`",
+                    self.destination,
+                    self.source.prefix()
+                ),
+            )
+            .hint("copy to a place outside it, or name what to copy with a pattern"));
+        }
+        Ok(())
+    }
+}
+
+/// An error that says why unless `key` can be written to a destination.
+pub(crate) fn check_destination(key: &str, is_folder: bool) -> Result<()> {
+    if is_folder {
+        return check_key(key);
+    }
+    if key.len() > MAX_KEY {
+        return Err(Error::new(
+            ErrorCode::PathInvalid,
+            format!("a key has at most 1,024 bytes; this one would have {}", key.len()),
+        ));
+    }
+    if key.contains('\0') {
+        return Err(Error::new(ErrorCode::PathInvalid, "a key cannot hold a NUL"));
+    }
+    Ok(())
+}
+
+/// Finds keys that would need one name to be both file and folder, in a listing in byte order.
+/// Holds the keys that begin the last one: at most as many as a key has bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
+    open: Vec<String>,
+}
+
+impl Beside {
+    /// The earlier key that would have to be a folder for `key` to be a file.
+    pub(crate) fn check(&mut self, key: &str) -> Option<&str> {
+        while self.open.last().is_some_and(|file| !key.starts_with(file.as_str())) {
+            self.open.pop();
+        }
+        let clash =
+            self.open.iter().position(|file| key.as_bytes().get(file.len()) == Some(&b'/'));
+        match clash {
+            Some(at) => Some(&self.open[at]),
+            None => {
+                if !key.ends_with('/') {
+                    self.open.push(key.to_owned());
+                }
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn named(source: &str, key: &str, destination: &str) -> Option<String> {
+        Naming::new(source, destination).unwrap().destination(key)
+    }
+
+    #[test]
+    fn names_follow_the_contract() {
+        let rows = [
+            ("a/b/", "a/b/c/d.csv", "out/"),
+            ("a/b/", "a/b/c/d.csv", ""),
+            ("a/b/", "a/b/c/d.csv", "out"),
+            ("a/b/", "a/bc", "out/"),
+            ("", "a/b", "out/"),
+            ("a/b.csv", "a/b.csv", "out/"),
+            ("a/b.csv", "a/b.csv", ""),
+            ("a/b.csv", "a/b.csv", "out"),
+            ("a/b.csv", "a/b.csv.gz", "out"),
+            ("o/dt=*/x.csv", "o/dt=1/x.csv", "out/"),
+            ("o/dt=*/", "o/dt=1/y/x.csv", "out/"),
+            ("*.csv", "x.csv", "out/"),
+            ("a/x[?].csv", "a/x?.csv", "out/"),
+            ("a//", "a//b", "out/"),
+        ];
+        let text = rows.map(|(source, key, destination)| {
+            let name = named(source, key, destination);
+            format!("{source} has {key} -> {destination} = {}", name.as_deref().unwrap_or("not taken"))
+        });
+        insta::assert_snapshot!(text.join("\n"), @r"
+        a/b/ has a/b/c/d.csv -> out/ = out/c/d.csv
+        a/b/ has a/b/c/d.csv ->  = c/d.csv
+        a/b/ has a/b/c/d.csv -> out = out/c/d.csv
+        a/b/ has a/bc -> out/ = not taken
+         has a/b -> out/ = out/a/b
+        a/b.csv has a/b.csv -> out/ = out/b.csv
+        a/b.csv has a/b.csv ->  = b.csv
+        a/b.csv has a/b.csv -> out = out
+        a/b.csv has a/b.csv.gz -> out = not taken
+        o/dt=*/x.csv has o/dt=1/x.csv -> out/ = out/dt=1/x.csv
+        o/dt=*/ has o/dt=1/y/x.csv -> out/ = out/dt=1/y/x.csv
+        *.csv has x.csv -> out/ = out/x.csv
+        a/x[?].csv has a/x?.csv -> out/ = out/x?.csv
+        a// has a//b -> out/ = out/b
+        ");
+    }
+
+    #[test]
+    fn a_folder_does_not_go_into_itself() {
+        let refused = |source, destination| {
+            Naming::new(source, destination).unwrap().check_within_one_place().is_err()
+        };
+        assert!(refused("a/", "a/b/") && refused("", "x/") && refused("a/", "a/b"));
+        assert!(!refused("a/", "b/") && !refused("a/", "a/") && !refused("a/b/", "a/"));
+        assert!(!refused("a/*.csv", "a/out/"));
+    }
+
+    #[test]
+    fn a_name_is_not_both_file_and_folder() {
+        let mut beside = Beside::default();
+        let mut keys = ["a", "a!", "a-b/c", "a/x", "a/y/z", "b/", "b/c", "c", "c.d", "c.d/e"];
+        keys.sort_unstable();
+        let clashes: Vec<String> = keys
+            .iter()
+            .filter_map(|key| beside.check(key).map(|file| format!("{key} below {file}")))
+            .collect();
+        assert_eq!(clashes, ["a/x below a", "a/y/z below a", "c.d/e below c.d"]);
+    }
+
+    fn key() -> impl Strategy<Value = String> {
+        proptest::string::string_regex("[ab./é]{1,12}").unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn different_keys_have_different_names(
+            source in "([ab]{1,2}/){0,2}", destination in "([xy]{1,2}/){0,2}", one in key(), two in key(),
+        ) {
+            let naming = Naming::new(&source, &destination).unwrap();
+            let (one, two) = (format!("{source}{one}"), format!("{source}{two}"));
+            let (first, second) = (naming.destination(&one).unwrap(), naming.destination(&two).unwrap());
+            prop_assert_eq!(one == two, first == second);
+            prop_assert!(first.starts_with(&destination));
+            prop_assert_eq!(first.len() - destination.len(), one.len() - source.len());
+        }
+
+        #[test]
+        fn names_of_a_glob_are_names_of_its_folder(key in key()) {
+            let key = format!("base/{key}");
+            let glob = Naming::new("base/**", "out/").unwrap().destination(&key);
+            if let Some(name) = glob {
+                prop_assert_eq!(Some(name), Naming::new("base/", "out/").unwrap().destination(&key));
+            }
+        }
+
+        #[test]
+        fn what_is_let_through_stays_below_a_folder(key in "[a./\\x00é]{0,9}") {
+            if check_destination(&key, true).is_ok() {
+                let path = std::path::Path::new("/root").join(&key);
+                prop_assert!(path.starts_with("/root"));
+                prop_assert!(path.components().skip(2).all(|part| matches!(part, std::path::Component::Normal(_))));
+            }
+        }
+
+        #[test]
+        fn beside_agrees_with_comparing_all(mut keys in proptest::collection::vec("[ab/!]{1,6}", 0..12)) {
+            keys.sort_unstable();
+            keys.dedup();
+            let mut beside = Beside::default();
+            let mut kept: Vec<String> = Vec::new();
+            for key in keys {
+                let clash = kept.iter().any(|file| key.starts_with(&format!("{file}/")));
+                prop_assert_eq!(beside.check(&key).is_some(), clash, "{}", key);
+                if !clash && !key.ends_with('/') { kept.push(key); }
+            }
+        }
+    }
+}

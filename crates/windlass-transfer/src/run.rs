@@ -1,0 +1,241 @@
+//! A run in motion: what all its objects share, and reading, verifying and retrying.
+//!
+//! Memory is counted before bytes are asked for, in the order of parts, so that the first part of
+//! what is under way can always finish.
+
+use crate::digest::{EtagOf, has_md5_etag, is_md5, is_multipart};
+use crate::request::{Progress, Side};
+use crate::tuning::{Range, Tuning};
+use bytes::{Bytes, BytesMut};
+use futures::TryStreamExt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use windlass_s3::{ByteRange, GetOptions, ObjectBody, ObjectMeta, Storage};
+use windlass_types::{Error, ErrorCode, ObjectPath, Result};
+
+/// Unit of the memory count: a semaphore counts in 32 bits at a time.
+const UNIT: u64 = 1 << 10;
+
+pub(crate) struct Run {
+    pub(crate) source: Side,
+    pub(crate) destination: Side,
+    pub(crate) tuning: Tuning,
+    pub(crate) progress: Arc<dyn Progress>,
+    pub(crate) cancel: CancellationToken,
+    memory: Arc<Semaphore>,
+    memory_units: u32,
+    slots: Arc<Semaphore>,
+    /// Until a comparison has shown that this destination's ETags are something else.
+    etags_tell: AtomicBool,
+    /// Until the service has said that it cannot.
+    pub(crate) server_side: AtomicBool,
+}
+
+impl Run {
+    pub(crate) fn new(
+        source: Side,
+        destination: Side,
+        tuning: Tuning,
+        limits: (usize, u64),
+        progress: Arc<dyn Progress>,
+        cancel: CancellationToken,
+    ) -> Self {
+        let (concurrency, max_memory) = limits;
+        let units = u32::try_from(max_memory.div_ceil(UNIT).max(1)).unwrap_or(u32::MAX >> 4);
+        let group = source.storage.server_side_copy_group();
+        let server_side =
+            group.is_some() && group == destination.storage.server_side_copy_group();
+        Self {
+            source,
+            destination,
+            tuning,
+            progress,
+            cancel,
+            memory: Arc::new(Semaphore::new(units as usize)),
+            memory_units: units,
+            slots: Arc::new(Semaphore::new(concurrency)),
+            etags_tell: AtomicBool::new(true),
+            server_side: AtomicBool::new(server_side),
+        }
+    }
+
+    /// Waits until `bytes` may be held. Something larger than all memory gets all of it.
+    pub(crate) async fn memory(&self, bytes: u64) -> Result<OwnedSemaphorePermit> {
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.memory_units);
+        Arc::clone(&self.memory).acquire_many_owned(units).await.map_err(closed)
+    }
+
+    /// Waits until another request may be under way. Never wait for memory while holding it.
+    pub(crate) async fn slot(&self) -> Result<OwnedSemaphorePermit> {
+        Arc::clone(&self.slots).acquire_owned().await.map_err(closed)
+    }
+
+    pub(crate) fn interrupted(&self) -> Result<()> {
+        if self.cancel.is_cancelled() { Err(interrupted()) } else { Ok(()) }
+    }
+
+    /// Does `work` until it is done, refused, or has failed often enough.
+    pub(crate) async fn retried<T, F, W>(&self, mut work: W) -> Result<T>
+    where
+        W: FnMut() -> F,
+        F: Future<Output = Result<T>>,
+    {
+        let mut attempt = 1;
+        let mut pause = self.tuning.pause;
+        loop {
+            match work().await {
+                Err(error) if error.class().is_retryable() && attempt < self.tuning.attempts => {
+                    tracing::debug!(attempt, error = error.chain(), "trying again");
+                    self.pause(pause).await?;
+                    attempt += 1;
+                    pause *= 2;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    pub(crate) async fn pause(&self, time: std::time::Duration) -> Result<()> {
+        tokio::select! {
+            () = self.cancel.cancelled() => Err(interrupted()),
+            () = tokio::time::sleep(time) => Ok(()),
+        }
+    }
+
+    /// Reads one range of the source into memory.
+    pub(crate) async fn part(&self, from: &ObjectPath, range: Range, etag: Option<&str>) -> Result<Bytes> {
+        self.retried(|| async {
+            let _slot = self.slot().await?;
+            let options = GetOptions {
+                range: Some(ByteRange::Bounded(range.offset, range.length)),
+                if_match: etag.map(str::to_owned),
+                version: None,
+            };
+            let body = self.source.storage.get(from, options).await?;
+            collect(body, range.length, &from.key, |_| {}).await
+        })
+        .await
+    }
+
+    /// Finds out whether what was written is what was sent: by its ETag, and where that says
+    /// something else, by reading it back once.
+    pub(crate) async fn verify_written(
+        &self,
+        to: &ObjectPath,
+        size: u64,
+        expected: &str,
+        etag: Option<&str>,
+        parts: Option<Vec<u64>>,
+    ) -> Result<()> {
+        let same = |etag: &str| etag.eq_ignore_ascii_case(expected);
+        if self.destination.is_folder() || etag.is_some_and(same) {
+            return Ok(());
+        }
+        let storage = &self.destination.storage;
+        let meta = self.retried(|| storage.stat(to, None)).await?;
+        if meta.size != size {
+            return Err(self.remove_corrupt(to, format!("{} bytes of {size} arrived", meta.size)).await);
+        }
+        let told = etag.or(meta.etag.as_deref());
+        if told.is_some_and(same) || !self.etags_tell.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let tells = told.is_some_and(|etag| is_md5(etag) || is_multipart(etag));
+        if !tells || !has_md5_etag(&to.bucket, &meta) {
+            self.etags_tell.store(false, Ordering::Relaxed);
+            return Ok(());
+        }
+        let found = self
+            .retried(|| async {
+                let body = storage.get(to, GetOptions::default()).await?;
+                let mut sum = EtagOf::new(parts.clone());
+                let mut stream = body.stream;
+                while let Some(chunk) = stream.try_next().await? {
+                    sum.update(&chunk);
+                }
+                Ok(sum.finish())
+            })
+            .await?;
+        if same(&found) {
+            tracing::debug!(bucket = to.bucket, "etags of this bucket are not md5 sums");
+            self.etags_tell.store(false, Ordering::Relaxed);
+            return Ok(());
+        }
+        Err(self.remove_corrupt(to, "the bytes stored are not the bytes sent".to_owned()).await)
+    }
+
+    /// Nobody may take the wrong bytes for the object.
+    async fn remove_corrupt(&self, to: &ObjectPath, why: String) -> Error {
+        if let Err(error) = self.destination.storage.delete(to).await {
+            tracing::warn!(object = %to, error = error.chain(), "a corrupt copy could not be removed");
+        }
+        Error::new(ErrorCode::ObjectCorrupt, format!("`{}`: {why}", to.key))
+    }
+}
+
+fn closed(error: tokio::sync::AcquireError) -> Error {
+    Error::new(ErrorCode::Internal, "a limit was closed").source(error)
+}
+
+/// The error of a run that was asked to stop.
+pub(crate) fn interrupted() -> Error {
+    Error::new(ErrorCode::Interrupted, "interrupted")
+}
+
+/// The error for bytes that are not those the source has.
+pub(crate) fn corrupt(key: &str) -> Error {
+    Error::new(
+        ErrorCode::ObjectCorrupt,
+        format!("the bytes read of `{key}` do not have the checksum of the object"),
+    )
+}
+
+/// Reads all of a body that should have `length` bytes.
+pub(crate) async fn collect(
+    body: ObjectBody,
+    length: u64,
+    key: &str,
+    mut see: impl FnMut(&[u8]),
+) -> Result<Bytes> {
+    let wrong = |found: u64| {
+        Error::new(ErrorCode::ObjectCorrupt, format!("{found} bytes of `{key}` came instead of {length}"))
+    };
+    let mut stream = body.stream;
+    let Some(first) = stream.try_next().await? else {
+        return if length == 0 { Ok(Bytes::new()) } else { Err(wrong(0)) };
+    };
+    see(&first);
+    if first.len() as u64 == length {
+        // Whole in one piece: not copied. What follows can only be an error, or too much.
+        return match stream.try_next().await? {
+            None => Ok(first),
+            Some(more) if more.is_empty() => Ok(first),
+            Some(more) => Err(wrong(length + more.len() as u64)),
+        };
+    }
+    let capacity = usize::try_from(length).map_err(|_| wrong(0))?;
+    let mut whole = BytesMut::with_capacity(capacity);
+    whole.extend_from_slice(&first);
+    while let Some(chunk) = stream.try_next().await? {
+        if whole.len() + chunk.len() > capacity {
+            return Err(wrong((whole.len() + chunk.len()) as u64));
+        }
+        see(&chunk);
+        whole.extend_from_slice(&chunk);
+    }
+    if whole.len() == capacity { Ok(whole.freeze()) } else { Err(wrong(whole.len() as u64)) }
+}
+
+/// Asks for the metadata of a source, with advice where a folder may be meant.
+pub(crate) async fn stat_source(storage: &Storage, object: &ObjectPath) -> Result<ObjectMeta> {
+    storage.stat(object, None).await.map_err(|error| {
+        if error.code() == ErrorCode::ObjectNotFound && error.hint_text().is_none() {
+            error.hint(format!("for everything below it write `{}/`", object.key))
+        } else {
+            error
+        }
+    })
+}

@@ -1,0 +1,240 @@
+//! Bringing a listing into byte order without holding it: sorted runs in temporary files, merged.
+//!
+//! What fits in one run never touches the disk. The files have no names and vanish with us.
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use tokio::sync::mpsc;
+use windlass_types::{Entry, Error, ErrorCode, Result};
+
+/// How much is held while sorting.
+#[derive(Debug, Clone, Copy)]
+pub struct SortLimits {
+    /// Bytes of entries sorted in memory at once.
+    pub run_bytes: usize,
+    /// Runs merged at once; more are first merged to one.
+    pub fan_in: usize,
+}
+
+impl Default for SortLimits {
+    fn default() -> Self {
+        Self { run_bytes: 32 << 20, fan_in: 64 }
+    }
+}
+
+/// A row on the disk: an entry, its key first.
+#[derive(Serialize, Deserialize)]
+struct Row(Entry);
+
+/// Collects entries, in any order.
+pub(crate) struct Sorter {
+    limits: SortLimits,
+    held: Vec<Entry>,
+    held_bytes: usize,
+    runs: Vec<File>,
+}
+
+impl Sorter {
+    pub(crate) fn new(limits: SortLimits) -> Self {
+        Self { limits, held: Vec::new(), held_bytes: 0, runs: Vec::new() }
+    }
+
+    pub(crate) fn push(&mut self, entry: Entry) -> io::Result<()> {
+        self.held_bytes += size_of::<Entry>()
+            + entry.key.len()
+            + entry.path.len()
+            + entry.etag.as_ref().map_or(0, String::len)
+            + entry.storage_class.as_ref().map_or(0, String::len);
+        self.held.push(entry);
+        if self.held_bytes >= self.limits.run_bytes {
+            self.spill()?;
+        }
+        Ok(())
+    }
+
+    fn spill(&mut self) -> io::Result<()> {
+        let mut held = std::mem::take(&mut self.held);
+        self.held_bytes = 0;
+        held.sort_by(|a, b| a.key.cmp(&b.key));
+        self.runs.push(write_run(held.into_iter().map(Ok))?);
+        if self.runs.len() >= self.limits.fan_in.max(2) {
+            let runs = std::mem::take(&mut self.runs);
+            self.runs.push(write_run(merge(runs, Vec::new())?)?);
+        }
+        Ok(())
+    }
+
+    /// All entries in byte order of their keys.
+    pub(crate) fn finish(mut self) -> io::Result<impl Iterator<Item = io::Result<Entry>>> {
+        self.held.sort_by(|a, b| a.key.cmp(&b.key));
+        merge(self.runs, self.held)
+    }
+}
+
+fn write_run(entries: impl Iterator<Item = io::Result<Entry>>) -> io::Result<File> {
+    let mut writer = BufWriter::with_capacity(256 << 10, tempfile::tempfile()?);
+    for entry in entries {
+        serde_json::to_writer(&mut writer, &Row(entry?))?;
+        writer.write_all(b"\n")?;
+    }
+    let mut file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(file)
+}
+
+type Rows = Box<dyn Iterator<Item = io::Result<Entry>> + Send>;
+
+fn read_run(file: File) -> Rows {
+    let lines = BufReader::with_capacity(64 << 10, file).split(b'\n');
+    Box::new(lines.map(|line| Ok(serde_json::from_slice::<Row>(&line?)?.0)))
+}
+
+/// The next row of a run, ordered by key, then by run, so that equal keys keep their order.
+struct Head {
+    entry: Entry,
+    run: usize,
+}
+
+impl PartialEq for Head {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+impl Eq for Head {}
+impl PartialOrd for Head {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Head {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (&self.entry.key, self.run).cmp(&(&other.entry.key, other.run))
+    }
+}
+
+fn merge(files: Vec<File>, held: Vec<Entry>) -> io::Result<impl Iterator<Item = io::Result<Entry>>> {
+    let mut runs: Vec<Rows> = files.into_iter().map(read_run).collect();
+    runs.push(Box::new(held.into_iter().map(Ok)));
+    let mut heads = BinaryHeap::new();
+    for (run, rows) in runs.iter_mut().enumerate() {
+        if let Some(entry) = rows.next() {
+            heads.push(Reverse(Head { entry: entry?, run }));
+        }
+    }
+    Ok(std::iter::from_fn(move || {
+        let Reverse(Head { entry, run }) = heads.pop()?;
+        match runs[run].next() {
+            Some(Ok(next)) => heads.push(Reverse(Head { entry: next, run })),
+            Some(Err(error)) => {
+                heads.clear();
+                return Some(Err(error));
+            }
+            None => {}
+        }
+        Some(Ok(entry))
+    }))
+}
+
+/// The same listing in byte order. Nothing comes until the listing is complete; if it fails, only
+/// its error comes.
+pub(crate) fn sorted(mut listing: BoxStream<'static, Result<Entry>>, limits: SortLimits) -> BoxStream<'static, Result<Entry>> {
+    async_stream::try_stream! {
+        let (unsorted, mut incoming) = mpsc::channel::<Vec<Entry>>(4);
+        let (outgoing, mut sorted) = mpsc::channel::<Vec<Entry>>(4);
+        // The listing ended well: only then is what was collected worth merging.
+        let (complete, is_complete) = tokio::sync::oneshot::channel::<()>();
+        let work = tokio::task::spawn_blocking(move || {
+            let mut sorter = Sorter::new(limits);
+            while let Some(batch) = incoming.blocking_recv() {
+                for entry in batch {
+                    sorter.push(entry)?;
+                }
+            }
+            if is_complete.blocking_recv().is_err() {
+                return Ok(());
+            }
+            let mut batch = Vec::new();
+            for entry in sorter.finish()? {
+                batch.push(entry?);
+                if batch.len() >= 256 && outgoing.blocking_send(std::mem::take(&mut batch)).is_err() {
+                    return Ok(());
+                }
+            }
+            let _ = outgoing.blocking_send(batch);
+            Ok::<(), io::Error>(())
+        });
+        let mut batch = Vec::new();
+        while let Some(entry) = listing.next().await {
+            batch.push(entry?);
+            if batch.len() >= 256 && unsorted.send(std::mem::take(&mut batch)).await.is_err() {
+                break;
+            }
+        }
+        let _ = unsorted.send(batch).await;
+        let _ = complete.send(());
+        drop(unsorted);
+        while let Some(batch) = sorted.recv().await {
+            for entry in batch {
+                yield entry;
+            }
+        }
+        work.await.map_err(crate::object::broken)?.map_err(|error| {
+            Error::new(ErrorCode::LocalFailed, "cannot sort a listing on the disk")
+                .source(error)
+                .hint("free some space for temporary files, or set TMPDIR")
+        })?;
+    }
+    .boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::TryStreamExt;
+    use proptest::prelude::*;
+    use windlass_types::EntryKind;
+
+    fn entry(key: &str) -> Entry {
+        Entry {
+            key: key.to_owned(),
+            kind: EntryKind::Object,
+            path: String::new(),
+            size: Some(key.len() as u64),
+            last_modified: None,
+            etag: None,
+            storage_class: None,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_goes_in_comes_out_in_byte_order(keys in proptest::collection::vec("[a-c\\n\"/!é]{0,4}", 0..200)) {
+            let mut sorter = Sorter::new(SortLimits { run_bytes: 700, fan_in: 3 });
+            for key in &keys {
+                sorter.push(entry(key)).unwrap();
+            }
+            let sorted: Vec<String> = sorter.finish().unwrap().map(|row| row.unwrap().key).collect();
+            let mut expected = keys;
+            expected.sort();
+            prop_assert_eq!(sorted, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listing_that_fails_gives_nothing_but_its_error() {
+        let rows = vec![Ok(entry("b")), Ok(entry("a")), Err(Error::new(ErrorCode::ConnectionTimeout, "late"))];
+        let all = sorted(futures::stream::iter(rows).boxed(), SortLimits::default());
+        let all: Vec<Result<Entry>> = all.collect().await;
+        assert_eq!(all.len(), 1);
+        assert!(all[0].is_err());
+        let rows = vec![Ok(entry("b")), Ok(entry("a"))];
+        let all = sorted(futures::stream::iter(rows).boxed(), SortLimits::default());
+        let keys: Vec<Entry> = all.try_collect().await.unwrap();
+        assert_eq!(keys, [entry("a"), entry("b")]);
+    }
+}

@@ -1,0 +1,276 @@
+//! Standard input to an object, and an object to standard output.
+
+use crate::digest::{Expected, Sum, hex, md5, multipart_etag};
+use crate::kinds::content_type;
+use crate::request::{Action, Item, Progress, Side, Status};
+use crate::run::{Run, collect, corrupt, interrupted, stat_source};
+use crate::tuning::{Range, Tuning};
+use crate::{DEFAULT_CONCURRENCY, DEFAULT_MAX_MEMORY};
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt, TryStreamExt};
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use windlass_s3::{ByteRange, GetOptions, ObjectMeta, Part, PutOptions, Upload};
+use windlass_types::{Error, ErrorCode, ObjectPath, Result};
+
+/// Parts of one size before they begin to grow: some services want them equal.
+const EQUAL_PARTS: i32 = 5_000;
+
+/// Parts written side by side.
+const SIDE_BY_SIDE: usize = 4;
+
+/// Writes all that `input` gives to the key `destination` names, verified. Nothing appears there
+/// unless all of it arrived.
+pub async fn copy_stream<R>(
+    input: R,
+    destination: Side,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+) -> Result<Item>
+where
+    R: AsyncRead + Unpin + Send,
+{
+    copy_stream_with(input, destination, Tuning::default(), progress, cancel).await
+}
+
+/// The same with other limits.
+pub async fn copy_stream_with<R>(
+    mut input: R,
+    destination: Side,
+    tuning: Tuning,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+) -> Result<Item>
+where
+    R: AsyncRead + Unpin + Send,
+{
+    let to = destination.location.object()?;
+    if to.key.ends_with('/') {
+        return Err(Error::new(ErrorCode::PathInvalid, "standard input has no name to put below a `/`")
+            .hint("write the whole key"));
+    }
+    crate::naming::check_destination(&to.key, destination.is_folder())?;
+    let options = PutOptions {
+        content_type: content_type(&to.key).map(str::to_owned),
+        ..PutOptions::default()
+    };
+    let limits = (DEFAULT_CONCURRENCY, DEFAULT_MAX_MEMORY);
+    let run = Arc::new(Run::new(
+        destination.clone(),
+        destination,
+        tuning,
+        limits,
+        Arc::clone(&progress),
+        cancel.clone(),
+    ));
+    let work = async {
+        let first = fill(&mut input, run.tuning.threshold).await?;
+        if (first.len() as u64) < run.tuning.threshold {
+            let size = first.len() as u64;
+            let sum = hex(&md5(&first));
+            let storage = &run.destination.storage;
+            let result = run.retried(|| storage.put(&to, first.clone(), options.clone())).await?;
+            run.verify_written(&to, size, &sum, result.etag.as_deref(), None).await?;
+            progress.bytes(size);
+            return Ok(size);
+        }
+        parts(&run, first, &mut input, &to, &options).await
+    };
+    let size = tokio::select! {
+        () = cancel.cancelled() => return Err(interrupted()),
+        size = work => size?,
+    };
+    progress.planned(1, size);
+    let item = Item {
+        action: Action::Copy,
+        source: "-".to_owned(),
+        destination: run.destination.address(&to.key),
+        size,
+        status: Status::Done,
+        reason: None,
+    };
+    progress.item(&item);
+    Ok(item)
+}
+
+/// Gives an upload up when it is dropped unfinished, also by an interruption.
+struct Unfinished(Option<(Arc<Run>, Upload)>);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some((run, upload)) = self.0.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(async move {
+                if let Err(error) = run.destination.storage.abort_upload(&upload).await {
+                    tracing::warn!(key = upload.key, error = error.chain(), "an upload could not be given up");
+                }
+            });
+        }
+    }
+}
+
+async fn parts<R>(run: &Arc<Run>, first: Bytes, input: &mut R, to: &ObjectPath, options: &PutOptions) -> Result<u64>
+where
+    R: AsyncRead + Unpin + Send,
+{
+    let storage = &run.destination.storage;
+    let upload = run.retried(|| storage.create_upload(to, options.clone())).await?;
+    let mut unfinished = Unfinished(Some((Arc::clone(run), upload.clone())));
+    let mut sums = Vec::new();
+    let mut lengths = Vec::new();
+    let mut done: Vec<Part> = Vec::new();
+    let mut tasks: JoinSet<Result<Part>> = JoinSet::new();
+    let mut body = first;
+    let mut size = run.tuning.threshold;
+    for number in 1.. {
+        if number > 10_000 {
+            return Err(Error::new(ErrorCode::UsageInvalid, "standard input is larger than an object can be"));
+        }
+        if number > EQUAL_PARTS && number % 500 == 0 {
+            size = (size * 2).min(1 << 30);
+        }
+        let length = body.len() as u64;
+        let last = length < size;
+        if !body.is_empty() || number == 1 {
+            sums.push(md5(&body));
+            lengths.push(length);
+            if tasks.len() >= SIDE_BY_SIDE
+                && let Some(part) = tasks.join_next().await
+            {
+                done.push(part.map_err(crate::object::broken)??);
+            }
+            let (run, upload) = (Arc::clone(run), upload.clone());
+            tasks.spawn(async move {
+                let part = run
+                    .retried(|| run.destination.storage.upload_part(&upload, number, body.clone()))
+                    .await?;
+                run.progress.bytes(length);
+                Ok(part)
+            });
+        }
+        if last {
+            break;
+        }
+        body = fill(input, size).await?;
+    }
+    while let Some(part) = tasks.join_next().await {
+        done.push(part.map_err(crate::object::broken)??);
+    }
+    done.sort_by_key(|part| part.number);
+    let result = storage.complete_upload(&upload, &done, options).await?;
+    unfinished.0 = None;
+    let total = lengths.iter().sum();
+    let whole = multipart_etag(&sums);
+    run.verify_written(to, total, &whole, result.etag.as_deref(), Some(lengths)).await?;
+    Ok(total)
+}
+
+/// Reads `size` bytes, or fewer at the end.
+async fn fill<R: AsyncRead + Unpin>(input: &mut R, size: u64) -> Result<Bytes> {
+    let mut bytes = BytesMut::with_capacity(64 << 10);
+    let mut input = input.take(size);
+    loop {
+        let read = input.read_buf(&mut bytes).await.map_err(|error| {
+            Error::new(ErrorCode::LocalFailed, "cannot read standard input").source(error)
+        })?;
+        if read == 0 {
+            return Ok(bytes.freeze());
+        }
+        if bytes.capacity() == bytes.len() {
+            bytes.reserve(bytes.len().clamp(64 << 10, 8 << 20));
+        }
+    }
+}
+
+/// Writes the object that `source` names, or a range of it, to `output` in order; large ones are
+/// read ahead in parts. The whole of an object is verified, but only once all of it was written.
+pub async fn read_to<W>(
+    source: Side,
+    output: W,
+    range: Option<ByteRange>,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+) -> Result<u64>
+where
+    W: AsyncWrite + Unpin + Send,
+{
+    read_to_with(source, output, range, Tuning::default(), progress, cancel).await
+}
+
+/// The same with other limits.
+pub async fn read_to_with<W>(
+    source: Side,
+    mut output: W,
+    range: Option<ByteRange>,
+    tuning: Tuning,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+) -> Result<u64>
+where
+    W: AsyncWrite + Unpin + Send,
+{
+    let from = source.location.object()?;
+    let meta = stat_source(&source.storage, &from).await?;
+    let (first, length) = cut(range, meta.size);
+    progress.planned(1, length);
+    let limits = (DEFAULT_CONCURRENCY, DEFAULT_MAX_MEMORY);
+    let run = Run::new(source.clone(), source, tuning, limits, Arc::clone(&progress), cancel.clone());
+    let expected = if range.is_none() { Expected::of(&from.bucket, &meta) } else { Expected::Nothing };
+    let mut sum = Sum::new(&expected);
+    let work = async {
+        let mut parts = futures::stream::iter(run.tuning.ranges(length, run.tuning.part_size))
+            .map(|range| {
+                let range = Range { offset: first + range.offset, ..range };
+                read_part(&run, &from, range, &meta)
+            })
+            .buffered(SIDE_BY_SIDE);
+        while let Some(bytes) = parts.try_next().await? {
+            sum.update(&bytes);
+            output.write_all(&bytes).await.map_err(written)?;
+            progress.bytes(bytes.len() as u64);
+        }
+        output.flush().await.map_err(written)
+    };
+    tokio::select! {
+        () = cancel.cancelled() => return Err(interrupted()),
+        done = work => done?,
+    }
+    if sum.holds() { Ok(length) } else { Err(corrupt(&from.key)) }
+}
+
+/// One part; of an object that fits in one, without asking for a range, so that it is verified
+/// before anything is written.
+async fn read_part(run: &Run, from: &ObjectPath, range: Range, meta: &ObjectMeta) -> Result<Bytes> {
+    if range.length < meta.size {
+        return run.part(from, range, meta.etag.as_deref()).await;
+    }
+    run.retried(|| async {
+        let options = GetOptions { if_match: meta.etag.clone(), ..GetOptions::default() };
+        let body = run.source.storage.get(from, options).await?;
+        let mut sum = Sum::new(&Expected::of(&from.bucket, meta));
+        let bytes = collect(body, range.length, &from.key, |chunk| sum.update(chunk)).await?;
+        if sum.holds() { Ok(bytes) } else { Err(corrupt(&from.key)) }
+    })
+    .await
+}
+
+/// A closed pipe keeps its kind in the source, so that the edge can end quietly.
+fn written(error: std::io::Error) -> Error {
+    Error::new(ErrorCode::LocalFailed, "cannot write the output").source(error)
+}
+
+/// First byte and number of bytes of a range of `size` bytes.
+fn cut(range: Option<ByteRange>, size: u64) -> (u64, u64) {
+    match range {
+        None => (0, size),
+        Some(ByteRange::Bounded(from, length)) => (from.min(size), length.min(size - from.min(size))),
+        Some(ByteRange::From(from)) => (from.min(size), size - from.min(size)),
+        Some(ByteRange::Last(length)) => (size - length.min(size), length.min(size)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
