@@ -106,7 +106,11 @@ impl Command {
 
     /// Whether it looks after Ctrl-C itself when it has a terminal: the prompt.
     pub(crate) const fn handles_interrupts(&self) -> bool {
-        matches!(self, Self::Sql(sql) if sql.is_prompt())
+        match self {
+            Self::Sql(sql) => sql.is_prompt(),
+            Self::Demo(demo) => demo.prompt,
+            _ => false,
+        }
     }
 }
 

@@ -150,6 +150,6 @@ async fn run_one(session: &Session, parts: &DemoParts, arguments: &[String]) -> 
     });
     let cancel: CancellationToken = session.cancel.child_token();
     // Boxed: running a command inside a command is a recursive future.
-    let future: futures::future::BoxFuture<'_, u8> = Box::pin(run_on(cli, wiring, session.console.clone(), cancel));
+    let future: futures::future::LocalBoxFuture<'_, u8> = Box::pin(run_on(cli, wiring, session.console.clone(), cancel));
     Ok(future.await)
 }

@@ -30,7 +30,6 @@ impl Windlass {
                 self.describe_connection(&fabric, &name).await
             }
             Statement::Describe { target: DescribeTarget::Table(parts) } => {
-                let parts: Vec<String> = parts.iter().map(|part| part.as_str().to_owned()).collect();
                 let engine = self.query().await?;
                 let name = fabric.name.as_str().to_owned();
                 let rows = engine.describe(&parts, &name, self.scope(fabric)).await?;

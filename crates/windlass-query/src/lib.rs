@@ -1,1 +1,23 @@
-//! DataFusion: file tables, system tables, the SQL engine
+//! DataFusion: file tables, system tables, the SQL engine.
+//!
+//! A statement is resolved first (names to files with ETags and schemas, asynchronously), then planned
+//! against what was found. Nothing here writes, and nothing reaches a disk but through a connection.
+
+mod describe;
+mod engine;
+mod error;
+mod files;
+mod format;
+mod identifiers;
+mod partition;
+mod resolve;
+mod sample;
+mod schema;
+mod store;
+mod table;
+mod text;
+#[cfg(test)]
+mod tests;
+
+pub use engine::{Engine, Rows};
+pub use resolve::{FileTable, Resolver};

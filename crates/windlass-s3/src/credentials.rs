@@ -23,6 +23,7 @@ use aws_credential_types::provider::{
     self, ProvideCredentials, SharedCredentialsProvider, future,
 };
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::identity::SharedIdentityCache;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::time::{Duration, SystemTime};
 use windlass_types::connection::{Identity, Role};
@@ -58,8 +59,7 @@ pub(crate) async fn wire(name: &Name, spec: &S3Spec, secrets: &Secrets) -> Resul
         // Time limits are the connection's own, in its HTTP client and its reads.
         .timeout_config(TimeoutConfig::builder().build())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        // Sessions are fetched again 10 s before they end, also in the middle of long work.
-        .identity_cache(IdentityCache::lazy().load_timeout(Duration::from_secs(20)).build());
+        .identity_cache(cache(Duration::from_secs(20)));
     if spec.endpoint.is_none() {
         builder = builder.use_dual_stack(spec.dualstack).use_fips(spec.fips);
     }
@@ -75,13 +75,21 @@ pub(crate) async fn wire(name: &Name, spec: &S3Spec, secrets: &Secrets) -> Resul
             };
             base.to_builder()
                 .credentials_provider(SharedCredentialsProvider::new(provider))
-                .identity_cache(
-                    IdentityCache::lazy().load_timeout(Duration::from_secs(40)).build(),
-                )
+                .identity_cache(cache(Duration::from_secs(40)))
                 .build()
         }
     };
     Ok(Wiring { base, config, region })
+}
+
+/// Keeps credentials until 10 s before they end, then fetches them again, also in the middle of
+/// long work. Without the SDK's jitter, by which they could also be used up to the last moment.
+fn cache(load_timeout: Duration) -> SharedIdentityCache {
+    IdentityCache::lazy()
+        .load_timeout(load_timeout)
+        .buffer_time(Duration::from_secs(10))
+        .buffer_time_jitter_fraction(|| 1.0)
+        .build()
 }
 
 /// An STS client: STS_ENDPOINT if given, else that of the region.

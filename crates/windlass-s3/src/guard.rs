@@ -98,9 +98,11 @@ impl Intercept for Guard {
         "Guard"
     }
 
-    fn read_before_execution(
+    // Not earlier: the client's interceptors do not know the operation before this hook.
+    fn read_before_serialization(
         &self,
         _context: &BeforeSerializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         self.check(&operation(cfg)).map_err(Into::into)

@@ -8,6 +8,7 @@ pub mod error;
 mod guard;
 mod http;
 mod list;
+pub mod local;
 pub mod policy;
 mod presign;
 pub mod probe;
@@ -21,6 +22,7 @@ pub use access::{
     ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part, PresignMethod,
     PutOptions, PutResult, Storage, Upload,
 };
+pub use local::LocalStore;
 pub use region::{ForgetfulRegions, MemoryRegions, RegionMemory};
 pub use secrets::Secrets;
 pub use store::S3Store;

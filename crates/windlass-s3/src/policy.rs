@@ -357,7 +357,7 @@ fn owned(actions: &[&str]) -> Vec<String> {
 
 /// Decides the least policy for `purpose`, as IAM's JSON.
 ///
-/// Refused for [`Purpose::Full`] on a READ_ONLY connection: it could use none of it.
+/// Refused for [`Purpose::Full`] on a `READ_ONLY` connection: it could use none of it.
 pub fn policy(spec: &S3Spec, purpose: Purpose) -> Result<Value> {
     if spec.read_only && purpose == Purpose::Full {
         return Err(Error::new(

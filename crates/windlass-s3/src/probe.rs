@@ -8,6 +8,7 @@ mod identity;
 mod local;
 mod place;
 mod reach;
+mod silence;
 mod write;
 
 pub use local::probe_local;
@@ -21,8 +22,8 @@ use diagnose::{Finding, Scene};
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::time::{Duration, Instant};
-use windlass_types::{Error, ErrorCode, Result};
 use windlass_types::connection::S3Spec;
+use windlass_types::{Error, ErrorCode, Result};
 
 /// How a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -228,7 +229,12 @@ impl Session {
     fn note<T>(&mut self, row: &Row, began: Instant, verdict: Verdict<T>) -> Option<T> {
         match verdict {
             Verdict::Passed(value, message) => {
-                self.push(row, Status::Passed, began, Finding { message, hint: None, fatal: false });
+                self.push(
+                    row,
+                    Status::Passed,
+                    began,
+                    Finding { message, hint: None, fatal: false },
+                );
                 Some(value)
             }
             Verdict::Warning(value, finding) => {

@@ -169,9 +169,13 @@ pub(crate) async fn get(
         Some(ByteRange::Bounded(_, 0) | ByteRange::Last(0)) => {
             return nothing(store, object, &options).await;
         }
-        Some(ByteRange::Bounded(offset, length)) => {
-            Some(format!("bytes={offset}-{}", offset.saturating_add(length - 1)))
-        }
+        Some(ByteRange::Bounded(offset, length)) => Some(
+            match offset.checked_add(length - 1).filter(|last| i64::try_from(*last).is_ok()) {
+                Some(last) => format!("bytes={offset}-{last}"),
+                // Past what services can count, so past every end.
+                None => format!("bytes={offset}-"),
+            },
+        ),
         Some(ByteRange::From(offset)) => Some(format!("bytes={offset}-")),
         Some(ByteRange::Last(count)) => Some(format!("bytes=-{count}")),
     };
@@ -194,7 +198,14 @@ pub(crate) async fn get(
     let got = length(answer.content_length);
     // `bytes 5-9/100`; a service that ignores ranges answers with everything and no such header.
     let (start, size) = match answer.content_range.as_deref().and_then(content_range) {
-        Some((start, size)) => (start, size.unwrap_or(start + got)),
+        Some((start, end, _)) if end + 1 != start + got => {
+            return Err(Error::new(
+                ErrorCode::ObjectCorrupt,
+                format!("the service promised {} bytes of `{what}` and gives {got}", end + 1 - start),
+            )
+            .hint("read it again"));
+        }
+        Some((start, _, size)) => (start, size.unwrap_or(start + got)),
         None if range.is_none() => (0, got),
         None => {
             return Err(Error::new(
@@ -230,11 +241,12 @@ fn changed(what: &str) -> Error {
         .hint("read it again")
 }
 
-/// Start and whole size of `bytes START-END/SIZE`.
-fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
+/// Start, end and whole size of `bytes START-END/SIZE`.
+fn content_range(text: &str) -> Option<(u64, u64, Option<u64>)> {
     let (range, size) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
-    let (start, _) = range.split_once('-')?;
-    Some((start.trim().parse().ok()?, size.trim().parse().ok()))
+    let (start, end) = range.split_once('-')?;
+    let (start, end) = (start.trim().parse().ok()?, end.trim().parse().ok()?);
+    (start <= end).then(|| (start, end, size.trim().parse().ok()))
 }
 
 /// The bytes `start..start + length`, whatever happens to connections on the way.
@@ -303,7 +315,7 @@ fn body(
                 .await?
                 .map_err(|failure| store.fail("GetObject", &what, failure))
                 .map_err(|error| if error.code() == ErrorCode::ObjectChanged { changed(&what) } else { error })?;
-            let at = answer.content_range.as_deref().and_then(content_range).map(|(at, _)| at);
+            let at = answer.content_range.as_deref().and_then(content_range).map(|(at, ..)| at);
             if at != Some(start + done) {
                 Err(Error::new(
                     ErrorCode::ObjectCorrupt,
@@ -322,8 +334,8 @@ mod tests {
 
     #[test]
     fn a_content_range_says_where_and_of_how_much() {
-        assert_eq!(content_range("bytes 5-9/100"), Some((5, Some(100))));
-        assert_eq!(content_range("bytes 0-0/*"), Some((0, None)));
+        assert_eq!(content_range("bytes 5-9/100"), Some((5, 9, Some(100))));
+        assert_eq!(content_range("bytes 0-0/*"), Some((0, 0, None)));
         assert_eq!(content_range("items 1-2/3"), None);
     }
 }

@@ -29,7 +29,6 @@ impl fmt::Debug for Parsed {
 
 /// A statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Statement {
     /// `CREATE [OR REPLACE] S3|LOCAL CONNECTION [IF NOT EXISTS] name options`
     CreateConnection {

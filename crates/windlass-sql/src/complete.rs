@@ -59,13 +59,19 @@ pub fn complete(text: &str, cursor: usize) -> Completion {
         Some(fault) if fault.opening == Some('"') => {
             (fault.offset, text[fault.offset + 1..].replace("\"\"", "\""))
         }
-        Some(_) => return Completion { start: cursor, partial: String::new(), suggestions: vec![] },
+        Some(_) => {
+            return Completion { start: cursor, partial: String::new(), suggestions: vec![] };
+        }
         None => match tokens.split_last() {
             Some((last, before)) if last.range.end == cursor && last.bare().is_some() => {
                 tokens = before;
                 (last.range.start, text[last.range.clone()].to_owned())
             }
-            _ if lexed.comments.last().is_some_and(|range| range.end == cursor && !text.ends_with('\n')) => {
+            _ if lexed
+                .comments
+                .last()
+                .is_some_and(|range| range.end == cursor && !text.ends_with('\n')) =>
+            {
                 return Completion { start: cursor, partial: String::new(), suggestions: vec![] };
             }
             _ => (cursor, String::new()),

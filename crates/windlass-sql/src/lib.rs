@@ -14,7 +14,9 @@ mod reference;
 mod settings;
 mod statements;
 
-pub use ast::{Change, DescribeTarget, OptionSetting, Parsed, SecretInput, SecretText, Statement, TableName};
+pub use ast::{
+    Change, DescribeTarget, OptionSetting, Parsed, SecretInput, SecretText, Statement, TableName,
+};
 pub use complete::{Completion, Suggestion, complete};
 pub use help::{Help, KEYWORDS, help};
 pub use mask::masked;

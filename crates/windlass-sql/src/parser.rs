@@ -4,6 +4,7 @@
 //! has a grammar of its own. The grammar is in `statements` and `settings`.
 
 use crate::ast::Statement;
+use crate::help::{ENGINE_OBJECTS, ENGINE_SHOWS};
 use crate::lex::{Place, Tok};
 use crate::{KEYWORDS, ParseMode};
 use sqlparser::tokenizer::Token;
@@ -189,7 +190,8 @@ impl<'a> Parser<'a> {
         self.want(Want::Literal("a whole number"));
         match self.peek().map(|tok| &tok.token) {
             Some(Token::Number(digits, false)) if digits.bytes().all(|b| b.is_ascii_digit()) => {
-                let number = digits.parse().map_err(|_| self.error_here("the number is too large"))?;
+                let number =
+                    digits.parse().map_err(|_| self.error_here("the number is too large"))?;
                 self.pos += 1;
                 Ok(number)
             }
@@ -202,7 +204,9 @@ impl<'a> Parser<'a> {
         self.want(want);
         let Some(tok) = self.peek() else { return Err(self.fail()) };
         let Token::Word(word) = &tok.token else { return Err(self.fail()) };
-        if word.quote_style.is_none() && !word.value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        if word.quote_style.is_none()
+            && !word.value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        {
             return Err(self
                 .error_at(
                     tok.place,
@@ -212,7 +216,11 @@ impl<'a> Parser<'a> {
                 .hint("put any other name in double quotes"));
         }
         self.pos += 1;
-        Ok(if word.quote_style.is_none() { word.value.to_ascii_lowercase() } else { word.value.clone() })
+        Ok(if word.quote_style.is_none() {
+            word.value.to_ascii_lowercase()
+        } else {
+            word.value.clone()
+        })
     }
 
     /// Takes a name, which must follow.
@@ -292,8 +300,12 @@ impl<'a> Parser<'a> {
         {
             return Some(hint.to_owned());
         }
-        let wants_text = self.wanted.iter().any(|want| matches!(want, Want::Literal(_)));
-        let wants_name = self.wanted.iter().any(|want| matches!(want, Want::Name(_) | Want::New(_)));
+        let wants_text = self
+            .wanted
+            .iter()
+            .any(|want| matches!(want, Want::Literal(what) if !what.ends_with("number")));
+        let wants_name =
+            self.wanted.iter().any(|want| matches!(want, Want::Name(_) | Want::New(_)));
         match self.peek().map(|tok| &tok.token) {
             Some(Token::Word(word)) if wants_text && word.quote_style.is_some() => {
                 Some("text is in single quotes; double quotes are for names".to_owned())
@@ -305,9 +317,9 @@ impl<'a> Parser<'a> {
             Some(Token::Number(..)) if wants_name => {
                 Some("a name that begins with a digit goes in double quotes".to_owned())
             }
-            Some(token) if wants_text && is_literal(token) => {
-                Some("text is in plain single quotes; a quote inside is written twice: `''`".to_owned())
-            }
+            Some(token) if wants_text && is_literal(token) => Some(
+                "text is in plain single quotes; a quote inside is written twice: `''`".to_owned(),
+            ),
             _ => None,
         }
     }
@@ -317,6 +329,13 @@ impl<'a> Parser<'a> {
         let mut options = false;
         for want in &self.wanted {
             let part = match want {
+                // What may be left out, and the engine's rarer objects, only make the list long.
+                Want::Keyword("OR" | "IF") if self.wanted.len() > 1 => continue,
+                Want::Keyword(word)
+                    if ENGINE_OBJECTS[2..].contains(word) || ENGINE_SHOWS[4..].contains(word) =>
+                {
+                    continue;
+                }
                 Want::Keyword(word) | Want::Word(word) => (*word).to_owned(),
                 Want::Option(_) => {
                     if std::mem::replace(&mut options, true) {
@@ -349,7 +368,8 @@ impl<'a> Parser<'a> {
             Token::Word(word) if self.may_show(&word.value) => format!("`{}`", word.value),
             Token::Word(_) => "a word".to_owned(),
             Token::Number(..) => "a number".to_owned(),
-            token if is_literal(token) => "a text".to_owned(),
+            Token::SingleQuotedString(_) => "a text".to_owned(),
+            token if is_literal(token) => "another kind of literal".to_owned(),
             token => format!("`{token}`"),
         }
     }
@@ -364,7 +384,8 @@ impl<'a> Parser<'a> {
 
 /// Whether the word is one of the language: a keyword or an option.
 pub(crate) fn is_known(word: &str) -> bool {
-    KEYWORDS.iter().any(|keyword| keyword.eq_ignore_ascii_case(word)) || known_option(word).is_some()
+    KEYWORDS.iter().any(|keyword| keyword.eq_ignore_ascii_case(word))
+        || known_option(word).is_some()
 }
 
 /// The option of this name, of whatever statement.

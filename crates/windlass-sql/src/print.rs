@@ -3,7 +3,9 @@
 //! `Display` masks secrets, so that nothing shows one by accident; [`Statement::to_sql`] prints
 //! clear text, which parses back to an equal tree.
 
-use crate::ast::{Change, DescribeTarget, OptionSetting, SecretInput, Statement, TableName, is_secret};
+use crate::ast::{
+    Change, DescribeTarget, OptionSetting, SecretInput, Statement, TableName, is_secret,
+};
 use std::fmt::{self, Write as _};
 use windlass_types::options::MASK;
 use windlass_types::{ConnectionKind, Name, OptionMap, OptionValue};
@@ -146,14 +148,20 @@ impl fmt::Display for Printed<'_> {
             Statement::CreateConnection { or_replace, if_not_exists, kind, name, options } => {
                 let replace = when(*or_replace, "OR REPLACE ");
                 let kind = kind.as_str();
-                write!(f, "CREATE {replace}{kind} CONNECTION {}{name}", not_exists(*if_not_exists))?;
+                write!(
+                    f,
+                    "CREATE {replace}{kind} CONNECTION {}{name}",
+                    not_exists(*if_not_exists)
+                )?;
                 self.settings(f, options)
             }
             Statement::AlterConnection { kind, name, changes } => {
                 write!(f, "ALTER {} CONNECTION {name}", kind.as_str())?;
                 for change in changes {
                     match change {
-                        Change::Set(setting) => write!(f, " SET {}", Setting { setting, mask: self.mask })?,
+                        Change::Set(setting) => {
+                            write!(f, " SET {}", Setting { setting, mask: self.mask })?
+                        }
                         Change::Reset(option) => write!(f, " RESET {option}")?,
                     }
                 }
@@ -185,18 +193,27 @@ impl fmt::Display for Printed<'_> {
                 write!(f, "ALTER SECRET {name}")?;
                 self.secret(f, source)
             }
-            Statement::DropSecret { if_exists, name } => write!(f, "DROP SECRET {}{name}", exists(*if_exists)),
+            Statement::DropSecret { if_exists, name } => {
+                write!(f, "DROP SECRET {}{name}", exists(*if_exists))
+            }
             Statement::CreateFileTable { if_not_exists, name, connection, location, options } => {
                 let location = text_literal(location);
                 let not_exists = not_exists(*if_not_exists);
-                write!(f, "CREATE FILE TABLE {not_exists}{name} ON {connection} LOCATION = {location}")?;
+                write!(
+                    f,
+                    "CREATE FILE TABLE {not_exists}{name} ON {connection} LOCATION = {location}"
+                )?;
                 self.settings(f, options)
             }
-            Statement::DropTable { if_exists, name } => write!(f, "DROP TABLE {}{name}", exists(*if_exists)),
+            Statement::DropTable { if_exists, name } => {
+                write!(f, "DROP TABLE {}{name}", exists(*if_exists))
+            }
             Statement::CreateSchema { if_not_exists, name } => {
                 write!(f, "CREATE SCHEMA {}{name}", not_exists(*if_not_exists))
             }
-            Statement::DropSchema { if_exists, name } => write!(f, "DROP SCHEMA {}{name}", exists(*if_exists)),
+            Statement::DropSchema { if_exists, name } => {
+                write!(f, "DROP SCHEMA {}{name}", exists(*if_exists))
+            }
             Statement::CreateFabric { if_not_exists, name } => {
                 write!(f, "CREATE FABRIC {}{name}", not_exists(*if_not_exists))
             }

@@ -22,7 +22,11 @@ pub fn reference_markdown() -> String {
     text.push_str(RULES);
     text.push_str("\n## Statements\n");
     for row in help() {
-        let _ = write!(text, "\n```sql\n{}\n```\n{} For example:\n```sql\n{};\n```\n", row.syntax, row.doc, row.example);
+        let _ = write!(
+            text,
+            "\n```sql\n{}\n```\n{} For example:\n```sql\n{};\n```\n",
+            row.syntax, row.doc, row.example
+        );
     }
     for (title, defs) in [
         ("Options of S3 connections", S3_OPTIONS),
@@ -81,7 +85,10 @@ mod tests {
         for def in windlass_types::options::S3_OPTIONS {
             assert!(text.contains(&format!("| `{}` |", def.name)));
         }
-        let columns = text.lines().filter(|line| line.starts_with('|')).map(|line| line.matches(" |").count());
+        let columns = text
+            .lines()
+            .filter(|line| line.starts_with('|'))
+            .map(|line| line.matches(" |").count());
         assert!(columns.into_iter().all(|count| count <= 6));
     }
 }

@@ -3,11 +3,11 @@
 //! A value that reads well but is unknown, repeated or ill-typed is noted, and reading goes on, so
 //! that masking sees the whole statement.
 
+use crate::ParseMode;
 use crate::ast::{Change, OptionSetting};
 use crate::lex::Tok;
 use crate::mask::{literal_mentions_secret, mentions_secret};
 use crate::parser::{Parser, Thing, Want, located, looks_like_key};
-use crate::ParseMode;
 use sqlparser::tokenizer::Token;
 use windlass_types::options::{MASK, OptionDef, OptionType, check, nearest};
 use windlass_types::{Error, ErrorCode, OptionValue, Result};
@@ -65,9 +65,14 @@ impl Parser<'_> {
                 }
             } else if self.word("RESET") {
                 loop {
-                    changes.extend(self.option_name(defs, &mut said)?.map(|def| Change::Reset(def.name.to_owned())));
+                    changes.extend(
+                        self.option_name(defs, &mut said)?
+                            .map(|def| Change::Reset(def.name.to_owned())),
+                    );
                     self.sound = self.pos;
-                    if !self.symbol(&Token::Comma, ",") || self.peek().is_none_or(|t| t.is("SET") || t.is("RESET")) {
+                    if !self.symbol(&Token::Comma, ",")
+                        || self.peek().is_none_or(|t| t.is("SET") || t.is("RESET"))
+                    {
                         break;
                     }
                 }
@@ -155,14 +160,21 @@ impl Parser<'_> {
         let Some(def) = def else { return Ok(None) };
         let masked = matches!(&value, OptionValue::Text(text) if text == MASK);
         if masked && def.secret && self.mode == ParseMode::AllowMask {
-            return Ok(Some(OptionSetting { name: def.name.to_owned(), value: OptionValue::Sealed }));
+            return Ok(Some(OptionSetting {
+                name: def.name.to_owned(),
+                value: OptionValue::Sealed,
+            }));
         }
-        let was_word = matches!(value, OptionValue::Word(_));
+        let word = if let OptionValue::Word(word) = &value { Some(word.clone()) } else { None };
+        let was_word = word.is_some();
         match check(def, Self::brief(def, value)) {
             Ok(value) => Ok(Some(OptionSetting { name: def.name.to_owned(), value })),
             Err(error) => {
                 let mut error = located(&error, place);
-                if was_word && matches!(def.kind, OptionType::Text | OptionType::TextList) {
+                let near = word.and_then(|word| nearest(&word, &["TRUE", "FALSE"]));
+                if let (OptionType::Bool, Some(near)) = (def.kind, near) {
+                    error = error.hint(format!("did you mean {near}?"));
+                } else if was_word && matches!(def.kind, OptionType::Text | OptionType::TextList) {
                     error = error.hint("text is in single quotes");
                 }
                 self.note(error);
@@ -218,7 +230,9 @@ impl Parser<'_> {
                 Ok(OptionValue::Text(text.clone()))
             }
             Token::Minus | Token::Number(..) => self.number(),
-            Token::LParen if depth >= MAX_DEPTH => Err(self.error_here("the value is nested too deeply")),
+            Token::LParen if depth >= MAX_DEPTH => {
+                Err(self.error_here("the value is nested too deeply"))
+            }
             Token::LParen => self.parenthesis(def, depth),
             Token::Word(word) if word.quote_style.is_none() => {
                 self.pos += 1;
@@ -246,7 +260,9 @@ impl Parser<'_> {
         let negative = self.peek().is_some_and(|tok| tok.token == Token::Minus);
         let at = self.pos + usize::from(negative);
         let digits = match self.tokens.get(at).map(|tok| &tok.token) {
-            Some(Token::Number(digits, false)) if digits.bytes().all(|b| b.is_ascii_digit()) => digits,
+            Some(Token::Number(digits, false)) if digits.bytes().all(|b| b.is_ascii_digit()) => {
+                digits
+            }
             _ => return Err(self.error_here("this is not a whole number")),
         };
         let sign = if negative { "-" } else { "" };
@@ -257,7 +273,9 @@ impl Parser<'_> {
         for (unit, _, _) in UNITS {
             self.want(Want::Word(unit));
         }
-        let unit = UNITS.iter().find(|(many, one, _)| self.peek().is_some_and(|t| t.is(many) || t.is(one)));
+        let unit = UNITS
+            .iter()
+            .find(|(many, one, _)| self.peek().is_some_and(|t| t.is(many) || t.is(one)));
         let Some((_, _, seconds)) = unit else { return Ok(OptionValue::Integer(number)) };
         let interval = u64::try_from(number)
             .ok()
@@ -268,7 +286,11 @@ impl Parser<'_> {
     }
 
     /// A list or a group, from its `(`.
-    fn parenthesis(&mut self, def: Option<&'static OptionDef>, depth: usize) -> Result<OptionValue> {
+    fn parenthesis(
+        &mut self,
+        def: Option<&'static OptionDef>,
+        depth: usize,
+    ) -> Result<OptionValue> {
         self.pos += 1;
         let group = match def.map(|def| def.kind) {
             Some(OptionType::Group(defs)) => Some(defs),
@@ -292,7 +314,11 @@ impl Parser<'_> {
         }
     }
 
-    fn group(&mut self, defs: Option<&'static [OptionDef]>, depth: usize) -> Result<Vec<(String, OptionValue)>> {
+    fn group(
+        &mut self,
+        defs: Option<&'static [OptionDef]>,
+        depth: usize,
+    ) -> Result<Vec<(String, OptionValue)>> {
         let mut said = Said::default();
         let mut items = Vec::new();
         loop {
@@ -301,11 +327,14 @@ impl Parser<'_> {
             }
             match defs {
                 Some(defs) => {
-                    items.extend(self.setting(defs, &mut said, depth + 1)?.map(|s| (s.name, s.value)));
+                    items.extend(
+                        self.setting(defs, &mut said, depth + 1)?.map(|s| (s.name, s.value)),
+                    );
                 }
                 // A group where none belongs: read it, so that the error is about that.
                 None if self.option_follows() => {
-                    let name = self.peek().and_then(Tok::bare).unwrap_or_default().to_ascii_uppercase();
+                    let name =
+                        self.peek().and_then(Tok::bare).unwrap_or_default().to_ascii_uppercase();
                     self.pos += 2;
                     items.push((name, self.value(None, depth + 1)?));
                 }

@@ -1,10 +1,10 @@
 //! The grammar: one function for each word that begins a statement of ours.
 
+use crate::ParseMode;
 use crate::ast::{DescribeTarget, SecretInput, SecretText, Statement, TableName};
 use crate::help::{ENGINE_OBJECTS, ENGINE_SHOWS, ENGINE_STATEMENTS};
 use crate::lex::Tok;
 use crate::parser::{Parser, Thing, Want, located};
-use crate::ParseMode;
 use sqlparser::tokenizer::Token;
 use windlass_types::options::{FILE_TABLE_OPTIONS, MASK};
 use windlass_types::{ConnectionKind, ErrorCode, Result};
@@ -22,12 +22,14 @@ impl Parser<'_> {
         } else if self.word("DESCRIBE") || self.word("DESC") {
             self.describe()?
         } else if self.word("TEST") {
+            self.advise("write TEST CONNECTION name");
             self.need_word("CONNECTION")?;
             let name = self.name(Want::Name(Thing::Connection))?;
             Statement::Test { name, write: self.words(&["WITH", "WRITE"]) }
         } else if self.word("LIST") {
             self.list()?
         } else if self.word("USE") {
+            self.advise("write USE FABRIC name");
             self.need_word("FABRIC")?;
             Statement::UseFabric { name: self.name(Want::Name(Thing::Fabric))? }
         } else {
@@ -64,7 +66,14 @@ impl Parser<'_> {
             .collect();
         let near = tok.bare().and_then(|word| windlass_types::options::nearest(word, &known));
         let did_you_mean = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
-        let error = self.error_here(&format!("no statement begins with {}", self.shown(tok)));
+        // A plain word is quoted; anything else may be a value that a missing `;` or quote has cut off.
+        let shown = match tok.bare() {
+            Some(word) if word.len() <= 20 && word.bytes().all(|b| b.is_ascii_alphabetic()) => {
+                format!("`{word}`")
+            }
+            _ => self.shown(tok),
+        };
+        let error = self.error_here(&format!("no statement begins with {shown}"));
         Err(error.hint(format!("{did_you_mean}statements begin with {}", known.join(", "))))
     }
 
@@ -89,7 +98,11 @@ impl Parser<'_> {
             self.sensitive = true;
             let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
             let name = self.name(Want::New(Thing::Secret))?;
-            return Ok(Statement::CreateSecret { if_not_exists, name, source: self.secret_input()? });
+            return Ok(Statement::CreateSecret {
+                if_not_exists,
+                name,
+                source: self.secret_input()?,
+            });
         }
         if self.words(&["FILE", "TABLE"]) {
             return self.create_file_table();
@@ -107,7 +120,10 @@ impl Parser<'_> {
         }
         if self.word("FABRIC") {
             let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
-            return Ok(Statement::CreateFabric { if_not_exists, name: self.new_name(Thing::Fabric)? });
+            return Ok(Statement::CreateFabric {
+                if_not_exists,
+                name: self.new_name(Thing::Fabric)?,
+            });
         }
         self.kind_is_missing("say which kind: CREATE S3 CONNECTION or CREATE LOCAL CONNECTION");
         if self.engine_object() { Ok(self.engine()) } else { Err(self.object_error()) }
@@ -148,7 +164,11 @@ impl Parser<'_> {
         let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
         if or_replace && if_not_exists {
             return Err(self
-                .error_at(replace_at, ErrorCode::SqlSyntax, "OR REPLACE and IF NOT EXISTS contradict each other")
+                .error_at(
+                    replace_at,
+                    ErrorCode::SqlSyntax,
+                    "OR REPLACE and IF NOT EXISTS contradict each other",
+                )
                 .hint("keep one of the two"));
         }
         let name = self.new_name(Thing::Connection)?;
@@ -165,6 +185,7 @@ impl Parser<'_> {
     }
 
     fn secret_input(&mut self) -> Result<SecretInput> {
+        self.advise("write = 'value', FROM ENV 'VARIABLE' or FROM FILE 'path' after the name");
         if self.symbol(&Token::Eq, "=") {
             self.sound = self.pos;
             let (place, at) = (self.place(), self.pos);
@@ -233,6 +254,7 @@ impl Parser<'_> {
             self.sensitive = true;
             let name = self.name(Want::Name(Thing::Connection))?;
             self.name_is_sound();
+            self.advise("write SET option = value, or RESET option");
             let changes = self.changes(kind.options())?;
             return Ok(Statement::AlterConnection { kind, name, changes });
         }
@@ -249,15 +271,24 @@ impl Parser<'_> {
         const IF_EXISTS: &[&str] = &["IF", "EXISTS"];
         if self.word("CONNECTION") {
             let if_exists = self.words(IF_EXISTS);
-            return Ok(Statement::DropConnection { if_exists, name: self.name(Want::Name(Thing::Connection))? });
+            return Ok(Statement::DropConnection {
+                if_exists,
+                name: self.name(Want::Name(Thing::Connection))?,
+            });
         }
         if self.word("SECRET") {
             let if_exists = self.words(IF_EXISTS);
-            return Ok(Statement::DropSecret { if_exists, name: self.name(Want::Name(Thing::Secret))? });
+            return Ok(Statement::DropSecret {
+                if_exists,
+                name: self.name(Want::Name(Thing::Secret))?,
+            });
         }
         if self.words(&["FILE", "TABLE"]) || self.word("TABLE") {
             let if_exists = self.words(IF_EXISTS);
-            return Ok(Statement::DropTable { if_exists, name: self.table_name(Want::Name(Thing::Table))? });
+            return Ok(Statement::DropTable {
+                if_exists,
+                name: self.table_name(Want::Name(Thing::Table))?,
+            });
         }
         if self.word("SCHEMA") {
             let if_exists = self.words(IF_EXISTS);
@@ -278,6 +309,8 @@ impl Parser<'_> {
         let dotted = self.peek_at(1).is_some_and(|tok| tok.token == Token::Period);
         let engines = self.words(&["CREATE", "TABLE"]) || self.words(&["CREATE", "VIEW"]);
         if self.peek().is_some_and(|tok| tok.is("CREATE")) && !dotted {
+            self.pos += 1;
+            self.advise("write SHOW CREATE CONNECTION name");
             return Err(self.fail());
         }
         if dotted || engines || ENGINE_SHOWS.iter().any(|word| self.word(word)) {
@@ -292,9 +325,10 @@ impl Parser<'_> {
                     break;
                 }
                 if self.peek().is_some_and(|tok| tok.is("WHERE")) {
-                    return Err(self
-                        .error_here("SHOW takes LIKE, not WHERE,")
-                        .hint(format!("SELECT * FROM system.{} WHERE ... can do it", words.join("_"))));
+                    return Err(self.error_here("SHOW takes LIKE, not WHERE,").hint(format!(
+                        "SELECT * FROM system.{} WHERE ... can do it",
+                        words.join("_")
+                    )));
                 }
             }
             if self.peek().is_some_and(|tok| tok.bare().is_none()) {
@@ -303,7 +337,8 @@ impl Parser<'_> {
             }
             words.push(self.identifier(Want::Name(Thing::SystemTable))?);
         }
-        let like = if self.word("LIKE") { Some(self.text("a pattern in single quotes")?) } else { None };
+        let like =
+            if self.word("LIKE") { Some(self.text("a pattern in single quotes")?) } else { None };
         Ok(Statement::Show { what: words.join("_"), like })
     }
 
@@ -313,7 +348,8 @@ impl Parser<'_> {
             return Ok(Statement::Describe { target: DescribeTarget::Connection(name) });
         }
         let query = |tok: &Tok| {
-            tok.token == Token::LParen || ["SELECT", "WITH", "VALUES"].iter().any(|word| tok.is(word))
+            tok.token == Token::LParen
+                || ["SELECT", "WITH", "VALUES"].iter().any(|word| tok.is(word))
         };
         if self.peek().is_some_and(query) {
             return Ok(self.engine());

@@ -219,10 +219,8 @@ impl Store {
             )
             .hint("drop what uses it first"));
         }
-        let done = sqlx::query("DELETE FROM connections WHERE id = $1")
-            .bind(&id)
-            .execute(&mut *tx)
-            .await;
+        let done =
+            sqlx::query("DELETE FROM connections WHERE id = $1").bind(&id).execute(&mut *tx).await;
         match done {
             // Something began to use it between our look and here.
             Err(error) if is_reference(&error) => {
@@ -330,12 +328,13 @@ impl Store {
             .execute(&mut **tx)
             .await
             .map_err(failed(doing))?;
-        let kept: Vec<String> =
-            sqlx::query_scalar("SELECT option_name FROM connection_secrets WHERE connection_id = $1")
-                .bind(&id)
-                .fetch_all(&mut **tx)
-                .await
-                .map_err(failed(doing))?;
+        let kept: Vec<String> = sqlx::query_scalar(
+            "SELECT option_name FROM connection_secrets WHERE connection_id = $1",
+        )
+        .bind(&id)
+        .fetch_all(&mut **tx)
+        .await
+        .map_err(failed(doing))?;
         for option in &kept {
             if sealed.contains_key(option) || !row.options.get(option).is_some_and(is_sealed) {
                 sqlx::query(

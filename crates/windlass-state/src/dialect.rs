@@ -1,8 +1,8 @@
 //! The only place that knows two databases: opening, locking, and what a transaction begins with.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use sqlx::any::{AnyConnectOptions, AnyPool, AnyPoolOptions};
-use sqlx::{Any, Executor as _, Row as _, Transaction};
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _, Row as _, Transaction};
 use std::fs::OpenOptions;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use windlass_types::{Error, ErrorCode, Result};
 /// Name of the advisory locks of PostgreSQL: the letters `wndl`, and one number a purpose.
 const MIGRATION_LOCK: &str = "SELECT CAST(pg_advisory_xact_lock(2003723372, 1) AS TEXT)";
 const SEAL_LOCK: &str = "SELECT CAST(pg_advisory_xact_lock_shared(2003723372, 2) AS TEXT)";
+const FIRST_SEAL_LOCK: &str = "SELECT CAST(pg_advisory_xact_lock(2003723372, 3) AS TEXT)";
 const ROTATE_LOCK: &str = "SELECT CAST(pg_advisory_xact_lock(2003723372, 2) AS TEXT)";
 
 /// Longest wait for another writer.
@@ -54,7 +55,8 @@ impl Place {
             return Ok(Self::Server(url.to_owned()));
         }
         let path = url.strip_prefix("sqlite:").unwrap_or(url);
-        let path = if path.len() == url.len() { path } else { path.strip_prefix("//").unwrap_or(path) };
+        let path =
+            if path.len() == url.len() { path } else { path.strip_prefix("//").unwrap_or(path) };
         if path.is_empty() || path.contains("://") {
             let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
             return Err(Error::new(
@@ -108,12 +110,9 @@ impl Place {
                     .test_before_acquire(false)
                     .after_connect(|connection, _| {
                         Box::pin(async move {
-                            let busy = BUSY.as_millis();
-                            connection
-                                .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
-                                    "PRAGMA busy_timeout = {busy}; PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL;"
-                                ))))
-                                .await?;
+                            // Foreign keys and a busy timeout are sqlx's defaults. An error here
+                            // would be retried; the first statement will report it at once.
+                            let _ = connection.execute("PRAGMA synchronous = NORMAL").await;
                             Ok(())
                         })
                     })
@@ -125,12 +124,14 @@ impl Place {
             }
             Self::Server(url) => {
                 let options = AnyConnectOptions::from_str(url).map_err(failed)?;
-                AnyPoolOptions::new()
+                // The pool takes a refused connection for a server that starts, and waits; the
+                // person who mistyped the URL should not.
+                let first = AnyConnection::connect_with(&options).await.map_err(failed)?;
+                first.close().await.map_err(failed)?;
+                Ok(AnyPoolOptions::new()
                     .max_connections(10)
                     .acquire_timeout(BUSY)
-                    .connect_with(options)
-                    .await
-                    .map_err(failed)
+                    .connect_lazy_with(options))
             }
         }
     }
@@ -148,7 +149,11 @@ impl Place {
             return Ok(());
         }
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .map_err(failed)?;
         }
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(failed(error)),
@@ -168,7 +173,9 @@ impl Place {
         .source(error)
         .hint(hint);
         match self {
-            Self::Server(url) => password(url).iter().fold(error, |error, text| error.without(text)),
+            Self::Server(url) => {
+                password(url).iter().fold(error, |error, text| error.without(text))
+            }
             Self::File(_) => error,
         }
     }
@@ -229,6 +236,17 @@ impl Dialect {
                 Ok(transaction)
             }
         }
+    }
+
+    /// Lets one transaction at a time be the first to seal. SQLite has one writer anyway.
+    pub(crate) async fn wait_to_seal_first(
+        self,
+        transaction: &mut Transaction<'static, Any>,
+    ) -> sqlx::Result<()> {
+        if self == Self::Postgres {
+            sqlx::query(FIRST_SEAL_LOCK).fetch_one(&mut **transaction).await?;
+        }
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Fabrics, and the one namespace that connections and schemas of a fabric share.
 
 use crate::dialect::Intent;
-use crate::error::{failed, row_name, row_parse, row_time};
+use crate::error::{failed, is_reference, row_name, row_parse, row_time};
 use crate::{MAIN_SCHEMA, Store, Tx};
 use chrono::{DateTime, Utc};
 use sqlx::any::AnyRow;
@@ -70,12 +70,7 @@ impl Store {
 }
 
 /// Inserts a fabric and its schema `main`; false where the name is taken.
-pub(crate) async fn insert(
-    tx: &mut Tx,
-    id: FabricId,
-    name: &str,
-    now: i64,
-) -> sqlx::Result<bool> {
+pub(crate) async fn insert(tx: &mut Tx, id: FabricId, name: &str, now: i64) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "INSERT INTO fabrics (id, name, created_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING",
     )
@@ -117,9 +112,8 @@ pub(crate) async fn take_name(
     .bind(kind)
     .execute(&mut **tx)
     .await
-    .map_err(|error| match crate::error::is_reference(&error) {
-        true => no_fabric(fabric).source(error),
-        false => failed(doing)(error),
+    .map_err(|error| {
+        if is_reference(&error) { no_fabric(fabric) } else { failed(doing)(error) }
     })?;
     if done.rows_affected() == 1 {
         return Ok(());
@@ -137,9 +131,10 @@ pub(crate) async fn take_name(
         _ => ErrorCode::ConnectionExists,
     };
     let error = Error::new(code, format!("{owner} {name} exists"));
-    Err(match owner == kind {
-        true => error,
-        false => error.hint("connections and schemas of a fabric share one namespace: choose another name"),
+    Err(if owner == kind {
+        error
+    } else {
+        error.hint("connections and schemas of a fabric share one namespace: choose another name")
     })
 }
 

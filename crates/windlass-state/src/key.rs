@@ -104,9 +104,9 @@ impl MasterKey {
         match read {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) if error.kind() != ErrorKind::InvalidData => {
-                return Err(key_error(path, "cannot be read")
-                    .source(error)
-                    .hint("make it readable for the user that runs Windlass, and for nobody else"));
+                return Err(key_error(path, "cannot be read").source(error).hint(
+                    "make it readable for the user that runs Windlass, and for nobody else",
+                ));
             }
             // Bytes that are no text are no key either.
             _ => {}
@@ -124,7 +124,9 @@ impl MasterKey {
     /// Writes a new key file that only its owner can read; false where one is there already.
     pub(crate) fn write(&self, path: &Path, folder: &Path) -> Result<bool> {
         let failed = |error: std::io::Error| {
-            key_error(path, "cannot be written").source(error).hint("check that its folder can be written")
+            key_error(path, "cannot be written")
+                .source(error)
+                .hint("check that its folder can be written")
         };
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
         // Under a name of its own first: whoever sees the file sees a whole key.

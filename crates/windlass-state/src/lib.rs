@@ -23,7 +23,7 @@ pub use vault::{KeyReport, KeyStatus};
 
 use dialect::{Intent, Place};
 use error::failed;
-use sqlx::any::AnyPool;
+use sqlx::AnyPool;
 use vault::Vault;
 use windlass_types::Result;
 

@@ -1,7 +1,7 @@
 //! Bringing the schema to this version: numbered SQL, the same names for both databases.
 
 use crate::dialect::{Dialect, Intent};
-use sqlx::any::AnyPool;
+use sqlx::AnyPool;
 use windlass_types::{Error, ErrorCode, FabricId, Result};
 
 struct Migration {

@@ -1,5 +1,6 @@
 //! Schemas, and the file tables in them.
 
+use crate::MAIN_SCHEMA;
 use crate::Store;
 use crate::connections::{no_connection, stored};
 use crate::dialect::Intent;
@@ -7,7 +8,6 @@ use crate::error::{
     failed, is_duplicate, is_reference, row_json, row_name, row_parse, row_text, row_time, to_json,
 };
 use crate::fabrics::{release_name, take_name};
-use crate::MAIN_SCHEMA;
 use chrono::{DateTime, Utc};
 use sqlx::any::AnyRow;
 use windlass_types::{
@@ -189,7 +189,12 @@ impl Store {
     }
 
     /// Drops a file table; its files stay.
-    pub async fn drop_file_table(&self, fabric: FabricId, schema: &Name, name: &Name) -> Result<()> {
+    pub async fn drop_file_table(
+        &self,
+        fabric: FabricId,
+        schema: &Name,
+        name: &Name,
+    ) -> Result<()> {
         let doing = "drop a file table";
         let mut tx = self.begin(Intent::Write).await?;
         let done = sqlx::query(

@@ -187,10 +187,11 @@ impl Store {
     /// The key to seal with, inside the transaction that writes what it seals; at the very first
     /// time, makes the key file and the check row.
     pub(crate) async fn sealing_key(&self, tx: &mut Tx) -> Result<Arc<MasterKey>> {
-        let doing = "read the key check";
-        let check: Option<String> =
-            sqlx::query_scalar(SELECT_CHECK).fetch_optional(&mut **tx).await.map_err(failed(doing))?;
-        if let Some(check) = check {
+        if let Some(check) = key_check(tx).await? {
+            return self.vault.key_of(&check, None);
+        }
+        self.dialect.wait_to_seal_first(tx).await.map_err(failed("write the key check"))?;
+        if let Some(check) = key_check(tx).await? {
             return self.vault.key_of(&check, None);
         }
         if any_sealed(tx).await? {
@@ -198,16 +199,13 @@ impl Store {
         }
         let key = self.vault.first_key()?;
         let check = key.seal(CHECK_OWNER, CHECK_TEXT)?;
-        // Of two first writers one wins; the other takes its row.
-        sqlx::query("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING")
+        sqlx::query("INSERT INTO meta (key, value) VALUES ($1, $2)")
             .bind(CHECK)
             .bind(&check)
             .execute(&mut **tx)
             .await
             .map_err(failed("write the key check"))?;
-        let kept: String =
-            sqlx::query_scalar(SELECT_CHECK).fetch_one(&mut **tx).await.map_err(failed(doing))?;
-        self.vault.key_of(&kept, None)
+        Ok(self.vault.remember(&check, key))
     }
 
     /// Opens the sealed value of a row that was selected together with the check row, so that both
@@ -226,10 +224,7 @@ impl Store {
         let source = &self.vault.source;
         let guard = self.vault.guard().await?;
         let mut tx = self.begin(Intent::Rotate).await?;
-        let check: Option<String> = sqlx::query_scalar(SELECT_CHECK)
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(failed("read the key check"))?;
+        let check = key_check(&mut tx).await?;
         // Look at the files, not at what is known: `next` may be the only copy of the old key, and
         // must take its place before it is overwritten.
         *self.vault.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -265,6 +260,13 @@ impl Store {
         self.vault.remember(&check, new);
         Ok(count)
     }
+}
+
+async fn key_check(tx: &mut Tx) -> Result<Option<String>> {
+    sqlx::query_scalar(SELECT_CHECK)
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(failed("read the key check"))
 }
 
 /// Whether the key is the one that made the check row.

@@ -121,7 +121,8 @@ impl S3Auth for Gate {
 #[async_trait::async_trait]
 impl S3Access for Gate {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
-        let operation = cx.s3_op().name();
+        let operation = cx.s3_op().name().to_owned();
+        let operation = operation.as_str();
         if let Some(context) = cx.extensions_mut().get::<Arc<Context>>().cloned() {
             context.begin(&self.0, operation).await?;
         }
@@ -200,7 +201,8 @@ pub(crate) fn allow(
         None => false,
     };
     // Public means public: signed requests of strangers may read there too.
-    if allowed || (public && right == Right::Read && !known.is_some_and(|it| denied(it, operation))) {
+    if allowed || (public && right == Right::Read && !known.is_some_and(|it| denied(it, operation)))
+    {
         return Ok(());
     }
     let resource = match scope {
@@ -232,7 +234,10 @@ fn refused(known: Option<&Known>, operation: &str, resource: &str) -> S3Error {
         "ListParts" => "ListMultipartUploadParts",
         "HeadObject" => "GetObject",
         "DeleteObjects" => "DeleteObject",
-        "CopyObject" | "CreateMultipartUpload" | "UploadPart" | "UploadPartCopy"
+        "CopyObject"
+        | "CreateMultipartUpload"
+        | "UploadPart"
+        | "UploadPartCopy"
         | "CompleteMultipartUpload" => "PutObject",
         other => other,
     };

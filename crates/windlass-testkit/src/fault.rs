@@ -106,9 +106,8 @@ mod tests {
 
     #[test]
     fn a_fault_hits_the_requests_it_was_made_for_and_no_more() {
-        let mut faults = vec![
-            Fault::new("GetObject", FaultKind::SlowDown).after(1).times(2).on_key("a/*"),
-        ];
+        let mut faults =
+            vec![Fault::new("GetObject", FaultKind::SlowDown).after(1).times(2).on_key("a/*")];
         let mut hits = Vec::new();
         for key in ["a/1", "b/1", "a/2", "a/3", "a/4"] {
             hits.push(take(&mut faults, "GetObject", Some(key)).len());

@@ -42,10 +42,7 @@ impl TestIdentity {
     }
 
     /// An identity that may do everything.
-    pub fn admin(
-        access_key_id: impl Into<String>,
-        secret_access_key: impl Into<String>,
-    ) -> Self {
+    pub fn admin(access_key_id: impl Into<String>, secret_access_key: impl Into<String>) -> Self {
         Self::new(access_key_id, secret_access_key).read(["*"]).write(["*"]).list_buckets()
     }
 
@@ -126,7 +123,7 @@ impl TestRole {
             allowed: Vec::new(),
             source_identity: None,
             web_identity_token: None,
-            max_duration: Duration::from_secs(43_200),
+            max_duration: Duration::from_hours(12),
             lifetime: None,
             read: vec!["*".to_owned()],
             write: vec!["*".to_owned()],
@@ -254,7 +251,8 @@ fn covers(pattern: &str, bucket: &str, scope: Scope<'_>) -> bool {
 
 /// Whether `text` matches `pattern`, where `*` is any text and `?` one character.
 pub(crate) fn glob(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {

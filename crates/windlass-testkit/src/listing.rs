@@ -134,7 +134,12 @@ mod tests {
     }
 
     /// All pages joined, with the number of pages.
-    fn all(map: &BTreeMap<String, bool>, prefix: &str, delimiter: &str, limit: usize) -> (Vec<String>, usize) {
+    fn all(
+        map: &BTreeMap<String, bool>,
+        prefix: &str,
+        delimiter: &str,
+        limit: usize,
+    ) -> (Vec<String>, usize) {
         let (mut out, mut pages, mut after) = (Vec::<String>::new(), 0, None::<String>);
         loop {
             let query = Query { prefix, delimiter, after: after.as_deref(), limit };
@@ -151,8 +156,23 @@ mod tests {
     #[test]
     fn pages_of_any_size_show_the_same() {
         let map = map(&[
-            "", "/", "//", "a", "a/", "a/b", "a//", "a//c", "a-b", "a.b", "a0", "b/c/d", "é/1",
-            "\u{10FFFF}/1", "\u{10FFFF}\u{10FFFF}", "z\u{1}", "z\n",
+            "",
+            "/",
+            "//",
+            "a",
+            "a/",
+            "a/b",
+            "a//",
+            "a//c",
+            "a-b",
+            "a.b",
+            "a0",
+            "b/c/d",
+            "é/1",
+            "\u{10FFFF}/1",
+            "\u{10FFFF}\u{10FFFF}",
+            "z\u{1}",
+            "z\n",
         ]);
         for delimiter in ["", "/", "//", "b"] {
             for prefix in ["", "a", "a/", "\u{10FFFF}", "zz"] {

@@ -240,7 +240,8 @@ impl Memory {
         let attributes = Attributes {
             content_type: options.content_type,
             content_encoding: options.content_encoding,
-            metadata: (!options.metadata.is_empty()).then(|| options.metadata.into_iter().collect()),
+            metadata: (!options.metadata.is_empty())
+                .then(|| options.metadata.into_iter().collect()),
             storage_class: options.storage_class,
             tags: options.tags,
             ..Attributes::default()
@@ -273,8 +274,16 @@ impl Memory {
             etag: object.etag.clone(),
             modified: version.modified,
             content_type: attributes.content_type.clone(),
-            metadata: attributes.metadata.iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
-            storage_class: attributes.storage_class.clone().unwrap_or_else(|| "STANDARD".to_owned()),
+            metadata: attributes
+                .metadata
+                .iter()
+                .flatten()
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect(),
+            storage_class: attributes
+                .storage_class
+                .clone()
+                .unwrap_or_else(|| "STANDARD".to_owned()),
             acl: attributes.acl.clone(),
             encryption: match attributes.encryption.customer_md5() {
                 Some(_) => Some("SSE-C".to_owned()),
@@ -308,7 +317,10 @@ impl Memory {
 
     /// The multipart uploads of a bucket that are under way: key and upload id.
     pub fn uploads(&self, bucket: &str) -> Vec<(String, String)> {
-        self.buckets().get(bucket).map(|it| it.uploads.keys().cloned().collect()).unwrap_or_default()
+        self.buckets()
+            .get(bucket)
+            .map(|it| it.uploads.keys().cloned().collect())
+            .unwrap_or_default()
     }
 
     /// Makes an identity known, replacing one of the same access key id.
@@ -343,7 +355,8 @@ impl Memory {
     pub fn expire_sessions(&self) {
         let past = SystemTime::now() - Duration::from_secs(1);
         let mut identities = self.identities();
-        let sessions: Vec<_> = identities.sessions.iter().map(|it| it.access_key_id.clone()).collect();
+        let sessions: Vec<_> =
+            identities.sessions.iter().map(|it| it.access_key_id.clone()).collect();
         for id in sessions {
             if let Some(known) = identities.known.get_mut(&id) {
                 known.identity.expires = Some(past);

@@ -152,9 +152,7 @@ impl Encryption {
 
     pub(crate) fn server(&self) -> Option<ServerSideEncryption> {
         match self {
-            Self::Aes256 => {
-                Some(ServerSideEncryption::from_static(ServerSideEncryption::AES256))
-            }
+            Self::Aes256 => Some(ServerSideEncryption::from_static(ServerSideEncryption::AES256)),
             Self::Kms { algorithm, .. } => Some(ServerSideEncryption::from(algorithm.clone())),
             Self::None | Self::Customer(_) => None,
         }
@@ -226,7 +224,7 @@ pub(crate) fn customer_key(
     Ok(Some(md5))
 }
 
-/// The 16 bytes behind an ETag. As on AWS they are not the MD5 of the content if that is encrypted
+/// The 16 bytes behind an `ETag`. As on AWS they are not the MD5 of the content if that is encrypted
 /// with a key of KMS or of the customer, so that nobody relies on it.
 pub(crate) fn fingerprint(body: &[u8], encryption: &Encryption) -> [u8; 16] {
     let mut md5 = Md5::new();
@@ -343,12 +341,13 @@ mod tests {
     #[test]
     fn a_wrong_checksum_or_md5_is_refused_and_a_right_one_kept() {
         let body = b"hello";
-        let mut claimed = Checksum::default();
-        claimed.checksum_crc32 = compute("crc32", body);
+        let claimed = Checksum { checksum_crc32: compute("crc32", body), ..Checksum::default() };
         let kept = verify(body, &claimed, None, Some("XUFAKrxLKna5cZ2REBfFkg==")).unwrap();
         assert_eq!(kept.checksum_crc32.as_deref(), Some("NhCmhg=="));
         assert!(verify(b"hullo", &claimed, None, None).is_err());
-        assert!(verify(b"hullo", &Checksum::default(), None, Some("XUFAKrxLKna5cZ2REBfFkg==")).is_err());
+        assert!(
+            verify(b"hullo", &Checksum::default(), None, Some("XUFAKrxLKna5cZ2REBfFkg==")).is_err()
+        );
         assert!(verify(body, &Checksum::default(), None, Some("!")).is_err());
         let sha256 = ChecksumAlgorithm::from_static("SHA256");
         let kept = verify(body, &Checksum::default(), Some(&sha256), None).unwrap();

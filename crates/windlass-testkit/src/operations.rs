@@ -2,6 +2,13 @@
 //!
 //! Whether a caller may do it has been decided before.
 
+#![allow(
+    clippy::wildcard_imports,
+    clippy::needless_pass_by_value,
+    clippy::unnecessary_wraps,
+    reason = "every operation has the signature of s3s's trait, over inputs named as AWS names them"
+)]
+
 mod bucket;
 mod copy;
 mod delete;

@@ -60,7 +60,11 @@ pub fn fill_with(memory: &Memory, seed: u64) {
         let rows = orders(seed, day);
         let date = date(day);
         if let Some(parquet) = files::parquet(&rows) {
-            put(&format!("orders/dt={date}/part-0000.parquet"), parquet, "application/vnd.apache.parquet");
+            put(
+                &format!("orders/dt={date}/part-0000.parquet"),
+                parquet,
+                "application/vnd.apache.parquet",
+            );
         }
         let csv = files::csv(&rows);
         if day % 2 == 1 {
@@ -158,7 +162,7 @@ const CUSTOMERS: [(&str, &str); 16] = [
     ("Pão Quente", "PT"),
 ];
 
-/// A small generator (SplitMix64) that gives the same numbers everywhere.
+/// A small generator (`SplitMix64`) that gives the same numbers everywhere.
 struct Random(u64);
 
 impl Random {

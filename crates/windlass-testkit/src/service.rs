@@ -2,7 +2,7 @@
 //!
 //! Who may do what is decided in [`crate::access`], what it does in [`crate::operations`].
 
-use crate::access::{Gate, Context, Hosts};
+use crate::access::{Context, Gate, Hosts};
 use crate::fault::FaultKind;
 use crate::identity::{TestIdentity, TestRole};
 use crate::log::{self, RequestLog};
@@ -211,17 +211,17 @@ impl Front {
         let (parts, body) = request.into_parts();
         let method = parts.method.clone();
         let entry = self.entry(&parts);
-        let is_sts = sts::concerns(&parts.method, parts.uri.path(), parts.uri.query(), &parts.headers);
+        let is_sts =
+            sts::concerns(&parts.method, parts.uri.path(), parts.uri.query(), &parts.headers);
         let refusal = self.refusal(&entry, &parts.method, &parts.headers);
         let context = Arc::new(Context::new(entry));
         let body = Shared(Arc::new(Mutex::new(body)));
-        let answered = match refusal {
-            Some(refusal) => Ok(refusal),
-            None => {
-                let mut request = http::Request::from_parts(parts, Body::http_body(body.clone()));
-                request.extensions_mut().insert(Arc::clone(&context));
-                self.s3.call(request).await
-            }
+        let answered = if let Some(refusal) = refusal {
+            Ok(refusal)
+        } else {
+            let mut request = http::Request::from_parts(parts, Body::http_body(body.clone()));
+            request.extensions_mut().insert(Arc::clone(&context));
+            self.s3.call(request).await
         };
         context.finish(&self.memory);
         let mut response = answered?;
@@ -259,7 +259,12 @@ impl Front {
     }
 
     /// What is answered before anything else is looked at.
-    fn refusal(&self, entry: &RequestLog, method: &Method, headers: &HeaderMap) -> Option<HttpResponse> {
+    fn refusal(
+        &self,
+        entry: &RequestLog,
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> Option<HttpResponse> {
         let options = &self.memory.options;
         if let Some((name, value)) = &options.require_header
             && headers.get(name).map(HeaderValue::as_bytes) != Some(value.as_bytes())
@@ -337,7 +342,7 @@ async fn damage(
         return Ok(response);
     }
     let (mut parts, body) = response.into_parts();
-    let whole = body.collect().await.map_err(HttpError::new)?.to_bytes();
+    let whole = http_body_util::BodyExt::collect(body).await.map_err(HttpError::new)?.to_bytes();
     let half = whole.len() / 2;
     let mut body = Body::from(whole.clone());
     for fault in faults {

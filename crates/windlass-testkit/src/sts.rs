@@ -16,7 +16,12 @@ use std::time::{Duration, SystemTime};
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
 /// Whether a request is for STS.
-pub(crate) fn concerns(method: &Method, path: &str, query: Option<&str>, headers: &HeaderMap) -> bool {
+pub(crate) fn concerns(
+    method: &Method,
+    path: &str,
+    query: Option<&str>,
+    headers: &HeaderMap,
+) -> bool {
     let form = headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|it| it.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
@@ -28,7 +33,13 @@ pub(crate) struct Sts(pub(crate) Arc<Memory>);
 
 #[async_trait::async_trait]
 impl S3Route for Sts {
-    fn is_match(&self, method: &Method, uri: &Uri, headers: &HeaderMap, _: &mut Extensions) -> bool {
+    fn is_match(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        _: &mut Extensions,
+    ) -> bool {
         concerns(method, uri.path(), uri.query(), headers)
     }
 
@@ -47,7 +58,9 @@ impl S3Route for Sts {
             context.begin(&self.0, &action).await?;
         }
         let caller = || match &request.credentials {
-            Some(it) => authenticated(&self.0, &it.access_key, &request.headers, request.uri.query()),
+            Some(it) => {
+                authenticated(&self.0, &it.access_key, &request.headers, request.uri.query())
+            }
             None => Err(custom_error(
                 403,
                 "MissingAuthenticationToken",
@@ -93,9 +106,7 @@ impl Form {
     fn duration(&self, default: u64, most: Duration) -> S3Result<Duration> {
         let seconds = match self.get("DurationSeconds") {
             None => default,
-            Some(text) => {
-                text.parse().map_err(|_| invalid("DurationSeconds must be a number"))?
-            }
+            Some(text) => text.parse().map_err(|_| invalid("DurationSeconds must be a number"))?,
         };
         if seconds < 900 {
             return Err(invalid(&format!(
@@ -139,7 +150,8 @@ fn assume_role(memory: &Memory, form: &Form, caller: &Known) -> S3Result<String>
     let role = memory.identities().roles.get(arn).cloned().ok_or_else(refused)?;
     let id = &caller.identity.access_key_id;
     let trusted = role.allowed.is_empty() || role.allowed.contains(id);
-    let external = role.external_id.is_none() || role.external_id.as_deref() == form.get("ExternalId");
+    let external =
+        role.external_id.is_none() || role.external_id.as_deref() == form.get("ExternalId");
     let source = role.source_identity.is_none()
         || role.source_identity.as_deref() == form.get("SourceIdentity");
     if !(trusted && external && source) {
@@ -147,7 +159,7 @@ fn assume_role(memory: &Memory, form: &Form, caller: &Known) -> S3Result<String>
     }
     // A role assumed through a role lasts an hour at most.
     let most = if caller.temporary {
-        role.max_duration.min(Duration::from_secs(3600))
+        role.max_duration.min(Duration::from_hours(1))
     } else {
         role.max_duration
     };
@@ -224,7 +236,7 @@ fn session_token(memory: &Memory, form: &Form, caller: &Known) -> S3Result<Strin
             "Cannot call GetSessionToken with session credentials".to_owned(),
         ));
     }
-    let duration = form.duration(43_200, Duration::from_secs(129_600))?;
+    let duration = form.duration(43_200, Duration::from_hours(36))?;
     let about = AssumedSession {
         access_key_id: String::new(),
         caller: caller.identity.access_key_id.clone(),
@@ -294,10 +306,9 @@ pub(crate) async fn wrap_error(response: HttpResponse) -> HttpResponse {
             "InvalidClientTokenId",
             "The security token included in the request is invalid.".to_owned(),
         ),
-        "ExpiredToken" => (
-            "ExpiredToken",
-            "The security token included in the request is expired".to_owned(),
-        ),
+        "ExpiredToken" => {
+            ("ExpiredToken", "The security token included in the request is expired".to_owned())
+        }
         other => (other, field("Message").unwrap_or_default()),
     };
     if matches!(code, "InvalidClientTokenId" | "ExpiredToken") {

@@ -463,19 +463,24 @@ pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein distance in bytes; the words are ASCII keywords.
+/// Edits from one word to the other in bytes, two letters exchanged counting as one; the words are
+/// ASCII keywords.
 fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let substitute = corner + usize::from(x != y);
-            corner = row[j + 1];
-            row[j + 1] = substitute.min(row[j] + 1).min(corner + 1);
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, y) in b.iter().enumerate() {
+            let mut least = (last[j] + usize::from(x != y)).min(row[j] + 1).min(last[j + 1] + 1);
+            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
+                least = least.min(before[j - 1] + 1);
+            }
+            row.push(least);
         }
+        before = std::mem::replace(&mut last, row);
     }
-    row[b.len()]
+    last[b.len()]
 }
 
 /// Checks a value against its definition and brings it to one form: `Choice` to its listed
@@ -575,6 +580,7 @@ mod tests {
                 .unwrap()
                 .starts_with("did you mean AWS_SECRET_ACCESS_KEY? known are ")
         );
+        assert_eq!(nearest("TABEL", &["TABLE", "FILE"]), Some("TABLE"));
         assert!(
             !find(S3_OPTIONS, "zzz").unwrap_err().hint_text().unwrap().contains("did you mean")
         );

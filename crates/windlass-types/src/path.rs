@@ -119,7 +119,8 @@ fn split_bucket(text: &str) -> Result<(String, String)> {
 
 /// Checks a bucket name loosely, so that old and S3-compatible names pass; ARNs pass.
 pub fn check_bucket(bucket: &str) -> Result<()> {
-    let arn = bucket.starts_with("arn:") && bucket.contains(":accesspoint");
+    let arn = bucket.starts_with("arn:")
+        && [":accesspoint", "/accesspoint"].iter().any(|kind| bucket.contains(kind));
     let plain = (1..=255).contains(&bucket.len())
         && bucket.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
         && bucket != "."

@@ -2,14 +2,13 @@
 
 mod pipe;
 
-use crate::commands::cat::pour;
 use crate::commands::{Ending, counted};
 use crate::failure::Outcome;
 use crate::progress::Watch;
 use crate::session::{Place, Session};
 use clap::Args;
 use std::time::Instant;
-use windlass_core::engine::{CopyOptions, CopySide, GetOptions, Summary};
+use windlass_core::engine::{CopyOptions, CopySide, Summary};
 use windlass_types::{Address, ByteSize, Error, ErrorCode, KeyPattern};
 
 /// What `cp` and `mv` share.
@@ -85,22 +84,15 @@ pub async fn copy(session: &Session, args: Copy) -> Ending {
             Err(usage("one of SRC and DST must be a place", "`cat` copies a stream").into())
         }
         (Address::Stdio, _) => {
-            let place = session.place(&args.destination).await?;
             plain(&args.options)?;
-            let summary = pipe::upload(session, &place, args.options.dry_run).await?;
+            let place = session.place(&args.destination).await?;
+            let summary = pipe::upload(session, place, args.options.dry_run).await?;
             report(session, &summary, "copied")
         }
         (_, Address::Stdio) => {
-            let place = session.place(&args.source).await?;
             plain(&args.options)?;
-            if args.options.dry_run {
-                place.storage.stat(&place.object()?, None).await?;
-                return Ok(Outcome::Done);
-            }
-            tokio::select! {
-                poured = pour(session, &place, GetOptions::default()) => poured.map(|_| Outcome::Done),
-                () = session.cancel.cancelled() => Err(crate::interrupted().into()),
-            }
+            let place = session.place(&args.source).await?;
+            pipe::download(session, place, args.options.dry_run).await
         }
         _ => transfer(session, &args.source, &args.destination, args.options, false).await,
     }

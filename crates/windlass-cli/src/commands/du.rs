@@ -56,7 +56,14 @@ pub async fn run(session: &Session, args: Du) -> Ending {
     let mut folders: BTreeMap<String, Sum> = BTreeMap::new();
     let mut entries = place.storage.list(&listing.location, options);
     while let Some(entry) = entries.try_next().await? {
-        if entry.kind != EntryKind::Object || !listing.matches(&entry) {
+        // `du conn:bucket/tmp` means the folder and the object of that name, never `tmp2`.
+        let inside = listing.pattern.is_some()
+            || entry
+                .key
+                .strip_prefix(listing.location.key.trim_end_matches('/'))
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            || listing.location.key.is_empty();
+        if entry.kind != EntryKind::Object || !inside || !listing.matches(&entry) {
             continue;
         }
         let size = entry.size.unwrap_or(0);

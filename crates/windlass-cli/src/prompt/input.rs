@@ -11,19 +11,8 @@ impl Validator for Whole {
     }
 }
 
-/// Where in a text the scanner stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Inside {
-    /// Between tokens; `true` when nothing but space has come since the last `;` .
-    Nothing(bool),
-    /// A quote that began at this byte.
-    Quote(char, usize),
-    /// A comment, or text between `$tag$`.
-    Other,
-}
-
-/// Scans quotes, comments and `;`.
-pub(super) fn scan(text: &str) -> Inside {
+/// Whether the last statement has its `;`: outside quotes and comments, with nothing after it.
+fn has_ended(text: &str) -> bool {
     let bytes = text.as_bytes();
     let mut at = 0;
     let mut ended = true;
@@ -31,10 +20,9 @@ pub(super) fn scan(text: &str) -> Inside {
         let rest = &text[at..];
         match bytes[at] {
             quote @ (b'\'' | b'"') => {
-                let from = at;
                 loop {
                     let Some(found) = text[at + 1..].find(char::from(quote)) else {
-                        return Inside::Quote(char::from(quote), from);
+                        return false;
                     };
                     at += 1 + found;
                     if bytes.get(at + 1) != Some(&quote) {
@@ -47,12 +35,11 @@ pub(super) fn scan(text: &str) -> Inside {
             }
             b'-' if rest.starts_with("--") => match rest.find('\n') {
                 Some(end) => at += end + 1,
-                None if ended => return Inside::Nothing(true),
-                None => return Inside::Other,
+                None => return ended,
             },
             b'/' if rest.starts_with("/*") => match rest.find("*/") {
                 Some(end) => at += end + 2,
-                None => return Inside::Other,
+                None => return false,
             },
             b'$' => {
                 let tag = rest[1..].find('$').map(|end| &rest[..end + 2]).filter(|tag| {
@@ -61,7 +48,7 @@ pub(super) fn scan(text: &str) -> Inside {
                 match tag {
                     Some(tag) => match rest[tag.len()..].find(tag) {
                         Some(end) => at += end + 2 * tag.len(),
-                        None => return Inside::Other,
+                        None => return false,
                     },
                     None => at += 1,
                 }
@@ -82,12 +69,12 @@ pub(super) fn scan(text: &str) -> Inside {
             }
         }
     }
-    Inside::Nothing(ended)
+    ended
 }
 
 fn is_whole(text: &str) -> bool {
     let trimmed = text.trim();
-    trimmed.is_empty() || trimmed.starts_with('\\') || scan(text) == Inside::Nothing(true)
+    trimmed.is_empty() || trimmed.starts_with('\\') || has_ended(text)
 }
 
 #[cfg(test)]

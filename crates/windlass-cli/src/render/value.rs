@@ -4,7 +4,7 @@
 //! times RFC 3339 in UTC: the mapping is part of the contract of the command line.
 
 use crate::render::text::is_harmful;
-use arrow::array::{Array, ArrayRef, AsArray as _};
+use arrow::array::{Array, ArrayRef, AsArray as _, downcast_dictionary_array, downcast_run_array};
 use arrow::datatypes::{
     DataType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type,
     Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Time32MillisecondType,
@@ -157,14 +157,14 @@ fn value(array: &dyn Array, row: usize) -> Value<'_> {
             )
         }
         DataType::Union(..) => Value::Inner(array.as_union().value(row), 0),
-        DataType::Dictionary(..) => arrow::array::downcast_dictionary_array! {
+        DataType::Dictionary(..) => downcast_dictionary_array! {
             array => match array.key(row) {
                 Some(key) => Value::Inner(array.values().clone(), key),
                 None => Value::Null,
             },
             _ => formatted(array, row),
         },
-        DataType::RunEndEncoded(..) => arrow::array::downcast_run_array! {
+        DataType::RunEndEncoded(..) => downcast_run_array! {
             array => Value::Inner(array.values().clone(), array.get_physical_index(row)),
             _ => formatted(array, row),
         },

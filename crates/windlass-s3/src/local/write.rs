@@ -251,7 +251,7 @@ impl Uploads {
         }
         if contiguous {
             begun.data.set_len(total).map_err(failed)?;
-            let path = TempPath::from_path(begun.folder.path().join(DATA));
+            let path = TempPath::try_from_path(begun.folder.path().join(DATA)).map_err(failed)?;
             return publish(&begun.data, path, &begun.target, key, options);
         }
         let mut whole = unfinished(&begun.target)?;

@@ -3,6 +3,7 @@
 //! Pure but for the error it is given: no request is sent here. The texts are for people and are
 //! tested as snapshots; nothing secret is in them.
 
+use super::silence::{network, plain_to_tls};
 use crate::error::text_of;
 use crate::policy::{Verb, actions_for};
 use aws_sdk_s3::config::http::HttpResponse;
@@ -67,9 +68,9 @@ pub(crate) struct Facts {
     body: String,
     /// Some header only S3 sends.
     marked: bool,
-    timeout: bool,
+    pub(super) timeout: bool,
     /// All causes, for failures below HTTP.
-    chain: String,
+    pub(super) chain: String,
 }
 
 /// All causes of an error as one line.
@@ -119,15 +120,16 @@ impl Facts {
     pub(crate) fn of_chain(error: &(dyn StdError + 'static)) -> Self {
         let chain = chain(error);
         let code = KNOWN_CODES.iter().find(|code| chain.contains(**code));
-        let timeout = ["timed out", "timeout"].iter().any(|word| chain.to_lowercase().contains(word));
+        let timeout =
+            ["timed out", "timeout"].iter().any(|word| chain.to_lowercase().contains(word));
         Self { code: code.map(|code| (*code).to_owned()), timeout, chain, ..Self::default() }
     }
 
     /// Whether an S3 service spoke, whatever it said.
     pub(crate) fn is_s3(&self) -> bool {
         self.marked || (self.code.is_some() && !self.is_html())
-            // Answers to HEAD and bare redirects have no body to judge.
-            || (self.status.is_some() && self.body.trim().is_empty())
+            // Some services refuse and redirect without a word.
+            || (matches!(self.status, Some(301 | 307 | 401 | 403)) && self.body.trim().is_empty())
     }
 
     fn is_html(&self) -> bool {
@@ -200,10 +202,8 @@ pub(crate) fn diagnose(facts: &Facts, scene: &Scene) -> Finding {
 /// Says what one of our own errors means: those of the store, whose causes are wrapped.
 pub(crate) fn diagnose_error(error: &Error, scene: &Scene) -> Finding {
     let facts = Facts::of_chain(error);
-    let network_like = matches!(
-        error.code(),
-        ErrorCode::ConnectionUnreachable | ErrorCode::ConnectionTimeout
-    );
+    let network_like =
+        matches!(error.code(), ErrorCode::ConnectionUnreachable | ErrorCode::ConnectionTimeout);
     if error.code() == ErrorCode::ConnectionDenied && facts.code.is_none() {
         return denied(&facts, scene);
     }
@@ -217,7 +217,10 @@ pub(crate) fn diagnose_error(error: &Error, scene: &Scene) -> Finding {
 }
 
 fn key_id(scene: &Scene) -> String {
-    scene.key_id.as_ref().map_or_else(|| "access key id".to_owned(), |id| format!("access key id `{id}`"))
+    scene
+        .key_id
+        .as_ref()
+        .map_or_else(|| "access key id".to_owned(), |id| format!("access key id `{id}`"))
 }
 
 fn service(code: &str, facts: &Facts, scene: &Scene) -> Finding {
@@ -292,10 +295,9 @@ fn check_keys(scene: &Scene) -> &'static str {
 /// The resource as IAM names it.
 fn resource(scene: &Scene) -> String {
     match scene.place.strip_prefix("s3://") {
-        Some(place) if scene.bucket.as_ref().is_some_and(|bucket| bucket.starts_with("arn:")) => place.to_owned(),
-        Some(_) => scene.place.clone(),
+        Some(place) if place.starts_with("arn:") => place.to_owned(),
         None if scene.place.is_empty() => "*".to_owned(),
-        None => scene.place.clone(),
+        _ => scene.place.clone(),
     }
 }
 
@@ -318,7 +320,10 @@ fn denied(facts: &Facts, scene: &Scene) -> Finding {
             _ => "the place is not public; give the connection an identity instead of ANONYMOUS".to_owned(),
         }
     } else if action.starts_with("kms:") {
-        format!("grant `{action}` on the key to this identity, in its policy or in the key's own; `windlass policy {}` prints a policy", scene.name)
+        format!(
+            "grant `{action}` on the key to this identity, in its policy or in the key's own; `windlass policy {}` prints a policy",
+            scene.name
+        )
     } else {
         match scene.verb {
             Verb::ListBuckets => "grant `s3:ListAllMyBuckets` on `*`, or make it unnecessary with BUCKET, VERIFY_PATH or PATH_DISPLAY_FILTER".to_owned(),
@@ -346,7 +351,9 @@ fn role(scene: &Scene) -> Finding {
     };
     Finding::new(
         format!("role not assumable: `sts:AssumeRole` on `{arn}` is denied"),
-        format!("grant `sts:AssumeRole` on it to this identity; the role's trust policy must name the identity, {external}"),
+        format!(
+            "grant `sts:AssumeRole` on it to this identity; the role's trust policy must name the identity, {external}"
+        ),
     )
 }
 
@@ -366,7 +373,10 @@ fn wrong_region(facts: &Facts, scene: &Scene) -> Finding {
         Some(region) => format!(", not `{region}`"),
         None => String::new(),
     };
-    let whose = scene.bucket.as_ref().map_or("the service".to_owned(), |bucket| format!("bucket `{bucket}`"));
+    let whose = scene
+        .bucket
+        .as_ref()
+        .map_or("the service".to_owned(), |bucket| format!("bucket `{bucket}`"));
     match &facts.region {
         Some(found) => Finding::new(
             format!("wrong region: {whose} is in `{found}`{is}"),
@@ -407,7 +417,9 @@ fn clock(facts: &Facts, scene: &Scene) -> Finding {
 fn answer(status: u16, facts: &Facts, scene: &Scene) -> Finding {
     let endpoint = &scene.endpoint;
     let lower = facts.body.to_ascii_lowercase();
-    if lower.contains("http request to an https server") || lower.contains("plain http request was sent to https port") {
+    if lower.contains("http request to an https server")
+        || lower.contains("plain http request was sent to https port")
+    {
         return plain_to_tls(scene);
     }
     if status == 407 {
@@ -430,7 +442,9 @@ fn answer(status: u16, facts: &Facts, scene: &Scene) -> Finding {
     }
     if matches!(status, 502..=504) {
         return Finding::new(
-            format!("`{endpoint}` answers HTTP {status}: a gateway that cannot reach the service behind it"),
+            format!(
+                "`{endpoint}` answers HTTP {status}: a gateway that cannot reach the service behind it"
+            ),
             "check whether the service runs, and PROXY if there is one",
         );
     }
@@ -443,164 +457,4 @@ fn answer(status: u16, facts: &Facts, scene: &Scene) -> Finding {
         format!("wrong endpoint: `{endpoint}` answers, but not as S3 does (HTTP {status}, {kind})"),
         "ENDPOINT must be the address of the S3 API; a console or a web site often has another port",
     )
-}
-
-/// The host and port of a URL.
-pub(crate) fn authority(endpoint: &str) -> String {
-    match url::Url::parse(endpoint) {
-        Ok(url) => {
-            let port = url.port_or_known_default().unwrap_or(443);
-            format!("{}:{port}", url.host_str().unwrap_or_default())
-        }
-        Err(_) => endpoint.to_owned(),
-    }
-}
-
-fn host(endpoint: &str) -> String {
-    let authority = authority(endpoint);
-    authority.rsplit_once(':').map_or(authority.clone(), |(host, _)| host.to_owned())
-}
-
-/// No answer at all.
-fn network(facts: &Facts, scene: &Scene) -> Finding {
-    let endpoint = &scene.endpoint;
-    let text = facts.chain.to_ascii_lowercase();
-    let any = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    let proxied = scene.spec.proxy.is_some();
-    if any(&["no credentials", "credentials provider was not enabled", "no providers in chain", "did not provide credentials"]) {
-        return no_credentials(scene);
-    }
-    if any(&["invalid peer certificate", "certificate"]) {
-        return certificate(&text, scene);
-    }
-    if any(&["corrupt message", "invalidcontenttype", "wrong version number"]) {
-        return Finding::new(
-            format!("TLS to a plain port: `{endpoint}` does not speak TLS there"),
-            "use the port the service has for https, or write `http://` and `ALLOW_HTTP = TRUE`",
-        );
-    }
-    if endpoint.starts_with("http://") && any(&["invalid http version", "invalid http response", "parse(version)"]) {
-        return plain_to_tls(scene);
-    }
-    if proxied && any(&["proxy", "tunnel"]) {
-        return Finding::new(
-            "proxy: it does not let the connection through",
-            "check PROXY: host, port, user and password, and that it allows CONNECT to the service",
-        );
-    }
-    if any(&["dns error", "failed to lookup", "name or service not known", "name resolution", "resolve dns", "nodename nor servname"]) {
-        return unknown_host(&host(endpoint), scene);
-    }
-    if any(&["connection refused"]) {
-        return refused(scene);
-    }
-    if facts.timeout || any(&["timed out", "timeout"]) {
-        return silent(scene, None);
-    }
-    if any(&["no route to host", "network is unreachable", "host is unreachable"]) {
-        return Finding::new(
-            format!("no route: the network has no way to `{}`", host(endpoint)),
-            "check the network, VPN and firewall of this machine",
-        );
-    }
-    if any(&["connection closed", "incompletemessage", "connection reset", "broken pipe", "unexpected eof", "end of file", "handshake eof"]) {
-        return Finding::new(
-            format!("connection closed: `{}` ended it without an answer", authority(endpoint)),
-            "a firewall or another kind of service may be there; check host, port and scheme of ENDPOINT",
-        );
-    }
-    Finding::new(
-        format!("no answer from `{}`: {}", authority(endpoint), facts.chain),
-        "check ENDPOINT and the network of this machine",
-    )
-}
-
-pub(crate) fn no_credentials(scene: &Scene) -> Finding {
-    match &scene.spec.identity {
-        Identity::Profile(profile) => Finding::new(
-            format!("no credentials: the profile `{profile}` gives none"),
-            "check AWS_PROFILE against `aws configure list-profiles`; for a single sign-on profile run `aws sso login`",
-        ),
-        _ => Finding::new(
-            "no credentials: environment, shared files, single sign-on, web identity, container and instance have none",
-            "give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, sign in with the AWS CLI, or set `ANONYMOUS = TRUE` for a public bucket",
-        ),
-    }
-}
-
-fn certificate(text: &str, scene: &Scene) -> Finding {
-    let endpoint = &scene.endpoint;
-    if text.contains("notvalidforname") || text.contains("not valid for name") {
-        return Finding::new(
-            format!("certificate: that of `{endpoint}` is for another host name"),
-            "use the host name in the certificate as ENDPOINT; with ADDRESSING_STYLE = VIRTUAL it must cover `*.host` too",
-        );
-    }
-    if text.contains("expired") || text.contains("notvalidyet") || text.contains("not valid yet") {
-        return Finding::new(
-            format!("certificate: that of `{endpoint}` is expired or not valid yet"),
-            "renew it; if it is valid, this machine's clock is wrong",
-        );
-    }
-    Finding::new(
-        format!("certificate: that of `{endpoint}` is not trusted"),
-        match &scene.spec.ca_file {
-            Some(file) => format!("the authority that signed it is not in CA_FILE `{file}`"),
-            None => "set CA_FILE to a PEM file with the authority that signed it".to_owned(),
-        },
-    )
-}
-
-fn plain_to_tls(scene: &Scene) -> Finding {
-    Finding::new(
-        format!("plain http to a TLS port: `{}` wants https", scene.endpoint),
-        "write `https://` in ENDPOINT and leave ALLOW_HTTP out",
-    )
-}
-
-/// The name of the host does not resolve.
-pub(crate) fn unknown_host(host: &str, scene: &Scene) -> Finding {
-    Finding::new(
-        format!("unknown host: no address for `{host}`"),
-        match (&scene.spec.endpoint, &scene.spec.proxy) {
-            (_, Some(_)) => "check the host in PROXY and ENDPOINT, and the name service (DNS)",
-            (Some(_), None) => {
-                "check the host in ENDPOINT, and this machine's name service (DNS); with ADDRESSING_STYLE = VIRTUAL the bucket is part of the host"
-            }
-            (None, None) => "check REGION, and this machine's name service (DNS)",
-        },
-    )
-}
-
-/// Nobody listens.
-pub(crate) fn refused(scene: &Scene) -> Finding {
-    if scene.spec.proxy.is_some() {
-        return Finding::new(
-            "proxy: the connection to it is refused",
-            "check host and port in PROXY, and that the proxy runs",
-        );
-    }
-    Finding::new(
-        format!("refused: nothing listens at `{}`", authority(&scene.endpoint)),
-        "check the port in ENDPOINT, and that the service runs",
-    )
-}
-
-/// Nothing came back in time. `connected` tells whether TCP was established, if that is known.
-pub(crate) fn silent(scene: &Scene, connected: Option<bool>) -> Finding {
-    let at = authority(&scene.endpoint);
-    match connected {
-        Some(true) => Finding::new(
-            format!("timeout: `{at}` accepts connections but does not answer"),
-            "the service hangs, or something else listens there; check ENDPOINT and the service's log",
-        ),
-        Some(false) => Finding::new(
-            format!("timeout: no connection to `{at}`"),
-            "a firewall may drop packets, or the address is wrong; check ENDPOINT, VPN and PROXY",
-        ),
-        None => Finding::new(
-            format!("timeout: no answer from `{at}`"),
-            "the service or the network is slow or blocked; check ENDPOINT, VPN and PROXY, then try again",
-        ),
-    }
 }

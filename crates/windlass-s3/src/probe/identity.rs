@@ -1,6 +1,7 @@
 //! Who are we, and may we become the role?
 
-use super::diagnose::{Facts, Finding, Scene, diagnose, diagnose_error, no_credentials};
+use super::diagnose::{Facts, Finding, Scene, diagnose, diagnose_error};
+use super::silence::no_credentials;
 use super::{Row, Session, Verdict, domain, masked};
 use crate::policy::Verb;
 use aws_credential_types::Credentials;
@@ -99,11 +100,13 @@ impl Session {
                         return Verdict::Failed(finding);
                     }
                     // Not knowing who we are does not keep us from working.
-                    let message = format!("{whose}; STS did not say who that is: {}", finding.message);
+                    let message =
+                        format!("{whose}; STS did not say who that is: {}", finding.message);
                     let answered = matches!(error, SdkError::ServiceError(_));
-                    match answered {
-                        true => Verdict::Passed(Some(id), message),
-                        false => Verdict::Warning(Some(id), Finding { message, ..finding }),
+                    if answered {
+                        Verdict::Passed(Some(id), message)
+                    } else {
+                        Verdict::Warning(Some(Some(id)), Finding { message, ..finding })
                     }
                 }
             }
@@ -124,7 +127,7 @@ impl Session {
         let mut scene = self.scene(Verb::AssumeRole, None, "");
         scene.place.clone_from(&role.arn);
         scene.endpoint = sts_url(&spec).unwrap_or_default();
-        let late = super::diagnose::silent(&scene, None);
+        let late = super::silence::silent(&scene, None);
         let work = async {
             let config = match store.sdk_config().await {
                 Ok(config) => config,
@@ -142,7 +145,8 @@ impl Session {
                             format!(", until {}", time.format("%H:%M:%SZ"))
                         })
                         .unwrap_or_default();
-                    let message = format!("`{}` as session `{}`{until}", role.arn, role.session_name);
+                    let message =
+                        format!("`{}` as session `{}`{until}", role.arn, role.session_name);
                     Verdict::Passed(masked(credentials.access_key_id()), message)
                 }
                 Err(error) => Verdict::Failed(of_credentials(&error, &scene)),

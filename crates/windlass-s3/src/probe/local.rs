@@ -122,7 +122,8 @@ impl Steps {
         .await;
         if !written && !read_only {
             // A write that timed out may have happened.
-            let _ = tokio::time::timeout(Duration::from_secs(1), tokio::fs::remove_file(&path)).await;
+            let _ =
+                tokio::time::timeout(Duration::from_secs(1), tokio::fs::remove_file(&path)).await;
         }
     }
 }
@@ -130,10 +131,9 @@ impl Steps {
 fn finding(error: &std::io::Error, path: &Path, doing: &str) -> Finding {
     let shown = path.display();
     match error.kind() {
-        ErrorKind::NotFound => Finding::new(
-            format!("no folder `{shown}`"),
-            "create the folder, or correct ROOT",
-        ),
+        ErrorKind::NotFound => {
+            Finding::new(format!("no folder `{shown}`"), "create the folder, or correct ROOT")
+        }
         ErrorKind::PermissionDenied => Finding::new(
             format!("no permission to {doing} `{shown}`"),
             "give this user the right with `chmod` or `chown`, or choose another ROOT",

@@ -4,11 +4,11 @@ use super::diagnose::{Facts, Finding, diagnose, diagnose_error};
 use super::{Row, Session, Verdict};
 use crate::access::{ByteRange, GetOptions, ObjectAccess as _};
 use crate::policy::Verb;
-use aws_sdk_cloudwatch::config::retry::RetryConfig;
 use aws_sdk_cloudwatch::config::Region;
+use aws_sdk_cloudwatch::config::retry::RetryConfig;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat};
-use aws_sdk_s3::types::ObjectStorageClass;
+use aws_sdk_s3::types::{BucketLocationConstraint, ObjectStorageClass};
 use futures::StreamExt as _;
 use futures::future::join_all;
 use windlass_types::ObjectPath;
@@ -40,7 +40,7 @@ pub(super) struct Found {
 /// Buckets of an account that are looked into.
 const FEW: usize = 5;
 
-/// The places a connection names: VERIFY_PATH, else its binding, else its display filters.
+/// The places a connection names: `VERIFY_PATH`, else its binding, else its display filters.
 pub(super) fn named(spec: &S3Spec) -> Vec<Target> {
     if let Some(verify) = &spec.verify
         && let Some(bucket) = &verify.bucket
@@ -74,7 +74,7 @@ impl Session {
             .iter()
             .map(|target| self.scene(Verb::List, Some(&target.bucket), &target.prefix))
             .collect();
-        let late = super::diagnose::silent(&scenes[0], None);
+        let late = super::silence::silent(&scenes[0], None);
         let store = self.store.clone();
         let work = async {
             let listings = targets.iter().zip(&scenes).map(async |(target, scene)| {
@@ -96,19 +96,17 @@ impl Session {
                 targets.iter().map(|target| format!("`{}`", target.url())).collect();
             Verdict::Passed((), format!("{} can be listed", places.join(", ")))
         };
-        match self.step(row, late, work).await {
-            Some(()) => Found { targets, named: true, reason: String::new() },
-            None => {
-                let reason = "not tried: `list place` did not pass".to_owned();
-                Found { targets: Vec::new(), named: true, reason }
-            }
+        if self.step(row, late, work).await.is_some() {
+            return Found { targets, named: true, reason: String::new() };
         }
+        let reason = "not tried: `list place` did not pass".to_owned();
+        Found { targets: Vec::new(), named: true, reason }
     }
 
     async fn buckets(&mut self) -> Found {
         let row = Row::required("list buckets", Some(Verb::ListBuckets));
         let scene = self.scene(Verb::ListBuckets, None, "");
-        let late = super::diagnose::silent(&scene, None);
+        let late = super::silence::silent(&scene, None);
         let store = self.store.clone();
         let work = async {
             let client = match Session::client(&store).await {
@@ -157,7 +155,7 @@ impl Session {
             return self.skip_unless_blocked(&row, &found.reason);
         };
         let scene = self.scene(Verb::BucketRegion, Some(&target.bucket), "");
-        let late = super::diagnose::silent(&scene, None);
+        let late = super::silence::silent(&scene, None);
         let store = self.store.clone();
         let work = async {
             let asked = store
@@ -168,11 +166,12 @@ impl Session {
             match asked {
                 Ok(Ok(answer)) => {
                     // AWS's two oldest regions are called by other names here.
-                    let region = match answer.location_constraint().map(|found| found.as_str()) {
-                        None | Some("") => "us-east-1",
-                        Some("EU") => "eu-west-1",
-                        Some(region) => region,
-                    };
+                    let region =
+                        match answer.location_constraint().map(BucketLocationConstraint::as_str) {
+                            None | Some("") => "us-east-1",
+                            Some("EU") => "eu-west-1",
+                            Some(region) => region,
+                        };
                     let other = match &scene.spec.region {
                         Some(set) if set != region && scene.spec.endpoint.is_none() => {
                             format!("; REGION is `{set}`, requests go to where the bucket is")
@@ -209,7 +208,7 @@ impl Session {
             .iter()
             .map(|target| self.scene(Verb::List, Some(&target.bucket), &target.prefix))
             .collect();
-        let late = super::diagnose::silent(&scenes[0], None);
+        let late = super::silence::silent(&scenes[0], None);
         let store = self.store.clone();
         let url = first.url();
         let work = async {
@@ -233,7 +232,8 @@ impl Session {
                     .contents()
                     .iter()
                     .find(|object| {
-                        object.size().unwrap_or(0) > 0 && !object.storage_class().is_some_and(archived)
+                        object.size().unwrap_or(0) > 0
+                            && !object.storage_class().is_some_and(archived)
                     })
                     .and_then(|object| object.key())
                     .map(|key| ObjectPath { bucket: target.bucket.clone(), key: key.to_owned() });
@@ -278,7 +278,7 @@ impl Session {
             Err(reason) => return self.skip_unless_blocked(&row, &reason),
         };
         let scene = self.scene(Verb::Read, Some(&object.bucket), &object.key);
-        let late = super::diagnose::silent(&scene, None);
+        let late = super::silence::silent(&scene, None);
         let store = self.store.clone();
         let work = async {
             let options =
@@ -295,7 +295,7 @@ impl Session {
         self.step(row, late, work).await;
     }
 
-    /// Asks CloudWatch for metrics, where there is one that may be asked.
+    /// Asks `CloudWatch` for metrics, where there is one that may be asked.
     pub(super) async fn metrics(&mut self) {
         let row = Row::warns("CloudWatch metrics", Verb::Metrics);
         let spec = self.store.spec().clone();
@@ -308,10 +308,11 @@ impl Session {
         }
         let mut scene = self.scene(Verb::Metrics, None, "");
         let region = spec.region.as_deref().unwrap_or("us-east-1").to_owned();
-        scene.endpoint = spec.cloudwatch_endpoint.clone().unwrap_or_else(|| {
-            format!("https://monitoring.{region}.{}", super::domain(&region))
-        });
-        let late = super::diagnose::silent(&scene, None);
+        scene.endpoint = spec
+            .cloudwatch_endpoint
+            .clone()
+            .unwrap_or_else(|| format!("https://monitoring.{region}.{}", super::domain(&region)));
+        let late = super::silence::silent(&scene, None);
         let store = self.store.clone();
         let work = async {
             let config = match store.sdk_config().await {

@@ -1,6 +1,7 @@
 //! Is there an S3 service, and can we talk to it? Name, connection, TLS, clock, in that order.
 
-use super::diagnose::{Facts, Finding, authority, diagnose, diagnose_error, silent};
+use super::diagnose::{Facts, Finding, diagnose, diagnose_error};
+use super::silence::{authority, silent};
 use super::{Row, Session, Verdict};
 use crate::policy::Verb;
 use std::time::Duration;
@@ -34,9 +35,7 @@ impl Session {
                         .await
                         .err()
                         .map(|error| Facts::of(&error)),
-                    None => {
-                        client.list_buckets().send().await.err().map(|error| Facts::of(&error))
-                    }
+                    None => client.list_buckets().send().await.err().map(|error| Facts::of(&error)),
                 };
                 match facts {
                     None => Ok(()),

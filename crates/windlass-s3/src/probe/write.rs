@@ -91,7 +91,7 @@ impl Session {
 
     async fn put(&mut self, row: Row, object: &ObjectPath, litter: &Shared) -> bool {
         let scene = self.scene(Verb::Write, Some(&object.bucket), &object.key);
-        let late = super::diagnose::silent(&scene, None);
+        let late = super::silence::silent(&scene, None);
         let store = self.store.clone();
         let work = async {
             with(litter, |litter| litter.object = true);
@@ -122,7 +122,7 @@ impl Session {
     /// Begins an upload, sends a part, aborts: completing would prove nothing more than a put does.
     async fn multipart(&mut self, row: Row, object: &ObjectPath, litter: &Shared) {
         let scene = self.scene(Verb::Multipart, Some(&object.bucket), &object.key);
-        let late = super::diagnose::silent(&scene, None);
+        let late = super::silence::silent(&scene, None);
         let store = self.store.clone();
         let work = async {
             with(litter, |litter| litter.maybe_upload = true);
@@ -149,7 +149,7 @@ impl Session {
 
     async fn delete(&mut self, row: Row, object: &ObjectPath, litter: &Shared) {
         let scene = self.scene(Verb::Delete, Some(&object.bucket), &object.key);
-        let late = super::diagnose::silent(&scene, None);
+        let late = super::silence::silent(&scene, None);
         let store = self.store.clone();
         let work = async {
             match store.delete(object).await {

@@ -18,7 +18,9 @@ pub(super) fn list_buckets(
         .iter()
         .filter(|(name, _)| name.starts_with(&prefix))
         .filter(|(name, _)| input.continuation_token.as_ref().is_none_or(|it| *name > it))
-        .filter(|(_, it)| input.bucket_region.as_ref().is_none_or(|asked| *asked == region(&it.region)))
+        .filter(|(_, it)| {
+            input.bucket_region.as_ref().is_none_or(|asked| *asked == region(&it.region))
+        })
         .take(most + 1)
         .map(|(name, it)| Bucket {
             bucket_region: Some(region(&it.region)),
@@ -42,10 +44,10 @@ pub(super) fn create_bucket(
     request: S3Request<CreateBucketInput>,
 ) -> S3Result<S3Response<CreateBucketOutput>> {
     let input = request.input;
-    let region = input
-        .create_bucket_configuration
-        .and_then(|it| it.location_constraint)
-        .map(|it| if it.as_str() == "EU" { "eu-west-1".to_owned() } else { it.as_str().to_owned() });
+    let region =
+        input.create_bucket_configuration.and_then(|it| it.location_constraint).map(|it| {
+            if it.as_str() == "EU" { "eu-west-1".to_owned() } else { it.as_str().to_owned() }
+        });
     let public = input.acl.is_some_and(|it| it.as_str().starts_with("public-read"));
     let options = BucketOptions { region, public, versioned: false };
     if !memory.create_bucket_with(&input.bucket, options) {
@@ -54,9 +56,7 @@ pub(super) fn create_bucket(
             "Your previous request to create the named bucket succeeded and you already own it."
         ));
     }
-    let mut output = CreateBucketOutput::default();
-    output.location = Some(format!("/{}", input.bucket));
-    Ok(S3Response::new(output))
+    Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{}", input.bucket)) }))
 }
 
 pub(super) fn delete_bucket(

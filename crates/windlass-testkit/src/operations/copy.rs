@@ -8,7 +8,9 @@ use super::{
 use crate::access::allow;
 use crate::identity::Scope;
 use crate::memory::{Memory, Part};
-use crate::object::{ALGORITHMS, Object, Version, algorithm_name, compute, fingerprint, hex, now, of, of_mut};
+use crate::object::{
+    ALGORITHMS, Object, Version, algorithm_name, compute, fingerprint, hex, now, of, of_mut,
+};
 use http::HeaderMap;
 use s3s::auth::Credentials;
 use s3s::dto::*;
@@ -107,7 +109,8 @@ pub(super) fn copy_object(
     attributes.checksum = Checksum::default();
     if let Some(name) = algorithm {
         *of_mut(&mut attributes.checksum, name) = compute(name, &object.body);
-        attributes.checksum.checksum_type = Some(ChecksumType::from_static(ChecksumType::FULL_OBJECT));
+        attributes.checksum.checksum_type =
+            Some(ChecksumType::from_static(ChecksumType::FULL_OBJECT));
     }
     let copy = Object::new(object.body.clone(), attributes);
     let mut buckets = memory.buckets();

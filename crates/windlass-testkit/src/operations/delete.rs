@@ -85,12 +85,19 @@ pub(super) fn delete_objects(
             "*" => ETagCondition::Any,
             _ => ETagCondition::ETag(it),
         });
-        let done = allow(memory, known.as_ref(), "DeleteObject", &input.bucket, Scope::Key(&asked.key))
-            .and_then(|()| {
-                let mut buckets = memory.buckets();
-                let bucket = found_mut(&mut buckets, &input.bucket)?;
-                remove(memory, bucket, &asked.key, asked.version_id.as_deref(), condition.as_ref())
-            });
+        let done =
+            allow(memory, known.as_ref(), "DeleteObject", &input.bucket, Scope::Key(&asked.key))
+                .and_then(|()| {
+                    let mut buckets = memory.buckets();
+                    let bucket = found_mut(&mut buckets, &input.bucket)?;
+                    remove(
+                        memory,
+                        bucket,
+                        &asked.key,
+                        asked.version_id.as_deref(),
+                        condition.as_ref(),
+                    )
+                });
         match done {
             Ok(_) if quiet => {}
             Ok(done) => deleted.push(DeletedObject {

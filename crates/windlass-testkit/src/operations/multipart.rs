@@ -19,7 +19,11 @@ fn no_such_upload() -> s3s::S3Error {
     )
 }
 
-pub(super) fn upload_mut<'a>(bucket: &'a mut Bucket, key: &str, id: &str) -> S3Result<&'a mut Upload> {
+pub(super) fn upload_mut<'a>(
+    bucket: &'a mut Bucket,
+    key: &str,
+    id: &str,
+) -> S3Result<&'a mut Upload> {
     bucket.uploads.get_mut(&(key.to_owned(), id.to_owned())).ok_or_else(no_such_upload)
 }
 
@@ -38,7 +42,8 @@ pub(super) fn create_multipart_upload(
     let encryption = encryption!(input)?;
     let attributes = attributes!(input, encryption);
     let algorithm = input.checksum_algorithm.as_ref().and_then(algorithm_name);
-    let asked_whole = input.checksum_type.as_ref().is_some_and(|it| it.as_str() == ChecksumType::FULL_OBJECT);
+    let asked_whole =
+        input.checksum_type.as_ref().is_some_and(|it| it.as_str() == ChecksumType::FULL_OBJECT);
     if asked_whole && algorithm.is_some_and(|it| it.starts_with("sha")) {
         return Err(s3_error!(
             InvalidRequest,
@@ -68,7 +73,11 @@ pub(super) fn create_multipart_upload(
 }
 
 fn checksum_type(whole: bool) -> ChecksumType {
-    ChecksumType::from_static(if whole { ChecksumType::FULL_OBJECT } else { ChecksumType::COMPOSITE })
+    ChecksumType::from_static(if whole {
+        ChecksumType::FULL_OBJECT
+    } else {
+        ChecksumType::COMPOSITE
+    })
 }
 
 pub(super) async fn upload_part(
@@ -135,7 +144,10 @@ pub(super) fn complete_multipart_upload(
     }
     let body = body.freeze();
     if input.mpu_object_size.is_some_and(|it| usize::try_from(it) != Ok(body.len())) {
-        return Err(s3_error!(InvalidRequest, "The provided 'x-amz-mp-object-size' header does not match what was computed"));
+        return Err(s3_error!(
+            InvalidRequest,
+            "The provided 'x-amz-mp-object-size' header does not match what was computed"
+        ));
     }
     let mut attributes = upload.attributes.clone();
     if let Some(name) = upload.algorithm {
@@ -176,24 +188,26 @@ pub(super) fn complete_multipart_upload(
 }
 
 /// The parts a completion names, which must exist, be in order and be large enough.
-fn chosen<'a>(upload: &'a Upload, asked: &[CompletedPart], least: usize) -> S3Result<Vec<&'a Part>> {
+fn chosen<'a>(
+    upload: &'a Upload,
+    asked: &[CompletedPart],
+    least: usize,
+) -> S3Result<Vec<&'a Part>> {
     if asked.is_empty() {
         return Err(s3_error!(
             MalformedXML,
             "The XML you provided was not well-formed or did not validate against our published schema"
         ));
     }
+    if !asked.iter().map(|it| it.part_number).is_sorted_by(|one, next| one < next) {
+        return Err(s3_error!(
+            InvalidPartOrder,
+            "The list of parts was not in ascending order. Parts must be ordered by part number."
+        ));
+    }
     let mut parts = Vec::with_capacity(asked.len());
-    let mut before = 0;
     for (index, named) in asked.iter().enumerate() {
         let number = named.part_number.unwrap_or_default();
-        if number <= before {
-            return Err(s3_error!(
-                InvalidPartOrder,
-                "The list of parts was not in ascending order. Parts must be ordered by part number."
-            ));
-        }
-        before = number;
         let sums = Checksum {
             checksum_crc32: named.checksum_crc32.clone(),
             checksum_crc32c: named.checksum_crc32c.clone(),
@@ -305,11 +319,14 @@ pub(super) fn list_multipart_uploads(
     let marker = input.key_marker.as_deref().unwrap_or_default();
     let id_marker = input.upload_id_marker.as_deref().unwrap_or_default();
     let encoding = input.encoding_type.as_ref();
-    let (mut rows, mut prefixes, mut last, mut truncated) = (Vec::new(), BTreeSet::new(), None, false);
+    let (mut rows, mut prefixes, mut last, mut truncated) =
+        (Vec::new(), BTreeSet::new(), None, false);
     for ((key, id), upload) in &bucket.uploads {
         let behind = key.as_str() > marker
             || (key == marker && !id_marker.is_empty() && id.as_str() > id_marker);
-        let Some(rest) = key.strip_prefix(prefix).filter(|_| marker.is_empty() || behind) else { continue };
+        let Some(rest) = key.strip_prefix(prefix).filter(|_| marker.is_empty() || behind) else {
+            continue;
+        };
         let cut = if delimiter.is_empty() { None } else { rest.find(delimiter) };
         let common = cut.map(|at| &key[..prefix.len() + at + delimiter.len()]);
         if common.is_some_and(|it| prefixes.contains(it) || (!marker.is_empty() && it <= marker)) {
@@ -325,9 +342,12 @@ pub(super) fn list_multipart_uploads(
             continue;
         }
         last = Some((key.as_str(), id.as_str()));
-        let class = upload.attributes.storage_class.clone().unwrap_or_else(|| "STANDARD".to_owned());
+        let class =
+            upload.attributes.storage_class.clone().unwrap_or_else(|| "STANDARD".to_owned());
         rows.push(MultipartUpload {
-            checksum_algorithm: upload.algorithm.map(|it| ChecksumAlgorithm::from(it.to_uppercase())),
+            checksum_algorithm: upload
+                .algorithm
+                .map(|it| ChecksumAlgorithm::from(it.to_uppercase())),
             checksum_type: upload.algorithm.map(|_| checksum_type(upload.whole)),
             initiated: Some(upload.started.into()),
             key: Some(encode(encoding, key)),
@@ -340,10 +360,7 @@ pub(super) fn list_multipart_uploads(
     let next = last.filter(|_| truncated);
     Ok(S3Response::new(ListMultipartUploadsOutput {
         common_prefixes: Some(
-            prefixes
-                .iter()
-                .map(|it| CommonPrefix { prefix: Some(encode(encoding, it)) })
-                .collect(),
+            prefixes.iter().map(|it| CommonPrefix { prefix: Some(encode(encoding, it)) }).collect(),
         ),
         delimiter: input.delimiter.as_deref().map(|it| encode(encoding, it)),
         encoding_type: input.encoding_type.clone(),

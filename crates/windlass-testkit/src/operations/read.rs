@@ -21,13 +21,11 @@ struct Conditions<'a> {
 impl Conditions<'_> {
     fn check(&self, version: &Version, object: &Object) -> S3Result<()> {
         let modified = Timestamp::from(version.modified);
-        match self.matches {
-            Some(condition) if !meets(condition, &object.etag) => return Err(precondition("If-Match")),
-            Some(_) => {}
-            None if self.unmodified.is_some_and(|it| modified > *it) => {
-                return Err(precondition("If-Unmodified-Since"));
-            }
-            None => {}
+        if self.matches.is_some_and(|it| !meets(it, &object.etag)) {
+            return Err(precondition("If-Match"));
+        }
+        if self.matches.is_none() && self.unmodified.is_some_and(|it| modified > *it) {
+            return Err(precondition("If-Unmodified-Since"));
         }
         let unchanged = match self.none_matches {
             Some(condition) => meets(condition, &object.etag),
@@ -48,7 +46,11 @@ impl Conditions<'_> {
 }
 
 /// The part of an object that is asked for; nothing is all of it.
-fn cut(object: &Object, range: Option<&Range>, part: Option<i32>) -> S3Result<Option<ops::Range<usize>>> {
+fn cut(
+    object: &Object,
+    range: Option<&Range>,
+    part: Option<i32>,
+) -> S3Result<Option<ops::Range<usize>>> {
     let size = object.body.len();
     if let Some(part) = part {
         let parts = &object.attributes.parts;
@@ -57,7 +59,11 @@ fn cut(object: &Object, range: Option<&Range>, part: Option<i32>) -> S3Result<Op
             return Ok(Some(0..size));
         }
         let Some(own) = index.and_then(|it| parts.get(it)) else {
-            return Err(s3_error!(InvalidPartNumber, "The requested partnumber is not satisfiable"));
+            return Err(crate::access::custom_error(
+                416,
+                "InvalidPartNumber",
+                "The requested partnumber is not satisfiable".to_owned(),
+            ));
         };
         let start: usize = parts.iter().take(index.unwrap_or_default()).sum();
         return Ok(Some(start..start + own));
@@ -88,7 +94,11 @@ macro_rules! described {
         let attributes = &$object.attributes;
         let encryption = &attributes.encryption;
         let wanted = $input.checksum_mode.as_ref().is_some_and(|it| it.as_str() == "ENABLED");
-        let sums = if wanted && $slice.is_none() { attributes.checksum.clone() } else { Checksum::default() };
+        let sums = if wanted && $slice.is_none() {
+            attributes.checksum.clone()
+        } else {
+            Checksum::default()
+        };
         let size = $object.body.len();
         let length = $slice.as_ref().map_or(size, |it: &ops::Range<usize>| it.len());
         $output {
@@ -200,7 +210,8 @@ pub(super) fn get_object_attributes(
     let input = request.input;
     let customer = customer!(input)?;
     let buckets = memory.buckets();
-    let version = version(found(&buckets, &input.bucket)?, &input.key, input.version_id.as_deref())?;
+    let version =
+        version(found(&buckets, &input.bucket)?, &input.key, input.version_id.as_deref())?;
     let object = version.object.clone().ok_or_else(super::no_such_key)?;
     object.attributes.encryption.unlock(customer.as_deref())?;
     let asked = |name: &str| input.object_attributes.iter().any(|it| it.as_str() == name);
@@ -216,7 +227,9 @@ pub(super) fn get_object_attributes(
         }),
         object_size: asked("ObjectSize").then(|| object.size()),
         storage_class: asked("StorageClass").then(|| {
-            StorageClass::from(attributes.storage_class.clone().unwrap_or_else(|| "STANDARD".to_owned()))
+            StorageClass::from(
+                attributes.storage_class.clone().unwrap_or_else(|| "STANDARD".to_owned()),
+            )
         }),
         version_id: version.shown_id(),
         ..GetObjectAttributesOutput::default()

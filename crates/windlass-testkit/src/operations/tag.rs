@@ -2,7 +2,7 @@
 
 use super::write::change;
 use super::{found, found_mut, version};
-use crate::access::form;
+use crate::access::{custom_error, form};
 use crate::memory::Memory;
 use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result, s3_error};
@@ -26,12 +26,16 @@ fn of_set(tagging: Tagging, most: usize) -> S3Result<Tags> {
 
 fn checked(tags: Tags, most: usize) -> S3Result<Tags> {
     if tags.len() > most {
-        return Err(s3_error!(BadRequest, "Object tags cannot be greater than {most}"));
+        let message = format!("Object tags cannot be greater than {most}");
+        return Err(custom_error(400, "BadRequest", message));
     }
     let mut names = BTreeSet::new();
     for (name, value) in &tags {
         if name.is_empty() || name.chars().count() > 128 || value.chars().count() > 256 {
-            return Err(s3_error!(InvalidTag, "The TagKey or TagValue you have provided is invalid"));
+            return Err(s3_error!(
+                InvalidTag,
+                "The TagKey or TagValue you have provided is invalid"
+            ));
         }
         if !names.insert(name) {
             return Err(s3_error!(InvalidTag, "Cannot provide multiple Tags with the same key"));
@@ -41,7 +45,10 @@ fn checked(tags: Tags, most: usize) -> S3Result<Tags> {
 }
 
 fn set(tags: &Tags) -> TagSet {
-    let tag = |(key, value): &(String, String)| Tag { key: Some(key.clone()), value: Some(value.clone()) };
+    let tag = |(key, value): &(String, String)| Tag {
+        key: Some(key.clone()),
+        value: Some(value.clone()),
+    };
     tags.iter().map(tag).collect()
 }
 
@@ -51,7 +58,8 @@ pub(super) fn get_object_tagging(
 ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
     let input = request.input;
     let buckets = memory.buckets();
-    let version = version(found(&buckets, &input.bucket)?, &input.key, input.version_id.as_deref())?;
+    let version =
+        version(found(&buckets, &input.bucket)?, &input.key, input.version_id.as_deref())?;
     let tags = version.object.as_ref().map(|it| set(&it.attributes.tags)).unwrap_or_default();
     Ok(S3Response::new(GetObjectTaggingOutput { tag_set: tags, version_id: version.shown_id() }))
 }

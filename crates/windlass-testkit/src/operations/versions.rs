@@ -31,7 +31,8 @@ pub(super) fn list_object_versions(
     };
     let full = |page: &Page<'_>| page.rows.len() + page.prefixes.len() >= most;
     'jump: loop {
-        let range = bucket.objects.range::<str, _>((from.as_ref().map(String::as_str), Bound::Unbounded));
+        let range =
+            bucket.objects.range::<str, _>((from.as_ref().map(String::as_str), Bound::Unbounded));
         for (key, versions) in range {
             let Some(rest) = key.strip_prefix(prefix) else { break 'jump };
             let cut = if delimiter.is_empty() { None } else { rest.find(delimiter) };
@@ -80,7 +81,11 @@ pub(super) fn list_object_versions(
                 owner: Some(owner(memory)),
                 size: Some(object.size()),
                 storage_class: Some(ObjectVersionStorageClass::from(
-                    object.attributes.storage_class.clone().unwrap_or_else(|| "STANDARD".to_owned()),
+                    object
+                        .attributes
+                        .storage_class
+                        .clone()
+                        .unwrap_or_else(|| "STANDARD".to_owned()),
                 )),
                 version_id: Some(version.id.clone()),
                 ..ObjectVersion::default()

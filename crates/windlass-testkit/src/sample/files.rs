@@ -1,7 +1,9 @@
 //! Orders as Parquet, CSV and JSON lines, packed and not.
 
 use super::{Order, Random};
-use arrow::array::{ArrayRef, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -13,7 +15,8 @@ pub(super) fn parquet(rows: &[Order]) -> Option<Vec<u8>> {
     let texts = |of: fn(&Order) -> &String| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(rows.iter().map(of)))
     };
-    let amounts = Decimal128Array::from_iter_values(rows.iter().map(|it| i128::from(it.amount_cents)));
+    let amounts =
+        Decimal128Array::from_iter_values(rows.iter().map(|it| i128::from(it.amount_cents)));
     let times = TimestampMicrosecondArray::from_iter_values(
         rows.iter().map(|it| it.ordered_at.timestamp_micros()),
     );
@@ -36,6 +39,7 @@ pub(super) fn parquet(rows: &[Order]) -> Option<Vec<u8>> {
 }
 
 pub(super) fn csv(rows: &[Order]) -> Vec<u8> {
+    use std::fmt::Write as _;
     let mut text = String::from("id,customer,country,amount,ordered_at,status\n");
     for row in rows {
         let customer = if row.customer.contains([',', '"']) {
@@ -43,14 +47,15 @@ pub(super) fn csv(rows: &[Order]) -> Vec<u8> {
         } else {
             row.customer.clone()
         };
-        text.push_str(&format!(
-            "{},{customer},{},{},{},{}\n",
+        let _ = writeln!(
+            text,
+            "{},{customer},{},{},{},{}",
             row.id,
             row.country,
             amount(row),
             row.ordered_at.format("%Y-%m-%dT%H:%M:%SZ"),
             row.status
-        ));
+        );
     }
     text.into_bytes()
 }

@@ -81,8 +81,10 @@ impl Client {
     ) -> Result<Answer, String> {
         let body = body.into();
         let host = self.endpoint.trim_start_matches("http://").to_owned();
-        let mut signed: Vec<(String, String)> =
-            headers.iter().map(|(name, value)| (name.to_lowercase(), (*value).to_owned())).collect();
+        let mut signed: Vec<(String, String)> = headers
+            .iter()
+            .map(|(name, value)| (name.to_lowercase(), (*value).to_owned()))
+            .collect();
         signed.push(("host".to_owned(), host));
         if let Some(keys) = &self.keys {
             let time = chrono::Utc::now().format("%Y%m%dT%H%M%SZ").to_string();
@@ -256,7 +258,11 @@ fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
     }
     let inner =
         Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(message).finalize();
-    Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize().to_vec()
+    Sha256::new()
+        .chain_update(block.map(|byte| byte ^ 0x5c))
+        .chain_update(inner)
+        .finalize()
+        .to_vec()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 #[derive(Debug)]
 pub struct Moto {
     endpoint: String,
-    _process: Process,
+    process: Process,
 }
 
 impl Moto {
@@ -42,15 +42,15 @@ impl Moto {
             command.env_remove("MOTO_PORT").env("PYTHONDONTWRITEBYTECODE", "1");
             let endpoint = format!("http://127.0.0.1:{port}");
             let client = Client::new(&endpoint, None);
-            let mut server = Self { endpoint, _process: Process::start(command, folder) };
+            let mut server = Self { endpoint, process: Process::start(command, folder) };
             let begun = Instant::now();
             loop {
                 let answer = client.send("s3", "GET", "/moto-api/data.json", &[], "").await;
                 if answer.is_ok_and(|answer| answer.status == 200) {
                     return server;
                 }
-                if server._process.has_ended() || begun.elapsed() > Duration::from_secs(60) {
-                    last = server._process.log_tail();
+                if server.process.has_ended() || begun.elapsed() > Duration::from_mins(1) {
+                    last = server.process.log_tail();
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -88,8 +88,7 @@ impl Moto {
     pub async fn create_user(&self, name: &str, policy: &str) -> Keys {
         let client = self.client();
         client.query("iam", "CreateUser", &[("UserName", name)]).await;
-        let document =
-            [("UserName", name), ("PolicyName", "inline"), ("PolicyDocument", policy)];
+        let document = [("UserName", name), ("PolicyName", "inline"), ("PolicyDocument", policy)];
         client.query("iam", "PutUserPolicy", &document).await;
         let made = client.query("iam", "CreateAccessKey", &[("UserName", name)]).await;
         let part = |element| made.element(element).expect("an access key");
@@ -105,8 +104,7 @@ impl Moto {
         let client = self.client();
         let role = [("RoleName", name), ("AssumeRolePolicyDocument", trust)];
         let made = client.query("iam", "CreateRole", &role).await;
-        let document =
-            [("RoleName", name), ("PolicyName", "inline"), ("PolicyDocument", policy)];
+        let document = [("RoleName", name), ("PolicyName", "inline"), ("PolicyDocument", policy)];
         client.query("iam", "PutRolePolicy", &document).await;
         made.element("Arn").expect("an ARN")
     }

@@ -14,7 +14,7 @@ const PASSWORD: &str = "windlass-test";
 pub struct Postgres {
     port: u16,
     programs: PathBuf,
-    _process: Process,
+    process: Process,
 }
 
 impl Postgres {
@@ -78,13 +78,13 @@ impl Postgres {
         ] {
             command.args(["-c", setting]);
         }
-        let mut server = Self { port, programs, _process: Process::start(command, folder) };
+        let mut server = Self { port, programs, process: Process::start(command, folder) };
         let begun = Instant::now();
         while !server.sql("select 1").await.0 {
             assert!(
-                !server._process.has_ended() && begun.elapsed() < Duration::from_secs(60),
+                !server.process.has_ended() && begun.elapsed() < Duration::from_mins(1),
                 "PostgreSQL did not start: {}",
-                server._process.log_tail()
+                server.process.log_tail()
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

@@ -11,6 +11,9 @@ use std::sync::{Mutex, PoisonError};
 use tempfile::TempDir;
 
 /// Ports of the loopback interface that were free a moment ago, all different.
+///
+/// # Panics
+/// Where the machine has no free port.
 pub fn free_ports<const N: usize>() -> [u16; N] {
     static GIVEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -35,10 +38,8 @@ pub fn free_ports<const N: usize>() -> [u16; N] {
 /// # Panics
 /// Where it is not installed.
 pub fn program(name: &str) -> PathBuf {
-    let venv = std::env::var_os("WINDLASS_TEST_VENV").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv"),
-        PathBuf::from,
-    );
+    let venv = std::env::var_os("WINDLASS_TEST_VENV")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv"), PathBuf::from);
     let path = venv.join("bin").join(name);
     assert!(path.exists(), "`{}` is not installed: run `make setup`", path.display());
     path

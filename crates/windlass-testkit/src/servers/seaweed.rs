@@ -13,7 +13,7 @@ pub const ONE_BUCKET: &str = "one-bucket";
 #[derive(Debug)]
 pub struct SeaweedFs {
     endpoint: String,
-    _process: Process,
+    process: Process,
 }
 
 impl SeaweedFs {
@@ -66,12 +66,12 @@ impl SeaweedFs {
         command.args(["-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]);
         let endpoint = format!("http://127.0.0.1:{}", ports[3]);
         let mut server =
-            Self { endpoint: endpoint.clone(), _process: Process::start(command, folder) };
+            Self { endpoint: endpoint.clone(), process: Process::start(command, folder) };
         let client = Client::new(&endpoint, Some(full()));
         let begun = Instant::now();
         while !is_ready(&client).await {
-            if server._process.has_ended() || begun.elapsed() > Duration::from_secs(60) {
-                return Err(server._process.log_tail());
+            if server.process.has_ended() || begun.elapsed() > Duration::from_mins(1) {
+                return Err(server.process.log_tail());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

@@ -59,6 +59,10 @@ impl Home {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
+    pub fn environment(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
         // Nothing of the machine's own AWS set-up may reach a test.

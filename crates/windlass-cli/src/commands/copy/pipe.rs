@@ -1,60 +1,47 @@
-//! `cp - DST`: a stream of unknown length becomes one object.
+//! `-` in `cp`: standard input becomes an object, an object becomes standard output.
 
-use crate::failure::Failure;
+use crate::commands::Ending;
+use crate::console::Console;
+use crate::failure::{Failure, Outcome};
+use crate::progress::Watch;
 use crate::session::{Place, Session};
 use bytes::Bytes;
-use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
+use futures::Stream;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Instant;
-use windlass_core::engine::{Part, PutOptions, Summary, Upload};
-use windlass_types::{Error, ErrorCode, Result, RunId};
+use tokio::io::AsyncWrite;
+use tokio_util::io::StreamReader;
+use windlass_core::engine::Summary;
+use windlass_core::transfer::{Side, copy_stream, read_to};
+use windlass_types::RunId;
 
-/// Bytes of the first parts.
-const PART: u64 = 8 << 20;
-/// Parts after which their size doubles: 10,000 of them then hold far more than a service takes.
-const GROWTH: i32 = 1000;
-/// Parts that a service takes.
-const MOST_PARTS: i32 = 10_000;
-/// Parts on their way at once.
-const IN_FLIGHT: usize = 4;
+/// Bytes read from standard input at once.
+const CHUNK: u64 = 256 * 1024;
+
+fn side(place: Place) -> Side {
+    Side { storage: place.storage, location: place.location }
+}
 
 /// Uploads standard input; what ended early leaves nothing behind.
 pub(super) async fn upload(
     session: &Session,
-    place: &Place,
+    place: Place,
     dry_run: bool,
-) -> std::result::Result<Summary, Failure> {
+) -> Result<Summary, Failure> {
     let began = Instant::now();
-    let object = place.object()?;
-    if object.key.ends_with('/') {
-        return Err(Error::new(ErrorCode::UsageInvalid, "a stream needs a whole key")
-            .hint("write the name too: `CONN:BUCKET/FOLDER/NAME`")
-            .into());
-    }
-    let mut bytes: u64 = 0;
+    place.object()?;
+    let mut bytes = 0;
     if !dry_run {
-        let first = read(session, PART).await?;
-        bytes = first.len() as u64;
-        if bytes < PART {
-            place.storage.put(&object, first, PutOptions::default()).await?;
-        } else {
-            let options = PutOptions::default();
-            let upload = place.storage.create_upload(&object, options.clone()).await?;
-            let stored = match parts(session, place, &upload, first, &mut bytes).await {
-                Ok(parts) => place.storage.complete_upload(&upload, &parts, &options).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = stored {
-                if let Err(left) = place.storage.abort_upload(&upload).await {
-                    session.console.warn(&format!(
-                        "the unfinished upload `{}` was not removed: {}",
-                        upload.id,
-                        left.chain()
-                    ));
-                }
-                return Err(error.into());
-            }
-        }
+        let watch = Watch::begin(session, dry_run, began);
+        let input = StreamReader::new(Box::pin(input(session.console.clone())));
+        let result =
+            copy_stream(input, side(place), watch.clone(), session.cancel.clone()).await;
+        watch.end()?;
+        bytes = result?.size;
     }
     Ok(Summary {
         run: RunId::new(),
@@ -69,61 +56,69 @@ pub(super) async fn upload(
     })
 }
 
-async fn parts(
-    session: &Session,
-    place: &Place,
-    upload: &Upload,
-    first: Bytes,
-    bytes: &mut u64,
-) -> Result<Vec<Part>> {
-    let mut done: Vec<Part> = Vec::new();
-    let mut flying = FuturesUnordered::new();
-    let mut next = Some(first);
-    let mut number = 1;
-    while let Some(body) = next {
-        if number > MOST_PARTS {
-            return Err(Error::new(ErrorCode::UsageInvalid, "standard input is too long for one object"));
-        }
-        let storage = &place.storage;
-        flying.push(async move { storage.upload_part(upload, number, body).await });
-        number += 1;
-        // Reading goes on while parts are on their way.
-        let size = PART << (number / GROWTH).min(9);
-        let mut reading = std::pin::pin!(read(session, size));
-        let body = loop {
-            tokio::select! {
-                biased;
-                Some(part) = flying.next(), if !flying.is_empty() => done.push(part?),
-                body = &mut reading => break body?,
-            }
-        };
-        while flying.len() >= IN_FLIGHT {
-            if let Some(part) = flying.next().await {
-                done.push(part?);
-            }
-        }
-        *bytes += body.len() as u64;
-        next = Some(body).filter(|body| !body.is_empty());
+/// Writes an object to standard output, verified.
+pub(super) async fn download(session: &Session, place: Place, dry_run: bool) -> Ending {
+    if dry_run {
+        place.storage.stat(&place.object()?, None).await?;
+        return Ok(Outcome::Done);
     }
-    while let Some(part) = flying.next().await {
-        done.push(part?);
+    let watch = Watch::begin(session, dry_run, Instant::now());
+    let closed = Arc::new(AtomicBool::new(false));
+    let output = Output { console: session.console.clone(), closed: closed.clone() };
+    let result =
+        read_to(side(place), output, None, watch.clone(), session.cancel.clone()).await;
+    watch.end()?;
+    if closed.load(Ordering::Relaxed) {
+        return Err(Failure::ClosedPipe);
     }
-    done.sort_by_key(|part| part.number);
-    Ok(done)
+    result?;
+    Ok(Outcome::Done)
 }
 
-/// Reads standard input on a thread that may wait.
-async fn read(session: &Session, limit: u64) -> Result<Bytes> {
-    let console = session.console.clone();
-    let reading = tokio::task::spawn_blocking(move || console.read(limit));
-    tokio::select! {
-        bytes = reading => bytes
-            .map_err(std::io::Error::other)
-            .and_then(|read| read)
-            .map(Bytes::from)
-            .map_err(|error| {
-                Error::new(ErrorCode::LocalFailed, "cannot read standard input").source(error)
-            }),
-        () = session.cancel.cancelled() => Err(crate::interrupted()),
+/// Standard input, read on threads that may wait.
+fn input(console: Arc<Console>) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    futures::stream::try_unfold(console, |console| async move {
+        let reading = console.clone();
+        let bytes = tokio::task::spawn_blocking(move || reading.read(CHUNK))
+            .await
+            .map_err(io::Error::other)??;
+        Ok((!bytes.is_empty()).then(|| (Bytes::from(bytes), console)))
+    })
+}
+
+/// Standard output; remembers that its reader has gone.
+struct Output {
+    console: Arc<Console>,
+    closed: Arc<AtomicBool>,
+}
+
+impl Output {
+    fn done<T>(&self, value: T, result: Result<(), Failure>) -> Poll<io::Result<T>> {
+        Poll::Ready(match result {
+            Ok(()) => Ok(value),
+            Err(Failure::ClosedPipe) => {
+                self.closed.store(true, Ordering::Relaxed);
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            Err(Failure::Error(error)) => Err(io::Error::other(error)),
+        })
+    }
+}
+
+impl AsyncWrite for Output {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.done(bytes.len(), self.console.write(bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.done((), self.console.flush())
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(context)
     }
 }

@@ -1,0 +1,266 @@
+//! Running a statement: parse, resolve, plan, stream.
+
+use crate::describe::describe;
+use crate::error::{from_engine, missing_column};
+use crate::identifiers::correct;
+use crate::resolve::{MAIN, Resolved, Resolver, resolve, tables};
+use crate::store::{QueryStore, url};
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::catalog::{
+    CatalogProvider as _, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
+    MemorySchemaProvider, SchemaProvider as _,
+};
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::execute_stream;
+use datafusion::prelude::{SQLOptions, SessionConfig};
+use datafusion::sql::TableReference;
+use datafusion::sql::parser::{DFParser, Statement};
+use datafusion::sql::planner::object_name_to_table_reference;
+use datafusion::sql::resolve::resolve_table_references;
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use sqlparser::ast::{ObjectName, SetExpr, Statement as Tree};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use windlass_types::{Error, ErrorCode, Result};
+
+/// Bytes all queries of an engine may hold together; sorts and groupings spill beyond their share.
+const MEMORY: usize = 1 << 30;
+/// Column names corrected in one statement.
+const CORRECTIONS: usize = 64;
+
+/// Rows of an answer.
+pub struct Rows {
+    /// Their columns.
+    pub schema: SchemaRef,
+    /// The rows, as they come.
+    pub stream: BoxStream<'static, Result<RecordBatch>>,
+}
+
+impl std::fmt::Debug for Rows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rows").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+impl Rows {
+    fn of(batch: RecordBatch) -> Self {
+        Self { schema: batch.schema(), stream: futures::stream::iter([Ok(batch)]).boxed() }
+    }
+}
+
+/// The SQL engine. One serves all queries of a process; nothing of a query stays in it.
+pub struct Engine {
+    template: SessionState,
+    memory: Arc<dyn MemoryPool>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("memory", &self.memory).finish_non_exhaustive()
+    }
+}
+
+/// What one query plans and runs with.
+pub(crate) struct Session {
+    pub(crate) state: SessionState,
+    pub(crate) store: Arc<QueryStore>,
+    catalogs: Arc<dyn CatalogProviderList>,
+}
+
+impl Engine {
+    /// Makes the engine with a bounded memory pool.
+    pub fn new() -> Result<Self> {
+        let config = SessionConfig::new()
+            .with_create_default_catalog_and_schema(false)
+            .with_information_schema(false)
+            .set_bool("datafusion.execution.parquet.schema_force_view_types", false)
+            .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false);
+        let template = SessionStateBuilder::new().with_config(config).with_default_features().build();
+        Ok(Self { template, memory: Arc::new(FairSpillPool::new(MEMORY)) })
+    }
+
+    /// Runs one statement that reads.
+    pub async fn query(&self, sql: &str, fabric: &str, resolver: Arc<dyn Resolver>) -> Result<Rows> {
+        let mut statements = DFParser::parse_sql(sql).map_err(from_engine)?;
+        let statement = match (statements.pop_front(), statements.is_empty()) {
+            (Some(statement), true) => statement,
+            (None, _) => return Err(Error::new(ErrorCode::SqlSyntax, "there is no statement")),
+            (Some(_), false) => {
+                return Err(Error::new(ErrorCode::SqlSyntax, "there is more than one statement")
+                    .hint("send them one by one"));
+            }
+        };
+        if let Statement::Statement(tree) = &statement {
+            match tree.as_ref() {
+                Tree::ShowTables { .. } => {
+                    return Ok(Rows::of(tables(resolver.as_ref(), fabric).await?));
+                }
+                Tree::ExplainTable { table_name, .. } => {
+                    return self.describe_reference(reference(table_name)?, fabric, resolver).await;
+                }
+                _ => {}
+            }
+        }
+        only_reads(&statement)?;
+        let session = self.session(fabric)?;
+        let (references, _) = resolve_table_references(&statement, true).map_err(from_engine)?;
+        self.register(&session, fabric, resolver.as_ref(), references).await?;
+        let plan = plan(&session.state, statement).await?;
+        let physical = session.state.create_physical_plan(&plan).await.map_err(from_engine)?;
+        let stream = execute_stream(physical, session.state.task_ctx()).map_err(from_engine)?;
+        let schema = stream.schema();
+        Ok(Rows { schema, stream: stream.map(|batch| batch.map_err(from_engine)).boxed() })
+    }
+
+    /// Describes the table these parts name: `[fabric.][schema or connection.]table or path`.
+    pub async fn describe(
+        &self,
+        table: &[String],
+        fabric: &str,
+        resolver: Arc<dyn Resolver>,
+    ) -> Result<Rows> {
+        let reference = match table {
+            [table] => TableReference::bare(table.as_str()),
+            [schema, table] => TableReference::partial(schema.as_str(), table.as_str()),
+            [catalog, schema, table] => {
+                TableReference::full(catalog.as_str(), schema.as_str(), table.as_str())
+            }
+            _ => {
+                return Err(Error::new(ErrorCode::SqlPlan, "a table has at most three names")
+                    .hint("write fabric.schema.table, or CONNECTION.\"PATH\""));
+            }
+        };
+        self.describe_reference(reference, fabric, resolver).await
+    }
+
+    async fn describe_reference(
+        &self,
+        reference: TableReference,
+        fabric: &str,
+        resolver: Arc<dyn Resolver>,
+    ) -> Result<Rows> {
+        let session = self.session(fabric)?;
+        let table = resolve(&session, fabric, resolver.as_ref(), &reference).await?;
+        Ok(Rows::of(describe(&table)?))
+    }
+
+    /// A session of its own: its files, its catalogue, its caches; only memory is shared.
+    fn session(&self, fabric: &str) -> Result<Session> {
+        let store = Arc::new(QueryStore::default());
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::clone(&self.memory))
+            .build_arc()
+            .map_err(from_engine)?;
+        runtime.register_object_store(url().as_ref(), Arc::clone(&store) as _);
+        let catalogs: Arc<dyn CatalogProviderList> = Arc::new(MemoryCatalogProviderList::new());
+        let config = self.template.config().clone().with_default_catalog_and_schema(fabric, MAIN);
+        let state = SessionStateBuilder::new_from_existing(self.template.clone())
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_catalog_list(Arc::clone(&catalogs))
+            .build();
+        Ok(Session { state, store, catalogs })
+    }
+
+    /// Resolves all names side by side and puts what was found into the catalogue of the session.
+    async fn register(
+        &self,
+        session: &Session,
+        fabric: &str,
+        resolver: &dyn Resolver,
+        references: Vec<TableReference>,
+    ) -> Result<()> {
+        let names: BTreeSet<TableReference> =
+            references.into_iter().map(|name| TableReference::from(name.resolve(fabric, MAIN))).collect();
+        let found = names.iter().map(|name| resolve(session, fabric, resolver, name));
+        let found: Vec<Resolved> = futures::future::try_join_all(found).await?;
+        let catalog = MemoryCatalogProvider::new();
+        for table in found {
+            let schema = match catalog.schema(&table.schema) {
+                Some(schema) => schema,
+                None => {
+                    let schema = Arc::new(MemorySchemaProvider::new());
+                    catalog.register_schema(&table.schema, Arc::clone(&schema) as _).map_err(from_engine)?;
+                    schema
+                }
+            };
+            schema.register_table(table.table, table.provider).map_err(from_engine)?;
+        }
+        session.catalogs.register_catalog(fabric.to_owned(), Arc::new(catalog));
+        Ok(())
+    }
+}
+
+fn reference(name: &ObjectName) -> Result<TableReference> {
+    object_name_to_table_reference(name.clone(), true).map_err(from_engine)
+}
+
+/// Plans; column names that differ only by case are corrected one after the other.
+async fn plan(state: &SessionState, mut statement: Statement) -> Result<LogicalPlan> {
+    let mut corrections = 0;
+    let plan = loop {
+        match state.statement_to_plan(statement.clone()).await {
+            Ok(plan) => break plan,
+            Err(error) => {
+                let corrected = corrections < CORRECTIONS
+                    && missing_column(&error).is_some_and(|missing| correct(&mut statement, missing));
+                if !corrected {
+                    return Err(from_engine(error));
+                }
+                corrections += 1;
+            }
+        }
+    };
+    // A second lock on the same door as `only_reads`: whatever was parsed, no plan may write.
+    SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false)
+        .verify_plan(&plan)
+        .map_err(|_| refused("this statement"))?;
+    state.optimize(&plan).map_err(from_engine)
+}
+
+fn refused(what: &str) -> Error {
+    Error::new(ErrorCode::SqlPlan, format!("{what} is not possible here"))
+        .hint("queries read: SELECT, WITH, VALUES, EXPLAIN, DESCRIBE and SHOW TABLES; `windlass cp` writes files")
+}
+
+/// An error unless the statement only reads.
+fn only_reads(statement: &Statement) -> Result<()> {
+    let tree = match statement {
+        Statement::Statement(tree) => tree.as_ref(),
+        Statement::Explain(explain) => return only_reads(&explain.statement),
+        Statement::CopyTo(_) => return Err(refused("COPY")),
+        Statement::CreateExternalTable(_) => {
+            return Err(refused("CREATE EXTERNAL TABLE")
+                .hint("use CREATE FILE TABLE name ON connection LOCATION = 's3://bucket/prefix/'"));
+        }
+        Statement::Reset(_) => return Err(refused("RESET")),
+    };
+    match tree {
+        Tree::Query(query) => match query.body.as_ref() {
+            SetExpr::Insert(_) => Err(refused("INSERT")),
+            SetExpr::Update(_) => Err(refused("UPDATE")),
+            SetExpr::Delete(_) => Err(refused("DELETE")),
+            SetExpr::Merge(_) => Err(refused("MERGE")),
+            _ => Ok(()),
+        },
+        Tree::Explain { statement, .. } => only_reads(&Statement::Statement(statement.clone())),
+        other => {
+            let text = other.to_string();
+            let words: Vec<&str> = text
+                .split_whitespace()
+                .take_while(|word| word.bytes().all(|b| b.is_ascii_uppercase()))
+                .take(2)
+                .collect();
+            Err(refused(if words.is_empty() { "this statement".to_owned() } else { words.join(" ") }.as_str()))
+        }
+    }
+}

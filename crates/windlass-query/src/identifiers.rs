@@ -1,0 +1,61 @@
+//! Column names that differ from what was written only by case.
+//!
+//! Bare names fold to lower case. Where the folded name is not a column but exactly one column differs
+//! from it only by case, the statement is rewritten to name that one.
+
+use datafusion::common::SchemaError;
+use datafusion::sql::TableReference;
+use datafusion::sql::parser::Statement;
+use sqlparser::ast::{Expr, Ident, visit_expressions_mut};
+use std::ops::ControlFlow;
+
+/// Rewrites the column `error` says is missing; false if nothing could be.
+pub(crate) fn correct(statement: &mut Statement, error: &SchemaError) -> bool {
+    let SchemaError::FieldNotFound { field, valid_fields } = error else { return false };
+    let mut same: Vec<&str> = valid_fields
+        .iter()
+        .filter(|valid| field.relation.is_none() || valid.relation.is_none() || valid.relation == field.relation)
+        .map(|valid| valid.name.as_str())
+        .filter(|name| *name != field.name && name.to_lowercase() == field.name.to_lowercase())
+        .collect();
+    same.sort_unstable();
+    same.dedup();
+    match same.as_slice() {
+        [only] => rewrite(statement, field.relation.as_ref(), &field.name, only),
+        _ => false,
+    }
+}
+
+fn rewrite(statement: &mut Statement, relation: Option<&TableReference>, name: &str, real: &str) -> bool {
+    let tree = match statement {
+        Statement::Statement(tree) => tree,
+        Statement::Explain(explain) => return rewrite(&mut explain.statement, relation, name, real),
+        _ => return false,
+    };
+    let mut changed = false;
+    let folds = |ident: &Ident, to: &str| match ident.quote_style {
+        None => ident.value.to_ascii_lowercase() == to,
+        Some(_) => ident.value == to,
+    };
+    let mut replace = |ident: &mut Ident| {
+        if ident.quote_style.is_none() && folds(ident, name) {
+            *ident = Ident::with_quote('"', real);
+            changed = true;
+        }
+    };
+    let _ = visit_expressions_mut(tree, |expr| {
+        match expr {
+            Expr::Identifier(ident) if relation.is_none() => replace(ident),
+            Expr::CompoundIdentifier(parts) => {
+                if let [.., table, column] = parts.as_mut_slice()
+                    && relation.is_none_or(|relation| folds(table, relation.table()))
+                {
+                    replace(column);
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    changed
+}

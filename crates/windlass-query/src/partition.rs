@@ -1,0 +1,112 @@
+//! Columns from folder names: `dt=2026-01-01/region=eu/`.
+
+use crate::files::SourceFile;
+use arrow::datatypes::{DataType, Field};
+use chrono::NaiveDate;
+use datafusion::scalar::ScalarValue;
+use percent_encoding::percent_decode_str;
+use std::sync::Arc;
+
+const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// The partition columns of some files and the values of each file, in the same order.
+#[derive(Debug, Default)]
+pub(crate) struct Partitions {
+    pub(crate) fields: Vec<Field>,
+    pub(crate) values: Vec<Vec<ScalarValue>>,
+}
+
+/// Decides columns and types: all whole numbers are BIGINT, all `yyyy-mm-dd` are DATE, else TEXT.
+pub(crate) fn partitions(files: &[Arc<SourceFile>]) -> Partitions {
+    let pairs: Vec<Vec<(String, Option<String>)>> =
+        files.iter().map(|file| pairs(&file.object.key)).collect();
+    let mut names: Vec<&str> = Vec::new();
+    for (name, _) in pairs.iter().flatten() {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    let texts = |name: &str| -> Vec<Option<&str>> {
+        pairs
+            .iter()
+            .map(|pairs| {
+                pairs.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.as_deref())
+            })
+            .collect()
+    };
+    let mut result =
+        Partitions { fields: Vec::new(), values: files.iter().map(|_| Vec::new()).collect() };
+    for name in names {
+        let texts = texts(name);
+        let kind = kind(&texts);
+        for (row, text) in result.values.iter_mut().zip(texts) {
+            row.push(value(&kind, text));
+        }
+        result.fields.push(Field::new(name, kind, true));
+    }
+    result
+}
+
+fn pairs(key: &str) -> Vec<(String, Option<String>)> {
+    let folders = key.rfind('/').map_or("", |at| &key[..at]);
+    let decode = |text: &str| percent_decode_str(text).decode_utf8().map_or(text.to_owned(), Into::into);
+    let mut pairs: Vec<(String, Option<String>)> = Vec::new();
+    for level in folders.split('/') {
+        if let Some((name, value)) = level.split_once('=')
+            && !name.is_empty()
+        {
+            let name = decode(name);
+            pairs.retain(|(earlier, _)| *earlier != name); // the innermost wins
+            pairs.push((name, (value != NULL).then(|| decode(value))));
+        }
+    }
+    pairs
+}
+
+fn kind(texts: &[Option<&str>]) -> DataType {
+    let mut known = texts.iter().flatten().peekable();
+    if known.peek().is_none() {
+        DataType::Utf8
+    } else if known.clone().all(|text| text.parse::<i64>().is_ok()) {
+        DataType::Int64
+    } else if known.all(|text| date(text).is_some()) {
+        DataType::Date32
+    } else {
+        DataType::Utf8
+    }
+}
+
+fn date(text: &str) -> Option<i32> {
+    (text.len() == 10).then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten().and_then(
+        |date| i32::try_from(date.signed_duration_since(NaiveDate::default()).num_days()).ok(),
+    )
+}
+
+fn value(kind: &DataType, text: Option<&str>) -> ScalarValue {
+    match kind {
+        DataType::Int64 => ScalarValue::Int64(text.and_then(|text| text.parse().ok())),
+        DataType::Date32 => ScalarValue::Date32(text.and_then(date)),
+        _ => ScalarValue::Utf8(text.map(str::to_owned)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folder_names_are_decoded_and_the_default_partition_is_null() {
+        assert_eq!(
+            pairs("x/c=a%2Fb/n=__HIVE_DEFAULT_PARTITION__/=z/f=g.csv"),
+            [("c".to_owned(), Some("a/b".to_owned())), ("n".to_owned(), None)]
+        );
+    }
+
+    #[test]
+    fn types_are_those_all_values_fit() {
+        assert_eq!(kind(&[Some("1"), None, Some("02")]), DataType::Int64);
+        assert_eq!(kind(&[Some("2026-01-31")]), DataType::Date32);
+        assert_eq!(kind(&[Some("2026-02-31")]), DataType::Utf8);
+        assert_eq!(kind(&[None]), DataType::Utf8);
+    }
+}

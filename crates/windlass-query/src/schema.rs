@@ -1,0 +1,173 @@
+//! One schema from several: columns by name, types widened until all fit.
+
+use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
+use std::sync::Arc;
+
+/// A column and what is worth telling about it.
+#[derive(Debug, Clone)]
+pub(crate) struct Column {
+    pub(crate) field: Field,
+    pub(crate) note: Option<String>,
+}
+
+/// Merges the schemas of named files. Order is that of first appearance.
+pub(crate) fn merge(schemas: &[(String, Schema)]) -> Vec<Column> {
+    struct Seen {
+        kind: DataType,
+        from: Vec<(DataType, String)>,
+        files: usize,
+    }
+    let mut columns: Vec<(String, Seen)> = Vec::new();
+    for (file, schema) in schemas {
+        for field in schema.fields() {
+            let kind = field.data_type();
+            let at = columns.iter().position(|(name, _)| name == field.name());
+            let (_, seen) = match at {
+                Some(at) => &mut columns[at],
+                None => {
+                    let seen = Seen { kind: DataType::Null, from: Vec::new(), files: 0 };
+                    columns.push((field.name().clone(), seen));
+                    columns.last_mut().expect("just pushed")
+                }
+            };
+            seen.kind = widen(&seen.kind, kind);
+            seen.files += 1;
+            if !kind.is_null() && !seen.from.iter().any(|(known, _)| known == kind) {
+                seen.from.push((kind.clone(), file.clone()));
+            }
+        }
+    }
+    columns
+        .into_iter()
+        .map(|(name, seen)| {
+            let mut notes = Vec::new();
+            if seen.from.len() > 1 {
+                let from: Vec<String> =
+                    seen.from.iter().map(|(kind, file)| format!("{} in `{file}`", sql(kind))).collect();
+                notes.push(format!("widened: {}", from.join(", ")));
+            }
+            if seen.files < schemas.len() {
+                notes.push(format!("missing in {} of {} files read", schemas.len() - seen.files, schemas.len()));
+            }
+            let note = (!notes.is_empty()).then(|| notes.join("; "));
+            Column { field: Field::new(name, settle(&seen.kind), true), note }
+        })
+        .collect()
+}
+
+/// The type both fit: whole numbers to BIGINT, then DOUBLE, then TEXT.
+pub(crate) fn widen(a: &DataType, b: &DataType) -> DataType {
+    use DataType as T;
+    match (a, b) {
+        _ if a == b => a.clone(),
+        (T::Null, other) | (other, T::Null) => other.clone(),
+        (T::UInt64, other) | (other, T::UInt64) if other.is_signed_integer() => T::Decimal128(20, 0),
+        (T::UInt64, other) | (other, T::UInt64) if other.is_unsigned_integer() => T::UInt64,
+        _ if a.is_integer() && b.is_integer() => T::Int64,
+        (T::Decimal128(p, s), T::Decimal128(q, t)) => {
+            let scale = *s.max(t);
+            let whole = (i16::from(*p) - i16::from(*s)).max(i16::from(*q) - i16::from(*t));
+            match u8::try_from(whole + i16::from(scale)) {
+                Ok(precision) if precision <= 38 => T::Decimal128(precision, scale),
+                _ => T::Float64,
+            }
+        }
+        _ if a.is_numeric() && b.is_numeric() => T::Float64,
+        (T::Date32, T::Timestamp(unit, zone)) | (T::Timestamp(unit, zone), T::Date32) => {
+            T::Timestamp(*unit, zone.clone())
+        }
+        (T::Timestamp(_, zone), T::Timestamp(_, other)) if zone == other => {
+            T::Timestamp(TimeUnit::Microsecond, zone.clone())
+        }
+        (T::Struct(x), T::Struct(y)) => T::Struct(widen_fields(x, y)),
+        (T::List(x), T::List(y)) => T::List(Arc::new(Field::new(
+            x.name(),
+            widen(x.data_type(), y.data_type()),
+            true,
+        ))),
+        (T::LargeUtf8, T::Utf8) | (T::Utf8, T::LargeUtf8) => T::LargeUtf8,
+        _ => T::Utf8,
+    }
+}
+
+fn widen_fields(a: &Fields, b: &Fields) -> Fields {
+    let mut fields: Vec<Field> = a.iter().map(|field| field.as_ref().clone()).collect();
+    for field in b {
+        match fields.iter_mut().find(|known| known.name() == field.name()) {
+            Some(known) => {
+                let kind = widen(known.data_type(), field.data_type());
+                known.set_data_type(kind);
+            }
+            None => fields.push(field.as_ref().clone().with_nullable(true)),
+        }
+    }
+    fields.into()
+}
+
+/// A column of nothing but NULL is text; so inside structs and lists.
+fn settle(kind: &DataType) -> DataType {
+    match kind {
+        DataType::Null => DataType::Utf8,
+        DataType::List(item) => {
+            DataType::List(Arc::new(item.as_ref().clone().with_data_type(settle(item.data_type()))))
+        }
+        DataType::Struct(fields) => DataType::Struct(
+            fields
+                .iter()
+                .map(|field| field.as_ref().clone().with_data_type(settle(field.data_type())))
+                .collect(),
+        ),
+        other => other.clone(),
+    }
+}
+
+/// A type as SQL names it.
+pub(crate) fn sql(kind: &DataType) -> String {
+    use DataType as T;
+    match kind {
+        T::Boolean => "BOOLEAN".to_owned(),
+        T::Int8 => "TINYINT".to_owned(),
+        T::Int16 => "SMALLINT".to_owned(),
+        T::Int32 => "INTEGER".to_owned(),
+        T::Int64 => "BIGINT".to_owned(),
+        T::UInt8 => "TINYINT UNSIGNED".to_owned(),
+        T::UInt16 => "SMALLINT UNSIGNED".to_owned(),
+        T::UInt32 => "INTEGER UNSIGNED".to_owned(),
+        T::UInt64 => "BIGINT UNSIGNED".to_owned(),
+        T::Float16 | T::Float32 => "REAL".to_owned(),
+        T::Float64 => "DOUBLE".to_owned(),
+        T::Utf8 | T::LargeUtf8 | T::Utf8View => "TEXT".to_owned(),
+        T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_) => "BYTEA".to_owned(),
+        T::Date32 | T::Date64 => "DATE".to_owned(),
+        T::Time32(_) | T::Time64(_) => "TIME".to_owned(),
+        T::Timestamp(_, None) => "TIMESTAMP".to_owned(),
+        T::Timestamp(_, Some(_)) => "TIMESTAMP WITH TIME ZONE".to_owned(),
+        T::Decimal32(p, s) | T::Decimal64(p, s) | T::Decimal128(p, s) | T::Decimal256(p, s) => {
+            format!("DECIMAL({p}, {s})")
+        }
+        T::List(item) | T::LargeList(item) | T::ListView(item) => format!("{}[]", sql(item.data_type())),
+        T::Struct(fields) => {
+            let fields: Vec<String> =
+                fields.iter().map(|field| format!("{} {}", field.name(), sql(field.data_type()))).collect();
+            format!("STRUCT({})", fields.join(", "))
+        }
+        T::Dictionary(_, value) => sql(value),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use DataType as T;
+
+    #[test]
+    fn types_widen_to_bigint_then_double_then_text() {
+        assert_eq!(widen(&T::Int32, &T::Int64), T::Int64);
+        assert_eq!(widen(&T::Int64, &T::Float32), T::Float64);
+        assert_eq!(widen(&T::Float64, &T::Utf8), T::Utf8);
+        assert_eq!(widen(&T::Boolean, &T::Int64), T::Utf8);
+        assert_eq!(widen(&T::Null, &T::Date32), T::Date32);
+        assert_eq!(widen(&T::Decimal128(10, 2), &T::Decimal128(8, 4)), T::Decimal128(12, 4));
+    }
+}

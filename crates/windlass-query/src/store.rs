@@ -1,0 +1,140 @@
+//! The object store DataFusion sees: opaque paths that stand for exact keys and one state of each.
+//!
+//! `object_store::path::Path` cannot hold `//`, `.` or control characters, so a path here is only a
+//! number and a readable name. Listing and writing are not its business.
+
+use crate::files::SourceFile;
+use async_trait::async_trait;
+use chrono::DateTime;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetRange, GetResult, GetResultPayload, ListResult, MultipartUpload,
+    ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use windlass_s3::access::ByteRange;
+
+/// The files of one query.
+#[derive(Debug, Default)]
+pub(crate) struct QueryStore {
+    files: RwLock<Vec<Arc<SourceFile>>>,
+}
+
+/// Where the store is registered.
+pub(crate) fn url() -> ObjectStoreUrl {
+    ObjectStoreUrl::parse("windlass://files").expect("a constant URL parses")
+}
+
+impl QueryStore {
+    /// Gives `file` a path.
+    pub(crate) fn add(&self, file: &Arc<SourceFile>) -> ObjectMeta {
+        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        let readable: String = file
+            .name()
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || "._".contains(c) { c } else { '_' })
+            .collect();
+        let location = Path::from(format!("{}-{readable}", files.len()));
+        files.push(Arc::clone(file));
+        meta(location, file)
+    }
+
+    fn find(&self, location: &Path) -> Result<Arc<SourceFile>> {
+        let index = location.as_ref().split('-').next().and_then(|text| text.parse::<usize>().ok());
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        index.and_then(|index| files.get(index).cloned()).ok_or_else(|| object_store::Error::NotFound {
+            path: location.to_string(),
+            source: "not a file of this query".into(),
+        })
+    }
+}
+
+fn meta(location: Path, file: &SourceFile) -> ObjectMeta {
+    ObjectMeta {
+        location,
+        last_modified: file.modified.unwrap_or(DateTime::UNIX_EPOCH),
+        size: file.size,
+        e_tag: file.etag.clone(),
+        version: None,
+    }
+}
+
+/// Our error in theirs, so that it comes out again as it went in.
+fn carry(error: windlass_types::Error) -> object_store::Error {
+    object_store::Error::Generic { store: "windlass", source: Box::new(error) }
+}
+
+fn unsupported(operation: &str) -> object_store::Error {
+    object_store::Error::NotImplemented {
+        operation: operation.to_owned(),
+        implementer: "the store of a query".to_owned(),
+    }
+}
+
+impl fmt::Display for QueryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("windlass")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for QueryStore {
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        let file = self.find(location)?;
+        let range = match options.range {
+            None => 0..file.size,
+            Some(GetRange::Bounded(range)) => range.start..range.end.min(file.size),
+            Some(GetRange::Offset(start)) => start..file.size,
+            Some(GetRange::Suffix(length)) => file.size.saturating_sub(length)..file.size,
+        };
+        let result = |stream| GetResult {
+            payload: GetResultPayload::Stream(stream),
+            meta: meta(location.clone(), &file),
+            range: range.clone(),
+            attributes: object_store::Attributes::default(),
+            extensions: options.extensions.clone(),
+        };
+        if options.head || range.start >= range.end {
+            return Ok(result(futures::stream::empty().boxed()));
+        }
+        let whole = range.start == 0 && range.end == file.size;
+        let part = (!whole).then(|| ByteRange::Bounded(range.start, range.end - range.start));
+        let body = file.open(part).await.map_err(carry)?;
+        Ok(result(body.map(|bytes| bytes.map_err(carry)).boxed()))
+    }
+
+    async fn put_opts(&self, _: &Path, _: PutPayload, _: PutOptions) -> Result<PutResult> {
+        Err(unsupported("put"))
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        _: &Path,
+        _: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        Err(unsupported("put"))
+    }
+
+    fn delete_stream(
+        &self,
+        _: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        futures::stream::iter([Err(unsupported("delete"))]).boxed()
+    }
+
+    fn list(&self, _: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        futures::stream::iter([Err(unsupported("list"))]).boxed()
+    }
+
+    async fn list_with_delimiter(&self, _: Option<&Path>) -> Result<ListResult> {
+        Err(unsupported("list"))
+    }
+
+    async fn copy_opts(&self, _: &Path, _: &Path, _: CopyOptions) -> Result<()> {
+        Err(unsupported("copy"))
+    }
+}

@@ -1,0 +1,130 @@
+//! Listings.
+
+use crate::{list, store, text};
+use futures::StreamExt as _;
+use windlass_s3::{ListOptions, ObjectAccess as _};
+use windlass_testkit::{Fault, FaultKind, TestS3};
+use windlass_types::{EntryKind, ErrorCode, Location, OptionValue};
+
+fn recursive() -> ListOptions {
+    ListOptions { recursive: true, ..ListOptions::default() }
+}
+
+#[tokio::test]
+async fn three_pages_come_whole_in_order_and_exact() {
+    let s3 = TestS3::start().await;
+    s3.state().create_bucket("lake");
+    let mut keys: Vec<String> = (0..2500).map(|n| format!("data/{n:05}.csv")).collect();
+    for odd in ["data//x", "data/./y", "data/a b+c%20.txt", "data/\u{1}\u{7f}", "data/ä", "data/z&<>\"'", "data/"] {
+        keys.push(odd.to_owned());
+    }
+    keys.sort();
+    for key in &keys {
+        s3.state().put("lake", key, "x");
+    }
+    let store = store(&s3, &[]);
+    let found = list(&store, Some("lake"), "", recursive()).await.unwrap();
+    assert_eq!(found.iter().map(|e| e.key.clone()).collect::<Vec<_>>(), keys);
+    assert!(found.iter().all(|e| e.kind == EntryKind::Object && e.path == format!("lake/{}", e.key)));
+    assert_eq!(s3.state().count("ListObjectsV2"), 3);
+    let start = ListOptions { start_after: Some("data/02490.csv".to_owned()), ..recursive() };
+    let rest = list(&store, Some("lake"), "data/0", start).await.unwrap();
+    assert_eq!(rest.first().unwrap().key, "data/02491.csv");
+    assert_eq!(rest.len(), 9);
+}
+
+#[tokio::test]
+async fn one_level_has_folders_and_objects_in_one_order() {
+    let s3 = TestS3::start().await;
+    s3.state().create_bucket("lake");
+    for n in 0..2300 {
+        s3.state().put("lake", &format!("f{n:04}/part"), "x");
+    }
+    for key in ["a.txt", "f0100", "f0100-x", "z.txt", "odd +%/k"] {
+        s3.state().put("lake", key, "xyz");
+    }
+    let store = store(&s3, &[]);
+    let found = list(&store, Some("lake"), "", ListOptions::default()).await.unwrap();
+    assert_eq!(found.len(), 2305);
+    assert!(found.windows(2).all(|pair| pair[0].key < pair[1].key));
+    let folder = found.iter().find(|e| e.key == "odd +%/").unwrap();
+    assert_eq!((folder.kind, folder.path.as_str(), folder.size), (EntryKind::Prefix, "lake/odd +%/", None));
+    let object = found.iter().find(|e| e.key == "a.txt").unwrap();
+    assert_eq!((object.kind, object.size), (EntryKind::Object, Some(3)));
+    assert!(object.etag.as_ref().is_some_and(|etag| !etag.contains('"')));
+}
+
+#[tokio::test]
+async fn first_rows_need_one_page_and_a_dropped_listing_stops() {
+    let s3 = TestS3::start().await;
+    s3.state().create_bucket("lake");
+    for n in 0..5000 {
+        s3.state().put("lake", &format!("{n:05}"), "x");
+    }
+    let store = store(&s3, &[]);
+    let location = Location { bucket: Some("lake".to_owned()), key: String::new() };
+    let first: Vec<_> = store.list(&location, recursive()).take(10).collect().await;
+    assert_eq!(first.len(), 10);
+    assert!(s3.state().count("ListObjectsV2") <= 2);
+}
+
+#[tokio::test]
+async fn a_listing_that_fails_in_the_middle_ends_with_the_error() {
+    let s3 = TestS3::start().await;
+    s3.state().create_bucket("lake");
+    for n in 0..2100 {
+        s3.state().put("lake", &format!("{n:05}"), "x");
+    }
+    let refused = FaultKind::Error { status: 403, code: "AccessDenied".into(), message: "no".into() };
+    s3.state().add_fault(Fault::new("ListObjectsV2", refused).after(1));
+    let store = store(&s3, &[]);
+    let location = Location { bucket: Some("lake".to_owned()), key: String::new() };
+    let all: Vec<_> = store.list(&location, recursive()).collect().await;
+    assert_eq!(all.len(), 1001);
+    let error = all.last().unwrap().as_ref().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::ConnectionDenied);
+    assert!(error.message().contains("s3:ListBucket"), "{error:?}");
+}
+
+#[tokio::test]
+async fn buckets_are_listed_or_taken_from_the_display_filters() {
+    let s3 = TestS3::start().await;
+    for bucket in ["alpha", "beta", "gamma"] {
+        s3.state().create_bucket(bucket);
+        s3.state().put(bucket, "raw/2025/a", "x");
+        s3.state().put(bucket, "raw/2026/b", "x");
+        s3.state().put(bucket, "tmp/c", "x");
+    }
+    let names = |entries: Vec<windlass_types::Entry>| -> Vec<String> {
+        entries.into_iter().map(|entry| entry.key).collect()
+    };
+    let all = store(&s3, &[]);
+    assert_eq!(names(list(&all, None, "", ListOptions::default()).await.unwrap()), ["alpha", "beta", "gamma"]);
+    let filters = OptionValue::List(vec![text("s3://beta/raw/2026"), text("s3://alpha/")]);
+    let shown = store(&s3, &[("PATH_DISPLAY_FILTERS", filters)]);
+    s3.state().clear_requests();
+    let display = || ListOptions { display: true, ..ListOptions::default() };
+    assert_eq!(names(list(&shown, None, "", display()).await.unwrap()), ["alpha", "beta"]);
+    assert_eq!(s3.state().count("ListBuckets"), 0);
+    assert_eq!(names(list(&shown, Some("beta"), "", display()).await.unwrap()), ["raw/"]);
+    assert_eq!(names(list(&shown, Some("beta"), "raw/", display()).await.unwrap()), ["raw/2026/"]);
+    assert_eq!(names(list(&shown, Some("alpha"), "", display()).await.unwrap()), ["raw/", "tmp/"]);
+    assert!(list(&shown, Some("gamma"), "", display()).await.unwrap().is_empty());
+    // Not access control: data is read without them.
+    assert_eq!(names(list(&shown, Some("beta"), "", ListOptions::default()).await.unwrap()), ["raw/", "tmp/"]);
+    assert_eq!(names(list(&shown, None, "", ListOptions::default()).await.unwrap()).len(), 3);
+}
+
+#[tokio::test]
+async fn a_bound_connection_shows_paths_from_its_folder() {
+    let s3 = TestS3::start().await;
+    s3.state().create_bucket("lake");
+    s3.state().put("lake", "raw/a/b.csv", "x");
+    let store = store(&s3, &[("BUCKET", text("lake")), ("PREFIX", text("raw"))]);
+    let found = list(&store, Some("lake"), "raw/", ListOptions::default()).await.unwrap();
+    assert_eq!((found[0].key.as_str(), found[0].path.as_str()), ("raw/a/", "a/"));
+    assert_eq!(list(&store, None, "", ListOptions::default()).await.unwrap().len(), 1);
+    assert_eq!(s3.state().count("ListBuckets"), 0);
+    let error = list(&store, Some("lake"), "", ListOptions::default()).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::PathOutside);
+}

@@ -1,0 +1,299 @@
+//! Printing a statement and parsing it again gives the same statement.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use windlass_sql::{
+    Change, DescribeTarget, OptionSetting, ParseMode, SecretInput, SecretText, Statement,
+    TableName, parse, parse_with, print_connection, split,
+};
+use windlass_types::name::RESERVED;
+use windlass_types::options::{FILE_TABLE_OPTIONS, MASK, OptionDef, OptionType};
+use windlass_types::{ConnectionKind, Name, OptionMap, OptionValue};
+
+const CANARY: &str = "CANARY-7f3a'\"x";
+
+/// Text with everything that could go wrong between quotes.
+fn text() -> BoxedStrategy<String> {
+    prop_oneof![
+        "[ -~]{0,20}",
+        "\\PC{0,12}",
+        vec(
+            prop::sample::select(vec![
+                "'", "''", "\"", "\\", "\n", "\r\n", ";", "--", "/*", "*/", "$$", "ü", "\u{0}", "x"
+            ]),
+            0..8
+        )
+        .prop_map(|parts| parts.concat()),
+    ]
+    .boxed()
+}
+
+fn name() -> BoxedStrategy<Name> {
+    prop_oneof![
+        "[a-z_][a-z0-9_]{0,8}",
+        "[^\\p{Cc}]{1,10}",
+        prop::sample::select(windlass_sql::KEYWORDS).prop_map(str::to_lowercase),
+        prop::sample::select(vec![
+            "Upper", "a\"b", "a.b", "from", "region", "e", "n", "u", "_", "9"
+        ])
+        .prop_map(str::to_owned),
+    ]
+    .prop_map(|text| Name::new(text).unwrap())
+    .boxed()
+}
+
+fn new_name() -> BoxedStrategy<Name> {
+    name().prop_filter("reserved", |name| !RESERVED.contains(&name.as_str())).boxed()
+}
+
+fn value(def: &'static OptionDef) -> BoxedStrategy<OptionValue> {
+    let plain = match def.kind {
+        OptionType::Text => {
+            text().prop_filter("the mask", |text| text != MASK).prop_map(OptionValue::Text).boxed()
+        }
+        OptionType::Integer(min, max) => (min..=max).prop_map(OptionValue::Integer).boxed(),
+        OptionType::Bool => any::<bool>().prop_map(OptionValue::Bool).boxed(),
+        OptionType::Seconds(min, max) => (min..=max).prop_map(OptionValue::Interval).boxed(),
+        OptionType::TextList => {
+            vec(text().prop_map(OptionValue::Text), 0..4).prop_map(OptionValue::List).boxed()
+        }
+        OptionType::Choice(words) => {
+            prop::sample::select(words).prop_map(|word| OptionValue::Text(word.to_owned())).boxed()
+        }
+        OptionType::Group(defs) => settings(defs)
+            .prop_map(|settings| {
+                OptionValue::Group(settings.into_iter().map(|s| (s.name, s.value)).collect())
+            })
+            .boxed(),
+    };
+    if def.secret {
+        prop_oneof![plain, name().prop_map(OptionValue::Secret)].boxed()
+    } else {
+        plain
+    }
+}
+
+fn settings(defs: &'static [OptionDef]) -> BoxedStrategy<Vec<OptionSetting>> {
+    prop::sample::subsequence(defs.iter().collect::<Vec<_>>(), 0..=defs.len().min(6))
+        .prop_shuffle()
+        .prop_flat_map(|defs| {
+            defs.into_iter()
+                .map(|def| {
+                    value(def).prop_map(|value| OptionSetting { name: def.name.to_owned(), value })
+                })
+                .collect::<Vec<_>>()
+        })
+        .boxed()
+}
+
+fn kind() -> impl Strategy<Value = ConnectionKind> {
+    prop::sample::select(vec![ConnectionKind::S3, ConnectionKind::Local])
+}
+
+fn secret_input() -> BoxedStrategy<SecretInput> {
+    prop_oneof![
+        text()
+            .prop_filter("empty or masked", |text| !text.is_empty() && text != MASK)
+            .prop_map(|text| SecretInput::Literal(SecretText::new(text))),
+        text().prop_map(SecretInput::Env),
+        text().prop_map(SecretInput::File),
+    ]
+    .boxed()
+}
+
+fn table_name() -> impl Strategy<Value = TableName> {
+    (option::of(new_name()), new_name()).prop_map(|(schema, table)| TableName { schema, table })
+}
+
+fn statement() -> BoxedStrategy<Statement> {
+    let yes = any::<bool>;
+    prop_oneof![
+        (0..3_u8, kind(), new_name()).prop_flat_map(|(said, kind, name)| {
+            settings(kind.options()).prop_map(move |options| Statement::CreateConnection {
+                or_replace: said == 1,
+                if_not_exists: said == 2,
+                kind,
+                name: name.clone(),
+                options,
+            })
+        }),
+        (kind(), name()).prop_flat_map(|(kind, name)| {
+            settings(kind.options())
+                .prop_filter("no change", |options| !options.is_empty())
+                .prop_map(move |options| {
+                    let change = |(index, setting): (usize, OptionSetting)| {
+                        if index % 3 == 1 {
+                            Change::Reset(setting.name)
+                        } else {
+                            Change::Set(setting)
+                        }
+                    };
+                    let changes = options.into_iter().enumerate().map(change).collect();
+                    Statement::AlterConnection { kind, name: name.clone(), changes }
+                })
+        }),
+        (yes(), name()).prop_map(|(if_exists, name)| Statement::DropConnection { if_exists, name }),
+        name().prop_map(|name| Statement::Describe { target: DescribeTarget::Connection(name) }),
+        vec(text(), 1..4)
+            .prop_map(|parts| Statement::Describe { target: DescribeTarget::Table(parts) }),
+        (
+            prop::sample::select(vec![
+                "connections",
+                "file_tables",
+                "errors",
+                "like",
+                "secrets",
+                "a__b"
+            ]),
+            option::of(text())
+        )
+            .prop_map(|(what, like)| Statement::Show { what: what.to_owned(), like }),
+        name().prop_map(|name| Statement::ShowCreate { name }),
+        (name(), yes()).prop_map(|(name, write)| Statement::Test { name, write }),
+        (yes(), name(), secret_input()).prop_map(|(if_not_exists, name, source)| {
+            Statement::CreateSecret { if_not_exists, name, source }
+        }),
+        (name(), secret_input()).prop_map(|(name, source)| Statement::AlterSecret { name, source }),
+        (yes(), name()).prop_map(|(if_exists, name)| Statement::DropSecret { if_exists, name }),
+        (yes(), table_name(), name(), text(), settings(FILE_TABLE_OPTIONS)).prop_map(
+            |(if_not_exists, name, connection, location, options)| Statement::CreateFileTable {
+                if_not_exists,
+                name,
+                connection,
+                location,
+                options
+            }
+        ),
+        (yes(), table_name())
+            .prop_map(|(if_exists, name)| Statement::DropTable { if_exists, name }),
+        (yes(), new_name())
+            .prop_map(|(if_not_exists, name)| Statement::CreateSchema { if_not_exists, name }),
+        (yes(), name()).prop_map(|(if_exists, name)| Statement::DropSchema { if_exists, name }),
+        (yes(), new_name())
+            .prop_map(|(if_not_exists, name)| Statement::CreateFabric { if_not_exists, name }),
+        name().prop_map(|name| Statement::UseFabric { name }),
+        (name(), text(), yes(), option::of(any::<u64>())).prop_map(
+            |(connection, path, recursive, limit)| {
+                Statement::List { connection, path, recursive, limit }
+            }
+        ),
+    ]
+    .boxed()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_statement_prints_and_parses_back(statement in statement()) {
+        let text = statement.to_sql();
+        let parsed = parse(&text).map_err(|error| TestCaseError::fail(format!("{text}: {error:?}")))?;
+        prop_assert_eq!(parsed.len(), 1);
+        prop_assert_eq!(&parsed[0].statement, &statement, "{}", text);
+        prop_assert_eq!(&parsed[0].text, &text);
+    }
+
+    #[test]
+    fn what_is_displayed_parses_with_masks_allowed(statement in statement()) {
+        let text = statement.to_string();
+        let parsed = parse_with(&text, ParseMode::AllowMask)
+            .map_err(|error| TestCaseError::fail(format!("{text}: {error:?}")))?;
+        prop_assert_eq!(parsed[0].statement.to_string(), text);
+    }
+
+    #[test]
+    fn statements_split_where_they_were_joined(statements in vec(statement(), 1..4)) {
+        let texts: Vec<String> = statements.iter().map(Statement::to_sql).collect();
+        let text = texts.join(" ;-- next;\n");
+        let split = split(&text).unwrap();
+        prop_assert_eq!(split.iter().map(|(_, text)| text.clone()).collect::<Vec<_>>(), texts);
+        for (offset, part) in split {
+            prop_assert!(text[offset..].starts_with(&part));
+        }
+    }
+
+    #[test]
+    fn a_masked_text_holds_no_secret_and_parses_with_masks_allowed(statement in statement(), canary_in in any::<u8>()) {
+        let statement = with_canary(statement, canary_in);
+        let text = statement.to_sql();
+        let masked = windlass_sql::masked(&text);
+        for shown in [&masked, &statement.to_string(), &format!("{statement:?}")] {
+            prop_assert!(!shown.contains("7f3a"), "{}", shown);
+        }
+        prop_assert!(parse_with(&masked, ParseMode::AllowMask).is_ok(), "{}", masked);
+    }
+
+    #[test]
+    fn show_create_masks_and_parses_back(
+        kind in kind(),
+        name in new_name(),
+        seed in settings(ConnectionKind::S3.options()),
+    ) {
+        let known = |setting: &OptionSetting| kind.options().iter().any(|def| def.name == setting.name);
+        let options: OptionMap = seed.into_iter().filter(known).map(|s| (s.name, s.value)).collect();
+        let text = print_connection(kind, &name, &options);
+        let parsed = parse_with(&text, ParseMode::AllowMask).unwrap();
+        let sealed: Vec<OptionSetting> = options
+            .into_iter()
+            .map(|(name, value)| OptionSetting { name, value })
+            .map(|setting| if setting.is_secret() { OptionSetting { value: OptionValue::Sealed, ..setting } } else { setting })
+            .collect();
+        prop_assert_eq!(
+            &parsed[0].statement,
+            &Statement::CreateConnection { or_replace: false, if_not_exists: false, kind, name, options: sealed }
+        );
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in "\\PC{0,60}") {
+        let _ = parse(&text);
+        let _ = windlass_sql::masked(&text);
+        let _ = windlass_sql::complete(&text, text.len() / 2);
+    }
+}
+
+/// The same statement with the canary in every secret place.
+fn with_canary(statement: Statement, salt: u8) -> Statement {
+    let canary = format!("{CANARY}{salt}");
+    let put = |settings: Vec<OptionSetting>| -> Vec<OptionSetting> {
+        settings
+            .into_iter()
+            .map(|setting| match setting.is_secret() {
+                true if setting.name == "HEADERS" => OptionSetting {
+                    value: OptionValue::List(vec![OptionValue::Text(canary.clone())]),
+                    ..setting
+                },
+                true => OptionSetting { value: OptionValue::Text(canary.clone()), ..setting },
+                false => setting,
+            })
+            .collect()
+    };
+    let secret = || SecretInput::Literal(SecretText::new(canary.clone()));
+    match statement {
+        Statement::CreateConnection { or_replace, if_not_exists, kind, name, options } => {
+            Statement::CreateConnection {
+                or_replace,
+                if_not_exists,
+                kind,
+                name,
+                options: put(options),
+            }
+        }
+        Statement::AlterConnection { kind, name, changes } => {
+            let changes = changes
+                .into_iter()
+                .map(|change| match change {
+                    Change::Set(setting) => Change::Set(put(vec![setting]).remove(0)),
+                    reset => reset,
+                })
+                .collect();
+            Statement::AlterConnection { kind, name, changes }
+        }
+        Statement::CreateSecret { if_not_exists, name, .. } => {
+            Statement::CreateSecret { if_not_exists, name, source: secret() }
+        }
+        Statement::AlterSecret { name, .. } => Statement::AlterSecret { name, source: secret() },
+        other => other,
+    }
+}

@@ -1,0 +1,130 @@
+use super::*;
+use crate::fake::Fake;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use windlass_s3::local::LocalStore;
+use windlass_types::{LocalSpec, Name};
+
+async fn lines(left: Side, right: Side, options: DiffOptions) -> String {
+    let found: Vec<Difference> = diff(left, right, options).try_collect().await.unwrap();
+    let lines: Vec<String> = found
+        .iter()
+        .map(|one| format!("{:?} {} {}", one.kind, one.path, one.by.as_deref().unwrap_or("")))
+        .collect();
+    lines.join("\n")
+}
+
+fn entry(path: &str, size: u64) -> Entry {
+    Entry {
+        key: path.to_owned(),
+        kind: EntryKind::Object,
+        path: path.to_owned(),
+        size: Some(size),
+        last_modified: None,
+        etag: None,
+        storage_class: None,
+    }
+}
+
+#[tokio::test]
+async fn listings_in_another_order_are_compared_rightly() {
+    let left = Arc::new(Fake { by_segments: true, ..Fake::new("left") });
+    let right = Arc::new(Fake::new("right"));
+    for key in ["x/B", "x/a/b!", "x/a/c", "x/a-b", "x/a.txt", "x/a0", "x/only"] {
+        left.set(key, key.to_owned());
+    }
+    for key in ["y/B", "y/a/b!", "y/a/c", "y/a-b", "y/a.txt", "y/a0", "y/more"] {
+        right.set(key, key.replace('y', "x"));
+    }
+    right.set("y/a.txt", "other!!");
+    right.set("y/a0", "longer than that");
+    let options = DiffOptions { sort: SortLimits { run_bytes: 300, fan_in: 2 }, ..DiffOptions::default() };
+    insta::assert_snapshot!(lines(left.side("x/"), right.side("y/"), options.clone()).await, @r"
+    Differs a.txt content
+    Differs a0 size
+    OnlyRight more 
+    OnlyLeft only 
+    ");
+    let same = DiffOptions { same: true, ..options };
+    assert!(lines(left.side("x/B"), right.side("y/B"), same).await.starts_with("Same  content"));
+}
+
+#[tokio::test]
+async fn a_listing_that_fails_makes_nothing_look_missing() {
+    let left = Arc::new(Fake { list_breaks: Some(1), ..Fake::new("left") });
+    let right = Arc::new(Fake::new("right"));
+    for key in ["a", "b", "c"] {
+        left.set(key, "1");
+        right.set(key, "1");
+    }
+    let found: Vec<Result<Difference>> = diff(left.side(""), right.side(""), DiffOptions::default()).collect().await;
+    assert_eq!(found.len(), 1);
+    assert!(found[0].is_err());
+}
+
+#[tokio::test]
+async fn files_of_this_machine_are_compared_by_content() {
+    let root = tempfile::tempdir().unwrap();
+    let right = Arc::new(Fake::new("right"));
+    for (key, here, there) in [("d/same", "12", "12"), ("d/other", "12", "21"), ("d/here", "1", "")] {
+        std::fs::create_dir_all(root.path().join("d")).unwrap();
+        std::fs::write(root.path().join(key), here).unwrap();
+        if !there.is_empty() {
+            right.set(key, there);
+        }
+    }
+    let spec = LocalSpec { root: root.path().to_owned(), read_only: false };
+    let side = Side {
+        storage: Arc::new(LocalStore::open(Name::new("disk").unwrap(), spec).unwrap()),
+        location: Location { bucket: Some(".".into()), key: "d/".into() },
+    };
+    insta::assert_snapshot!(lines(side, right.side("d/"), DiffOptions { same: true, ..DiffOptions::default() }).await, @r"
+    OnlyLeft here 
+    Differs other content
+    Same same content
+    ");
+}
+
+#[test]
+fn the_merge_notices_a_side_out_of_order() {
+    let mut merge = Merge::new();
+    merge.push(Which::Left, "b".into(), entry("b", 1)).unwrap();
+    assert_eq!(merge.wants(), Some(Which::Right));
+    merge.end(Which::Right, End::Complete);
+    assert_eq!(merge.pop().unwrap().kind, Kind::OnlyLeft);
+    let error = merge.push(Which::Left, "a".into(), entry("a", 1)).unwrap_err();
+    insta::assert_snapshot!(error, @"the listing is not in order: `a` came after `b`");
+}
+
+proptest! {
+    #[test]
+    fn the_merge_says_what_comparing_two_maps_says(
+        left in proptest::collection::btree_map("[ab/]{1,3}", 0_u64..3, 0..12),
+        right in proptest::collection::btree_map("[ab/]{1,3}", 0_u64..3, 0..12),
+    ) {
+        let mut expected = BTreeMap::new();
+        for path in left.keys().chain(right.keys()) {
+            let kind = match (left.get(path), right.get(path)) {
+                (Some(one), Some(two)) if one == two => Kind::Same,
+                (Some(_), Some(_)) => Kind::Differs,
+                (Some(_), None) => Kind::OnlyLeft,
+                (None, _) => Kind::OnlyRight,
+            };
+            expected.insert(path.clone(), kind);
+        }
+        let mut lanes = [left.into_iter(), right.into_iter()];
+        let mut merge = Merge::new();
+        let mut found = Vec::new();
+        while let Some(which) = merge.wants() {
+            match lanes[usize::from(which == Which::Right)].next() {
+                Some((path, size)) => merge.push(which, path.clone(), entry(&path, size)).unwrap(),
+                None => merge.end(which, End::Complete),
+            }
+            while let Some(one) = merge.pop() {
+                found.push((one.path, one.kind));
+            }
+        }
+        prop_assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,418 @@
+//! A storage in memory with faults, for the tests of this crate.
+
+use crate::digest::{hex, md5, multipart_etag};
+use crate::request::{Item, Progress, Side};
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use windlass_s3::{
+    ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part, PutOptions,
+    PutResult, Upload,
+};
+use windlass_types::path::Binding;
+use windlass_types::{Entry, EntryKind, Error, ErrorCode, Location, Name, ObjectPath, Result};
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// One byte is another.
+    Corrupt,
+    /// The body ends early, without saying so.
+    Cut,
+    /// Refused for now.
+    Busy,
+    /// Refused.
+    Denied,
+    /// The object is written to just before.
+    Change,
+    /// Takes long.
+    Slow,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Object {
+    pub(crate) bytes: Bytes,
+    pub(crate) meta: ObjectMeta,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    objects: BTreeMap<String, Object>,
+    uploads: HashMap<String, (PutOptions, BTreeMap<i32, Bytes>)>,
+    /// Operation, key, times left, what.
+    faults: Vec<(&'static str, String, u32, Fault)>,
+    log: Vec<String>,
+    clock: i64,
+}
+
+/// One bucket, `b`.
+#[derive(Debug)]
+pub(crate) struct Fake {
+    name: Name,
+    binding: Binding,
+    pub(crate) group: Option<String>,
+    /// The order of listings that SeaweedFS has: by level, folders among files by name.
+    pub(crate) by_segments: bool,
+    /// ETags that are no MD5s.
+    pub(crate) odd_etags: bool,
+    pub(crate) read_only: bool,
+    /// A listing fails after so many entries.
+    pub(crate) list_breaks: Option<usize>,
+    /// Stores these checksums and gives ETags that prove nothing.
+    pub(crate) crc: bool,
+    state: Mutex<State>,
+    held: Arc<AtomicI64>,
+    pub(crate) most_held: AtomicI64,
+    ids: AtomicU64,
+}
+
+impl Fake {
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            name: Name::new(name).unwrap(),
+            binding: Binding::default(),
+            group: None,
+            by_segments: false,
+            odd_etags: false,
+            read_only: false,
+            list_breaks: None,
+            crc: false,
+            state: Mutex::default(),
+            held: Arc::default(),
+            most_held: AtomicI64::new(0),
+            ids: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn side(self: &Arc<Self>, key: &str) -> Side {
+        Side {
+            storage: Arc::clone(self) as _,
+            location: Location { bucket: Some("b".into()), key: key.into() },
+        }
+    }
+
+    pub(crate) fn set(&self, key: &str, bytes: impl Into<Bytes>) {
+        let options = PutOptions { content_type: Some("text/x-test".into()), ..PutOptions::default() };
+        self.store(key, bytes.into(), &options, None);
+    }
+
+    pub(crate) fn get_now(&self, key: &str) -> Option<Object> {
+        self.state.lock().unwrap().objects.get(key).cloned()
+    }
+
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.state.lock().unwrap().objects.keys().cloned().collect()
+    }
+
+    pub(crate) fn fault(&self, operation: &'static str, key: &str, times: u32, fault: Fault) {
+        self.state.lock().unwrap().faults.push((operation, key.to_owned(), times, fault));
+    }
+
+    pub(crate) fn count(&self, operation: &str) -> usize {
+        self.state.lock().unwrap().log.iter().filter(|line| line.starts_with(operation)).count()
+    }
+
+    pub(crate) fn open_uploads(&self) -> usize {
+        self.state.lock().unwrap().uploads.len()
+    }
+
+    /// Notes a request and answers what goes wrong with it.
+    async fn enter(&self, operation: &'static str, key: &str) -> Result<Option<Fault>> {
+        tokio::task::yield_now().await;
+        let fault = {
+            let mut state = self.state.lock().unwrap();
+            state.log.push(format!("{operation} {key}"));
+            let hit = state
+                .faults
+                .iter_mut()
+                .find(|(op, on, left, _)| *op == operation && on == key && *left > 0);
+            hit.map(|hit| {
+                hit.2 -= 1;
+                hit.3
+            })
+        };
+        match fault {
+            Some(Fault::Busy) => Err(Error::new(ErrorCode::ConnectionBusy, "slow down")),
+            Some(Fault::Denied) => Err(Error::new(ErrorCode::ConnectionDenied, "denied")),
+            Some(Fault::Change) => {
+                let bytes = self.get_now(key).map(|object| object.bytes).unwrap_or_default();
+                let turned: Vec<u8> = bytes.iter().map(|byte| byte ^ 1).collect();
+                self.set(key, turned);
+                Ok(None)
+            }
+            Some(Fault::Slow) => {
+                tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
+                Ok(None)
+            }
+            other => Ok(other),
+        }
+    }
+
+    fn store(&self, key: &str, bytes: Bytes, options: &PutOptions, etag: Option<String>) -> PutResult {
+        let mut state = self.state.lock().unwrap();
+        state.clock += 1;
+        let mut etag = etag.unwrap_or_else(|| hex(&md5(&bytes)));
+        let mut checksums = BTreeMap::new();
+        if self.crc {
+            use base64::Engine as _;
+            let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &bytes);
+            let text = base64::engine::general_purpose::STANDARD.encode(crc.to_be_bytes());
+            checksums.insert("CRC64NVME".to_owned(), text);
+            etag = format!("{}-x", state.clock);
+        }
+        if self.odd_etags {
+            etag = hex(&md5(format!("{key} {}", state.clock).as_bytes()));
+        }
+        let meta = ObjectMeta {
+            size: bytes.len() as u64,
+            last_modified: DateTime::<Utc>::from_timestamp(1_700_000_000 + state.clock, 0),
+            etag: Some(etag.clone()),
+            content_type: options.content_type.clone(),
+            headers: options.headers.clone(),
+            metadata: options.metadata.clone(),
+            checksums,
+            ..ObjectMeta::default()
+        };
+        state.objects.insert(key.to_owned(), Object { bytes, meta });
+        PutResult { etag: Some(etag), version: None }
+    }
+
+    fn find(&self, key: &str) -> Result<Object> {
+        self.get_now(key)
+            .ok_or_else(|| Error::new(ErrorCode::ObjectNotFound, format!("no object `{key}`")))
+    }
+}
+
+fn spoil(bytes: &Bytes, fault: Option<Fault>) -> Bytes {
+    let mut bytes = bytes.to_vec();
+    match fault {
+        Some(Fault::Corrupt) => {
+            if let Some(byte) = bytes.last_mut() {
+                *byte ^= 1;
+            }
+        }
+        Some(Fault::Cut) => {
+            bytes.pop();
+        }
+        _ => {}
+    }
+    bytes.into()
+}
+
+/// Counts the bytes that somebody holds.
+struct Held(Bytes, Arc<AtomicI64>);
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.1.fetch_sub(i64::try_from(self.0.len()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl ObjectAccess for Fake {
+    fn name(&self) -> &Name {
+        &self.name
+    }
+
+    fn binding(&self) -> &Binding {
+        &self.binding
+    }
+
+    fn read_only(&self) -> bool {
+        self.read_only
+    }
+
+    fn server_side_copy_group(&self) -> Option<String> {
+        self.group.clone()
+    }
+
+    fn list(&self, location: &Location, _options: ListOptions) -> BoxStream<'static, Result<Entry>> {
+        let state = self.state.lock().unwrap();
+        let mut keys: Vec<&String> =
+            state.objects.keys().filter(|key| key.starts_with(&location.key)).collect();
+        if self.by_segments {
+            keys.sort_by_key(|key| key.split('/').map(str::to_owned).collect::<Vec<_>>());
+        }
+        let mut rows: Vec<Result<Entry>> = keys
+            .into_iter()
+            .map(|key| {
+                let meta = &state.objects[key].meta;
+                Ok(Entry {
+                    key: key.clone(),
+                    kind: EntryKind::Object,
+                    path: format!("b/{key}"),
+                    size: Some(meta.size),
+                    last_modified: meta.last_modified,
+                    etag: meta.etag.clone(),
+                    storage_class: None,
+                })
+            })
+            .collect();
+        if let Some(at) = self.list_breaks {
+            rows.truncate(at);
+            rows.push(Err(Error::new(ErrorCode::ConnectionTimeout, "the listing took too long")));
+        }
+        futures::stream::iter(rows).boxed()
+    }
+
+    async fn stat(&self, object: &ObjectPath, _version: Option<&str>) -> Result<ObjectMeta> {
+        self.enter("stat", &object.key).await?;
+        Ok(self.find(&object.key)?.meta)
+    }
+
+    async fn get(&self, object: &ObjectPath, options: GetOptions) -> Result<ObjectBody> {
+        let fault = self.enter("get", &object.key).await?;
+        let Object { bytes, meta } = self.find(&object.key)?;
+        if options.if_match.is_some() && options.if_match != meta.etag {
+            return Err(Error::new(ErrorCode::ObjectChanged, format!("`{}` changed", object.key)));
+        }
+        let bytes = match options.range {
+            None => bytes,
+            Some(ByteRange::Bounded(from, length)) => {
+                let to = (from + length).min(meta.size);
+                bytes.slice(usize::try_from(from).unwrap()..usize::try_from(to).unwrap())
+            }
+            Some(other) => panic!("{other:?} is not used"),
+        };
+        let length = bytes.len() as u64;
+        let bytes = spoil(&bytes, fault);
+        let size = i64::try_from(bytes.len()).unwrap();
+        let now = self.held.fetch_add(size, Ordering::SeqCst) + size;
+        self.most_held.fetch_max(now, Ordering::SeqCst);
+        let held = Bytes::from_owner(Held(bytes, Arc::clone(&self.held)));
+        Ok(ObjectBody { meta, length, stream: futures::stream::iter([Ok(held)]).boxed() })
+    }
+
+    async fn put(&self, object: &ObjectPath, body: Bytes, options: PutOptions) -> Result<PutResult> {
+        let fault = self.enter("put", &object.key).await?;
+        let body = spoil(&Bytes::copy_from_slice(&body), fault);
+        Ok(self.store(&object.key, body, &options, None))
+    }
+
+    async fn create_upload(&self, object: &ObjectPath, options: PutOptions) -> Result<Upload> {
+        self.enter("create_upload", &object.key).await?;
+        let id = self.ids.fetch_add(1, Ordering::SeqCst).to_string();
+        self.state.lock().unwrap().uploads.insert(id.clone(), (options, BTreeMap::new()));
+        Ok(Upload { bucket: object.bucket.clone(), key: object.key.clone(), id })
+    }
+
+    async fn upload_part(&self, upload: &Upload, number: i32, body: Bytes) -> Result<Part> {
+        let fault = self.enter("upload_part", &upload.key).await?;
+        let body = spoil(&Bytes::copy_from_slice(&body), fault);
+        let etag = hex(&md5(&body));
+        let mut state = self.state.lock().unwrap();
+        let (_, parts) = state.uploads.get_mut(&upload.id).expect("an upload that was begun");
+        parts.insert(number, body);
+        Ok(Part { number, etag, checksums: BTreeMap::new() })
+    }
+
+    async fn complete_upload(&self, upload: &Upload, parts: &[Part], _options: &PutOptions) -> Result<PutResult> {
+        self.enter("complete_upload", &upload.key).await?;
+        let (options, stored) =
+            self.state.lock().unwrap().uploads.remove(&upload.id).expect("an upload that was begun");
+        let numbers: Vec<i32> = parts.iter().map(|part| part.number).collect();
+        assert_eq!(numbers, stored.keys().copied().collect::<Vec<_>>());
+        let sums: Vec<[u8; 16]> = stored.values().map(|body| md5(body)).collect();
+        let whole: Vec<u8> = stored.values().flatten().copied().collect();
+        Ok(self.store(&upload.key, whole.into(), &options, Some(multipart_etag(&sums))))
+    }
+
+    async fn abort_upload(&self, upload: &Upload) -> Result<()> {
+        self.enter("abort_upload", &upload.key).await?;
+        self.state.lock().unwrap().uploads.remove(&upload.id);
+        Ok(())
+    }
+
+    async fn copy(&self, from: &ObjectPath, to: &ObjectPath, if_match: Option<&str>, _options: PutOptions) -> Result<PutResult> {
+        let fault = self.enter("copy", &from.key).await?;
+        let object = self.find(&from.key)?;
+        if if_match.is_some() && if_match != object.meta.etag.as_deref() {
+            return Err(Error::new(ErrorCode::ObjectChanged, format!("`{}` changed", from.key)));
+        }
+        let options = PutOptions {
+            content_type: object.meta.content_type,
+            headers: object.meta.headers,
+            metadata: object.meta.metadata,
+            ..PutOptions::default()
+        };
+        Ok(self.store(&to.key, spoil(&object.bytes, fault), &options, None))
+    }
+
+    async fn copy_part(&self, from: &ObjectPath, offset: u64, length: u64, if_match: Option<&str>, upload: &Upload, number: i32) -> Result<Part> {
+        self.enter("copy_part", &from.key).await?;
+        let object = self.find(&from.key)?;
+        assert_eq!(if_match, object.meta.etag.as_deref());
+        let from = usize::try_from(offset).unwrap();
+        let body = object.bytes.slice(from..from + usize::try_from(length).unwrap());
+        let etag = hex(&md5(&body));
+        let mut state = self.state.lock().unwrap();
+        state.uploads.get_mut(&upload.id).unwrap().1.insert(number, body);
+        Ok(Part { number, etag, checksums: BTreeMap::new() })
+    }
+
+    async fn delete(&self, object: &ObjectPath) -> Result<()> {
+        self.enter("delete", &object.key).await?;
+        self.state.lock().unwrap().objects.remove(&object.key);
+        Ok(())
+    }
+
+    async fn create_bucket(&self, _bucket: &str) -> Result<()> {
+        Ok(())
+    }
+
+    async fn delete_bucket(&self, _bucket: &str) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Keeps what it was told.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) items: Mutex<Vec<Item>>,
+    pub(crate) bytes: AtomicU64,
+    pub(crate) planned: Mutex<(u64, u64)>,
+}
+
+impl Progress for Seen {
+    fn planned(&self, items: u64, bytes: u64) {
+        *self.planned.lock().unwrap() = (items, bytes);
+    }
+
+    fn bytes(&self, n: u64) {
+        self.bytes.fetch_add(n, Ordering::SeqCst);
+    }
+
+    fn item(&self, item: &Item) {
+        self.items.lock().unwrap().push(item.clone());
+    }
+}
+
+impl Seen {
+    /// The lines, sorted, as text.
+    pub(crate) fn lines(&self) -> String {
+        let mut lines: Vec<String> = self
+            .items
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|item| {
+                let Item { action, source, destination, size, status, reason } = item;
+                let reason = reason.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
+                format!("{status:?} {action:?} {source} -> {destination} {size} B{reason}")
+            })
+            .collect();
+        lines.sort();
+        lines.join("\n")
+    }
+}
