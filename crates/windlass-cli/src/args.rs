@@ -100,8 +100,7 @@ pub(crate) fn parse_to(
             _ => return Err(refused(&usage(&error), err)),
         },
     };
-    let mut cli =
-        Cli::from_arg_matches(&matches).map_err(|error| refused(&usage(&error), err))?;
+    let mut cli = Cli::from_arg_matches(&matches).map_err(|error| refused(&usage(&error), err))?;
     // A flag wins over the other's environment variable; both at once contradict each other.
     let typed = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
     match (typed("home"), typed("server")) {
@@ -112,9 +111,8 @@ pub(crate) fn parse_to(
             return Err(refused(&error, err));
         }
         (true, false) => cli.global.server = None,
-        (false, true) => {}
         (false, false) if cli.command.is_local() => cli.global.server = None,
-        (false, false) => {}
+        (false, _) => {}
     }
     cli.global.server = cli.global.server.filter(|url| !url.is_empty());
     cli.global.home = cli.global.home.filter(|home| !home.as_os_str().is_empty());
@@ -172,7 +170,13 @@ fn usage(error: &clap::Error) -> Error {
     let program = rendered
         .lines()
         .find_map(|line| line.trim().strip_prefix("Usage: "))
-        .map(|usage| usage.split([' ']).take_while(|word| is_command_word(word)).collect::<Vec<_>>().join(" "))
+        .map(|usage| {
+            usage
+                .split([' '])
+                .take_while(|word| is_command_word(word))
+                .collect::<Vec<_>>()
+                .join(" ")
+        })
         .filter(|words| !words.is_empty())
         .unwrap_or_else(|| "windlass".to_owned());
     tips.push(format!("see `{program} --help`"));
@@ -280,7 +284,10 @@ mod tests {
     #[test]
     fn no_command_shows_the_help_and_fails() {
         let text = refusal("windlass");
-        assert!(text.contains("Usage: windlass") && text.contains("error[usage.invalid]"), "{text}");
+        assert!(
+            text.contains("Usage: windlass") && text.contains("error[usage.invalid]"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -57,7 +57,9 @@ impl Console {
 
     /// Writes bytes to standard output.
     pub fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
-        if self.out_terminal && let Some(bar) = &*lock(&self.bar) {
+        if self.out_terminal
+            && let Some(bar) = &*lock(&self.bar)
+        {
             return bar.suspend(|| self.write_through(bytes));
         }
         Ok(lock(&self.out).write_all(bytes)?)

@@ -69,7 +69,11 @@ pub fn finish(console: &Console, structured: bool, result: Result<Outcome, Failu
         Ok(outcome) => outcome.exit_code(),
         Err(Failure::ClosedPipe) => 0,
         Err(Failure::Error(error)) => {
-            console.complain(&if structured { structured_text(&error) } else { plain_text(&error) });
+            console.complain(&if structured {
+                structured_text(&error)
+            } else {
+                plain_text(&error)
+            });
             error.class().exit_code()
         }
     }

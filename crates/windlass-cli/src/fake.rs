@@ -36,8 +36,6 @@ pub(crate) struct MemoryStorage {
     /// Keys whose deletion fails.
     pub(crate) stubborn: BTreeSet<String>,
     pub(crate) lists: AtomicUsize,
-    /// Multipart uploads given up.
-    pub(crate) aborted: AtomicBool,
 }
 
 impl MemoryStorage {
@@ -50,7 +48,6 @@ impl MemoryStorage {
             parts: Mutex::default(),
             stubborn: BTreeSet::new(),
             lists: AtomicUsize::new(0),
-            aborted: AtomicBool::new(false),
         }
     }
 
@@ -65,9 +62,11 @@ impl MemoryStorage {
     }
 
     pub(crate) fn keys(&self, bucket: &str) -> Vec<String> {
-        self.buckets.lock().unwrap().get(bucket).map_or_else(Vec::new, |objects| {
-            objects.keys().cloned().collect()
-        })
+        self.buckets
+            .lock()
+            .unwrap()
+            .get(bucket)
+            .map_or_else(Vec::new, |objects| objects.keys().cloned().collect())
     }
 
     fn entry(&self, kind: EntryKind, bucket: &str, key: &str, size: Option<u64>) -> Entry {
@@ -121,17 +120,14 @@ impl ObjectAccess for MemoryStorage {
             Some(bucket) => {
                 for (key, bytes) in buckets.get(bucket).into_iter().flatten() {
                     let Some(rest) = key.strip_prefix(&location.key) else { continue };
-                    match rest.find('/').filter(|_| !options.recursive) {
-                        Some(at) => {
-                            let prefix = &key[..=location.key.len() + at];
-                            if entries.last().is_none_or(|last| last.key != prefix) {
-                                entries.push(self.entry(EntryKind::Prefix, bucket, prefix, None));
-                            }
+                    if let Some(at) = rest.find('/').filter(|_| !options.recursive) {
+                        let prefix = &key[..=location.key.len() + at];
+                        if entries.last().is_none_or(|last| last.key != prefix) {
+                            entries.push(self.entry(EntryKind::Prefix, bucket, prefix, None));
                         }
-                        None => {
-                            let size = Some(bytes.len() as u64);
-                            entries.push(self.entry(EntryKind::Object, bucket, key, size));
-                        }
+                    } else {
+                        let size = Some(bytes.len() as u64);
+                        entries.push(self.entry(EntryKind::Object, bucket, key, size));
                     }
                 }
             }
@@ -176,9 +172,6 @@ impl ObjectAccess for MemoryStorage {
     }
 
     async fn upload_part(&self, _: &Upload, number: i32, body: Bytes) -> Result<Part> {
-        if self.stubborn.contains("part") {
-            return Err(Error::new(ErrorCode::ConnectionBusy, "slow down"));
-        }
         self.parts.lock().unwrap().insert(number, body);
         Ok(Part { number, etag: String::new(), checksums: BTreeMap::new() })
     }
@@ -196,7 +189,6 @@ impl ObjectAccess for MemoryStorage {
     }
 
     async fn abort_upload(&self, _: &Upload) -> Result<()> {
-        self.aborted.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -343,7 +335,11 @@ pub(crate) struct Ran {
 }
 
 /// Runs a command line against an engine.
-pub(crate) async fn ran(engine: Arc<FakeEngine>, line: &[&str], console: (Console, Captured, Captured)) -> Ran {
+pub(crate) async fn ran(
+    engine: Arc<FakeEngine>,
+    line: &[&str],
+    console: (Console, Captured, Captured),
+) -> Ran {
     let (console, out, err) = console;
     let args = std::iter::once("windlass").chain(line.iter().copied()).map(OsString::from);
     let mut refused = (Vec::new(), Vec::new());
@@ -354,7 +350,10 @@ pub(crate) async fn ran(engine: Arc<FakeEngine>, line: &[&str], console: (Consol
             return Ran { code, out: text(refused.0), err: text(refused.1) };
         }
     };
-    assert!(matches!(cli.global.output, Format::Table | Format::Json | Format::Jsonl | Format::Csv));
+    assert!(matches!(
+        cli.global.output,
+        Format::Table | Format::Json | Format::Jsonl | Format::Csv
+    ));
     let wiring = Wiring::new(move |_| {
         let engine: Arc<dyn Engine> = engine.clone();
         async move { Ok(engine) }

@@ -64,11 +64,8 @@ impl Prompt for Sign {
 pub(crate) async fn run(session: &Session) -> Ending {
     let engine = session.engine().await?;
     session.talk("statements end with `;`, `\\?` shows help, Tab completes, `\\q` leaves");
-    let mut state = State {
-        ctx: session.ctx(),
-        printer: Printer::new(session.global.output),
-        timing: true,
-    };
+    let mut state =
+        State { ctx: session.ctx(), printer: Printer::new(session.global.output), timing: true };
     let shared = Arc::new(Mutex::new(state.ctx.clone()));
     let words = Words::new(engine, shared.clone(), tokio::runtime::Handle::current());
     let mut editor = editor(words, history_file(session));

@@ -110,16 +110,15 @@ impl Printer {
         let mut count: u64 = 0;
         let ended = loop {
             let next = if writer.holds_back() {
-                match tokio::time::timeout(PATIENCE, batches.next()).await {
-                    Ok(next) => next,
-                    Err(_) => {
-                        if let Writer::Table(table) = &mut writer {
-                            table.settle(&mut out);
-                        }
-                        flush(console, &mut out)?;
-                        continue;
+                let waited = tokio::time::timeout(PATIENCE, batches.next()).await;
+                let Ok(next) = waited else {
+                    if let Writer::Table(table) = &mut writer {
+                        table.settle(&mut out);
                     }
-                }
+                    flush(console, &mut out)?;
+                    continue;
+                };
+                next
             } else {
                 batches.next().await
             };
@@ -184,7 +183,10 @@ mod tests {
     fn sample() -> RecordBatch {
         batch(
             COLUMNS,
-            &[vec![Cell::from("a,b"), Cell::from(1_u64)], vec![Cell::from("c"), Cell::Integer(None)]],
+            &[
+                vec![Cell::from("a,b"), Cell::from(1_u64)],
+                vec![Cell::from("c"), Cell::Integer(None)],
+            ],
         )
         .unwrap()
     }
@@ -241,8 +243,7 @@ mod tests {
             Err(Error::new(ErrorCode::ConnectionTimeout, "late")),
         ])
         .boxed();
-        let result =
-            Printer::new(Format::Json).rows(&console, sample().schema(), broken).await;
+        let result = Printer::new(Format::Json).rows(&console, sample().schema(), broken).await;
         assert!(matches!(result, Err(Failure::Error(_))));
         assert_eq!(out.text(), "[{\"name\":\"a,b\",\"size\":1}\n");
     }

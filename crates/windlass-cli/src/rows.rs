@@ -92,6 +92,7 @@ pub(crate) fn batch(columns: Columns, rows: &[Vec<Cell>]) -> Result<RecordBatch>
             ),
         }
     });
-    RecordBatch::try_new(schema(columns), arrays.collect())
-        .map_err(|error| Error::new(ErrorCode::Internal, "rows do not fit their columns").source(error))
+    RecordBatch::try_new(schema(columns), arrays.collect()).map_err(|error| {
+        Error::new(ErrorCode::Internal, "rows do not fit their columns").source(error)
+    })
 }

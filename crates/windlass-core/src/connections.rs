@@ -5,6 +5,7 @@ use crate::rows::{self, Cell, Columns, Kind, done};
 use crate::windlass::{Opened, Windlass};
 use async_trait::async_trait;
 use chrono::Utc;
+use futures::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::sync::Arc;
 use windlass_s3::probe::{ProbeStep, Status, probe_local, probe_s3};
@@ -122,10 +123,11 @@ fn verdict(verb: &str, name: &Name, steps: &[ProbeStep]) -> Result<Vec<String>> 
         .collect())
 }
 
-async fn probe(opened: &Opened, write: bool) -> Vec<ProbeStep> {
+/// Boxed: the probe's futures are deep.
+pub(crate) fn probe(opened: &Opened, write: bool) -> BoxFuture<'_, Vec<ProbeStep>> {
     match opened {
-        Opened::S3(store) => probe_s3(store, write).await,
-        Opened::Local(_, spec) => probe_local(spec, write).await,
+        Opened::S3(store) => Box::pin(probe_s3(store, write)),
+        Opened::Local(_, spec) => Box::pin(probe_local(spec, write)),
     }
 }
 

@@ -3,6 +3,9 @@
 //! Above this room nobody acts; below it nobody knows who asks. [`engine::Engine`] is what the
 //! command line and the server see; [`Windlass`] is the engine in this process.
 
+// The AWS SDK's futures are deeper than the default of 128.
+#![recursion_limit = "256"]
+
 pub mod engine;
 
 pub mod json;
@@ -22,7 +25,7 @@ mod tables;
 mod windlass;
 
 pub use local_engine::copy_between;
-pub use settings::Settings;
+pub use settings::{Environment, Settings};
 pub use windlass::Windlass;
 /// Statements: parsing, completion, help.
 pub use windlass_sql as sql;

@@ -1,7 +1,7 @@
 //! [`Engine`] in this process.
 
 use crate::engine::{Answer, Check, CopyOptions, CopySide, Ctx, Engine, PresignMethod, Progress, Summary};
-use crate::windlass::{Opened, Windlass};
+use crate::windlass::Windlass;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -122,9 +122,6 @@ impl Windlass {
     pub(crate) async fn probe_named(&self, name: &str) -> Result<Vec<windlass_s3::probe::ProbeStep>> {
         let fabric = self.fabric("default").await?;
         let row = self.connection(&fabric, &Name::new(name)?).await?;
-        match self.open_row(&row).await? {
-            Opened::S3(store) => Ok(windlass_s3::probe::probe_s3(&store, false).await),
-            Opened::Local(_, spec) => Ok(windlass_s3::probe::probe_local(&spec, false).await),
-        }
+        Ok(crate::connections::probe(&self.open_row(&row).await?, false).await)
     }
 }

@@ -9,53 +9,59 @@ use arrow::array::{Array as _, AsArray as _, BooleanArray};
 use arrow::compute::filter_record_batch;
 use chrono::Utc;
 use futures::StreamExt as _;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use windlass_sql::{DescribeTarget, Statement};
 use windlass_types::{Error, ErrorCode, Result};
 
 impl Windlass {
-    /// Runs one statement.
-    pub(crate) async fn run(&self, ctx: &mut Ctx, statement: Statement) -> Result<Answer> {
+    /// Runs one statement. Boxed: the futures below are deep.
+    pub(crate) fn run<'a>(&'a self, ctx: &'a mut Ctx, statement: Statement) -> BoxFuture<'a, Result<Answer>> {
+        Box::pin(self.run_one(ctx, statement))
+    }
+
+    async fn run_one(&self, ctx: &mut Ctx, statement: Statement) -> Result<Answer> {
         let fabric = self.fabric(&ctx.fabric).await?;
         match statement {
             Statement::CreateConnection { or_replace, if_not_exists, kind, name, options } => {
-                self.create_connection(&fabric, Create { or_replace, if_not_exists, kind, name, options }).await
+                self.create_connection(&fabric, Create { or_replace, if_not_exists, kind, name, options }).boxed().await
             }
             Statement::AlterConnection { kind, name, changes } => {
-                self.alter_connection(&fabric, kind, &name, changes).await
+                self.alter_connection(&fabric, kind, &name, changes).boxed().await
             }
-            Statement::DropConnection { if_exists, name } => self.drop_connection(&fabric, &name, if_exists).await,
+            Statement::DropConnection { if_exists, name } => self.drop_connection(&fabric, &name, if_exists).boxed().await,
             Statement::Describe { target: DescribeTarget::Connection(name) } => {
-                self.describe_connection(&fabric, &name).await
+                self.describe_connection(&fabric, &name).boxed().await
             }
             Statement::Describe { target: DescribeTarget::Table(parts) } => {
                 let engine = self.query().await?;
                 let name = fabric.name.as_str().to_owned();
-                let rows = engine.describe(&parts, &name, self.scope(fabric)).await?;
+                let rows = engine.describe(&parts, &name, self.scope(fabric)).boxed().await?;
                 Ok(Answer::Rows { schema: rows.schema, batches: rows.stream, good: Arc::new(AtomicBool::new(true)) })
             }
-            Statement::Show { what, like } => self.show(fabric, &what, like.as_deref()).await,
-            Statement::ShowCreate { name } => self.show_create_connection(&fabric, &name).await,
-            Statement::Test { name, write } => self.test_connection(&fabric, &name, write).await,
+            Statement::Show { what, like } => self.show(fabric, &what, like.as_deref()).boxed().await,
+            Statement::ShowCreate { name } => self.show_create_connection(&fabric, &name).boxed().await,
+            Statement::Test { name, write } => self.test_connection(&fabric, &name, write).boxed().await,
             Statement::CreateSecret { if_not_exists, name, source } => {
-                self.create_secret(&fabric, name, if_not_exists, source, ctx.remote).await
+                self.create_secret(&fabric, name, if_not_exists, source, ctx.remote).boxed().await
             }
-            Statement::AlterSecret { name, source } => self.alter_secret(&fabric, &name, source, ctx.remote).await,
-            Statement::DropSecret { if_exists, name } => self.drop_secret(&fabric, &name, if_exists).await,
+            Statement::AlterSecret { name, source } => self.alter_secret(&fabric, &name, source, ctx.remote).boxed().await,
+            Statement::DropSecret { if_exists, name } => self.drop_secret(&fabric, &name, if_exists).boxed().await,
             Statement::CreateFileTable { if_not_exists, name, connection, location, options } => {
                 let create = CreateFileTable { if_not_exists, name, connection, location, options };
-                self.create_file_table(&fabric, create).await
+                self.create_file_table(&fabric, create).boxed().await
             }
-            Statement::DropTable { if_exists, name } => self.drop_table(&fabric, &name, if_exists).await,
+            Statement::DropTable { if_exists, name } => self.drop_table(&fabric, &name, if_exists).boxed().await,
             Statement::List { connection, path, recursive, limit } => {
                 let row = self.connection(&fabric, &connection).await?;
                 let storage = self.open_row(&row).await?.storage();
                 let location = storage.binding().resolve_any(&path)?;
                 Ok(crate::list::list(&storage, &location, recursive, limit))
             }
-            Statement::CreateSchema { if_not_exists, name } => self.create_schema(&fabric, name, if_not_exists).await,
-            Statement::DropSchema { if_exists, name } => self.drop_schema(&fabric, &name, if_exists).await,
+            Statement::CreateSchema { if_not_exists, name } => self.create_schema(&fabric, name, if_not_exists).boxed().await,
+            Statement::DropSchema { if_exists, name } => self.drop_schema(&fabric, &name, if_exists).boxed().await,
             Statement::CreateFabric { if_not_exists, name } => {
                 if self.inner.store.fabrics().await?.iter().any(|row| row.name == name) {
                     if if_not_exists {
@@ -75,7 +81,7 @@ impl Windlass {
             Statement::Engine(text) => {
                 let engine = self.query().await?;
                 let name = fabric.name.as_str().to_owned();
-                let rows = engine.query(&text, &name, self.scope(fabric)).await?;
+                let rows = engine.query(&text, &name, self.scope(fabric)).boxed().await?;
                 Ok(Answer::Rows { schema: rows.schema, batches: rows.stream, good: Arc::new(AtomicBool::new(true)) })
             }
         }

@@ -9,8 +9,9 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::{
     CatalogProvider as _, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
-    MemorySchemaProvider, SchemaProvider as _,
+    MemorySchemaProvider,
 };
+use datafusion::common::TableReference;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -18,7 +19,6 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{SQLOptions, SessionConfig};
-use datafusion::sql::TableReference;
 use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::planner::object_name_to_table_reference;
 use datafusion::sql::resolve::resolve_table_references;
@@ -81,12 +81,18 @@ impl Engine {
             .with_information_schema(false)
             .set_bool("datafusion.execution.parquet.schema_force_view_types", false)
             .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false);
-        let template = SessionStateBuilder::new().with_config(config).with_default_features().build();
+        let template =
+            SessionStateBuilder::new().with_config(config).with_default_features().build();
         Ok(Self { template, memory: Arc::new(FairSpillPool::new(MEMORY)) })
     }
 
     /// Runs one statement that reads.
-    pub async fn query(&self, sql: &str, fabric: &str, resolver: Arc<dyn Resolver>) -> Result<Rows> {
+    pub async fn query(
+        &self,
+        sql: &str,
+        fabric: &str,
+        resolver: Arc<dyn Resolver>,
+    ) -> Result<Rows> {
         let mut statements = DFParser::parse_sql(sql).map_err(from_engine)?;
         let statement = match (statements.pop_front(), statements.is_empty()) {
             (Some(statement), true) => statement,
@@ -112,10 +118,18 @@ impl Engine {
         let (references, _) = resolve_table_references(&statement, true).map_err(from_engine)?;
         self.register(&session, fabric, resolver.as_ref(), references).await?;
         let plan = plan(&session.state, statement).await?;
-        let physical = session.state.create_physical_plan(&plan).await.map_err(from_engine)?;
+        let store = Arc::clone(&session.store);
+        let physical = session
+            .state
+            .create_physical_plan(&plan)
+            .await
+            .map_err(|error| store.explain(error))?;
         let stream = execute_stream(physical, session.state.task_ctx()).map_err(from_engine)?;
         let schema = stream.schema();
-        Ok(Rows { schema, stream: stream.map(|batch| batch.map_err(from_engine)).boxed() })
+        Ok(Rows {
+            schema,
+            stream: stream.map(move |batch| batch.map_err(|error| store.explain(error))).boxed(),
+        })
     }
 
     /// Describes the table these parts name: `[fabric.][schema or connection.]table or path`.
@@ -176,19 +190,22 @@ impl Engine {
         resolver: &dyn Resolver,
         references: Vec<TableReference>,
     ) -> Result<()> {
-        let names: BTreeSet<TableReference> =
-            references.into_iter().map(|name| TableReference::from(name.resolve(fabric, MAIN))).collect();
+        let names: BTreeSet<TableReference> = references
+            .into_iter()
+            .map(|name| TableReference::from(name.resolve(fabric, MAIN)))
+            .collect();
         let found = names.iter().map(|name| resolve(session, fabric, resolver, name));
         let found: Vec<Resolved> = futures::future::try_join_all(found).await?;
         let catalog = MemoryCatalogProvider::new();
         for table in found {
-            let schema = match catalog.schema(&table.schema) {
-                Some(schema) => schema,
-                None => {
-                    let schema = Arc::new(MemorySchemaProvider::new());
-                    catalog.register_schema(&table.schema, Arc::clone(&schema) as _).map_err(from_engine)?;
-                    schema
-                }
+            let schema = if let Some(schema) = catalog.schema(&table.schema) {
+                schema
+            } else {
+                let schema = Arc::new(MemorySchemaProvider::new());
+                catalog
+                    .register_schema(&table.schema, Arc::clone(&schema) as _)
+                    .map_err(from_engine)?;
+                schema
             };
             schema.register_table(table.table, table.provider).map_err(from_engine)?;
         }
@@ -209,7 +226,8 @@ async fn plan(state: &SessionState, mut statement: Statement) -> Result<LogicalP
             Ok(plan) => break plan,
             Err(error) => {
                 let corrected = corrections < CORRECTIONS
-                    && missing_column(&error).is_some_and(|missing| correct(&mut statement, missing));
+                    && missing_column(&error)
+                        .is_some_and(|missing| correct(&mut statement, missing));
                 if !corrected {
                     return Err(from_engine(error));
                 }
@@ -239,8 +257,9 @@ fn only_reads(statement: &Statement) -> Result<()> {
         Statement::Explain(explain) => return only_reads(&explain.statement),
         Statement::CopyTo(_) => return Err(refused("COPY")),
         Statement::CreateExternalTable(_) => {
-            return Err(refused("CREATE EXTERNAL TABLE")
-                .hint("use CREATE FILE TABLE name ON connection LOCATION = 's3://bucket/prefix/'"));
+            return Err(refused("CREATE EXTERNAL TABLE").hint(
+                "use CREATE FILE TABLE name ON connection LOCATION = 's3://bucket/prefix/'",
+            ));
         }
         Statement::Reset(_) => return Err(refused("RESET")),
     };
@@ -260,7 +279,10 @@ fn only_reads(statement: &Statement) -> Result<()> {
                 .take_while(|word| word.bytes().all(|b| b.is_ascii_uppercase()))
                 .take(2)
                 .collect();
-            Err(refused(if words.is_empty() { "this statement".to_owned() } else { words.join(" ") }.as_str()))
+            Err(refused(
+                if words.is_empty() { "this statement".to_owned() } else { words.join(" ") }
+                    .as_str(),
+            ))
         }
     }
 }

@@ -6,11 +6,13 @@ use crate::files::SourceFile;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use datafusion::parquet::errors::ParquetError;
+use sqlparser::parser::ParserError;
 use std::error::Error as StdError;
 use windlass_types::error::ErrorBody;
 use windlass_types::{Error, ErrorCode};
 
 /// What DataFusion said, in our words.
+#[allow(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
 pub(crate) fn from_engine(error: DataFusionError) -> Error {
     if let Some(ours) = ours(&error) {
         return ours;
@@ -21,12 +23,28 @@ pub(crate) fn from_engine(error: DataFusionError) -> Error {
     let error = root(&error);
     let text = clean(&error.message());
     match error {
-        DataFusionError::SQL(..) => Error::new(ErrorCode::SqlSyntax, syntax(&text)),
-        DataFusionError::Plan(_) | DataFusionError::Configuration(_) => Error::new(ErrorCode::SqlPlan, text),
+        DataFusionError::SQL(parser, _) => {
+            let text = match parser.as_ref() {
+                ParserError::ParserError(text) | ParserError::TokenizerError(text) => clean(text),
+                ParserError::RecursionLimitExceeded => {
+                    "the statement is nested too deeply".to_owned()
+                }
+            };
+            Error::new(ErrorCode::SqlSyntax, text)
+        }
+        DataFusionError::Plan(_) | DataFusionError::Configuration(_) => {
+            match text.split_once(" Did you mean ") {
+                Some((text, near)) => Error::new(ErrorCode::SqlPlan, text.trim_end_matches('.'))
+                    .hint(format!("did you mean {near}")),
+                None => Error::new(ErrorCode::SqlPlan, text),
+            }
+        }
         DataFusionError::NotImplemented(_) => {
             Error::new(ErrorCode::SqlPlan, format!("not supported: {text}"))
         }
-        DataFusionError::SchemaError(schema, _) => Error::new(ErrorCode::SqlPlan, clean(&schema.to_string())),
+        DataFusionError::SchemaError(schema, _) => {
+            Error::new(ErrorCode::SqlPlan, clean(&schema.to_string()))
+        }
         DataFusionError::ResourcesExhausted(_) => {
             Error::new(ErrorCode::SqlExecution, "the query needs more memory than it may have")
                 .source(std::io::Error::other(text))
@@ -44,7 +62,8 @@ pub(crate) fn from_engine(error: DataFusionError) -> Error {
 /// What went wrong while a file was read: the storage's error as it was, or bytes that do not decompress.
 pub(crate) fn from_io(error: std::io::Error, file: &SourceFile) -> Error {
     ours(&error).unwrap_or_else(|| {
-        Error::new(ErrorCode::FormatInvalid, format!("`{}` cannot be decompressed", file.address())).source(error)
+        Error::new(ErrorCode::FormatInvalid, format!("`{}` cannot be decompressed", file.address()))
+            .source(error)
     })
 }
 
@@ -104,7 +123,8 @@ fn column(error: &SchemaError) -> Error {
         }
     }
     let name = field.name.as_str();
-    let same: Vec<&str> = names.iter().copied().filter(|known| known.to_lowercase() == name.to_lowercase()).collect();
+    let same: Vec<&str> =
+        names.iter().copied().filter(|known| known.to_lowercase() == name.to_lowercase()).collect();
     let message = match &field.relation {
         Some(relation) => format!("no column `{name}` in `{}`", relation.table()),
         None => format!("no column `{name}`"),
@@ -129,7 +149,8 @@ fn column(error: &SchemaError) -> Error {
     let most = 40;
     let more = if names.len() > most { ", ..." } else { "" };
     names.truncate(most);
-    Error::new(ErrorCode::SqlPlan, message).hint(format!("{near}columns are {}{more}", names.join(", ")))
+    Error::new(ErrorCode::SqlPlan, message)
+        .hint(format!("{near}columns are {}{more}", names.join(", ")))
 }
 
 /// One line without DataFusion's prefixes, back traces and apologies.
@@ -138,9 +159,16 @@ fn clean(text: &str) -> String {
     let text = text.split("This issue was likely caused by").next().unwrap_or(text);
     let text = text.split("This was likely caused by a bug").next().unwrap_or(text);
     let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    for prefix in
-        ["SQL error: ", "Error during planning: ", "Execution error: ", "Arrow error: ", "Schema error: ", "Parquet error: ", "External error: "]
-    {
+    for prefix in [
+        "Column in SELECT must be in GROUP BY or an aggregate function: While expanding wildcard, ",
+        "SQL error: ",
+        "Error during planning: ",
+        "Execution error: ",
+        "Arrow error: ",
+        "Schema error: ",
+        "Parquet error: ",
+        "External error: ",
+    ] {
         if let Some(rest) = text.strip_prefix(prefix) {
             text = rest.to_owned();
         }
@@ -154,14 +182,4 @@ fn clean(text: &str) -> String {
         }
         _ => text.to_owned(),
     }
-}
-
-fn syntax(text: &str) -> String {
-    let inner = text
-        .strip_prefix("ParserError(\"")
-        .or_else(|| text.strip_prefix("TokenizerError(\""))
-        .and_then(|text| text.strip_suffix("\")"))
-        .unwrap_or(text);
-    let inner = inner.replace("\\\"", "\"").replace("\\\\", "\\");
-    clean(inner.strip_prefix("sql parser error: ").unwrap_or(&inner))
 }

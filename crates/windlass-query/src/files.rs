@@ -80,7 +80,10 @@ pub(crate) async fn find(storage: &Storage, path: &str, table: &str) -> Result<V
         found.retain(|file| !hidden(&file.object.key[base..]));
         found
     } else {
-        vec![exact(storage, ObjectPath { bucket: bucket.clone(), key: location.key.clone() }).await?]
+        vec![
+            exact(storage, ObjectPath { bucket: bucket.clone(), key: location.key.clone() })
+                .await?,
+        ]
     };
     let (mut files, empty): (Vec<SourceFile>, Vec<SourceFile>) =
         files.into_iter().partition(|file| file.size > 0);
@@ -119,9 +122,9 @@ fn nothing(storage: &Storage, table: &str, rest: &str, empty: usize) -> Error {
 
 /// Whether a level of the key is hidden; `_col=1` is a partition, not a hidden folder.
 fn hidden(below: &str) -> bool {
-    below.split('/').any(|level| {
-        level.starts_with('.') || (level.starts_with('_') && !level.contains('='))
-    })
+    below
+        .split('/')
+        .any(|level| level.starts_with('.') || (level.starts_with('_') && !level.contains('=')))
 }
 
 async fn list(storage: &Storage, bucket: &str, prefix: String) -> Result<Vec<SourceFile>> {

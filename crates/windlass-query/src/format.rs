@@ -48,7 +48,7 @@ pub(crate) struct TextOptions {
     pub(crate) compression: Option<Compression>,
 }
 
-/// What CONTENT_TYPE says.
+/// What the option `CONTENT_TYPE` says.
 #[derive(Debug)]
 pub(crate) struct Declared {
     pub(crate) kind: Option<Kind>,
@@ -242,7 +242,8 @@ pub(crate) fn by_names(files: &[Arc<SourceFile>], table: &str) -> Result<Option<
             let counts: Vec<String> = several
                 .iter()
                 .map(|(kind, count, first)| {
-                    let kind = kind.map_or_else(|| "of no known format".to_owned(), |k| k.to_string());
+                    let kind =
+                        kind.map_or_else(|| "of no known format".to_owned(), |k| k.to_string());
                     format!("{count} {kind} (`{}`)", first.name())
                 })
                 .collect();

@@ -4,7 +4,7 @@
 //! from it only by case, the statement is rewritten to name that one.
 
 use datafusion::common::SchemaError;
-use datafusion::sql::TableReference;
+use datafusion::common::TableReference;
 use datafusion::sql::parser::Statement;
 use sqlparser::ast::{Expr, Ident, visit_expressions_mut};
 use std::ops::ControlFlow;
@@ -14,7 +14,9 @@ pub(crate) fn correct(statement: &mut Statement, error: &SchemaError) -> bool {
     let SchemaError::FieldNotFound { field, valid_fields } = error else { return false };
     let mut same: Vec<&str> = valid_fields
         .iter()
-        .filter(|valid| field.relation.is_none() || valid.relation.is_none() || valid.relation == field.relation)
+        .filter(|valid| {
+            field.relation.is_none() || valid.relation.is_none() || valid.relation == field.relation
+        })
         .map(|valid| valid.name.as_str())
         .filter(|name| *name != field.name && name.to_lowercase() == field.name.to_lowercase())
         .collect();
@@ -26,10 +28,17 @@ pub(crate) fn correct(statement: &mut Statement, error: &SchemaError) -> bool {
     }
 }
 
-fn rewrite(statement: &mut Statement, relation: Option<&TableReference>, name: &str, real: &str) -> bool {
+fn rewrite(
+    statement: &mut Statement,
+    relation: Option<&TableReference>,
+    name: &str,
+    real: &str,
+) -> bool {
     let tree = match statement {
         Statement::Statement(tree) => tree,
-        Statement::Explain(explain) => return rewrite(&mut explain.statement, relation, name, real),
+        Statement::Explain(explain) => {
+            return rewrite(&mut explain.statement, relation, name, real);
+        }
         _ => return false,
     };
     let mut changed = false;

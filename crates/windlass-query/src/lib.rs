@@ -1,6 +1,6 @@
 //! DataFusion: file tables, system tables, the SQL engine.
 //!
-//! A statement is resolved first (names to files with ETags and schemas, asynchronously), then planned
+//! A statement is resolved first (names to files with their state and schemas, asynchronously), then planned
 //! against what was found. Nothing here writes, and nothing reaches a disk but through a connection.
 
 mod describe;
@@ -15,9 +15,9 @@ mod sample;
 mod schema;
 mod store;
 mod table;
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use engine::{Engine, Rows};
 pub use resolve::{FileTable, Resolver};

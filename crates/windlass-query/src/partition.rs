@@ -49,7 +49,8 @@ pub(crate) fn partitions(files: &[Arc<SourceFile>]) -> Partitions {
 
 fn pairs(key: &str) -> Vec<(String, Option<String>)> {
     let folders = key.rfind('/').map_or("", |at| &key[..at]);
-    let decode = |text: &str| percent_decode_str(text).decode_utf8().map_or(text.to_owned(), Into::into);
+    let decode =
+        |text: &str| percent_decode_str(text).decode_utf8().map_or(text.to_owned(), Into::into);
     let mut pairs: Vec<(String, Option<String>)> = Vec::new();
     for level in folders.split('/') {
         if let Some((name, value)) = level.split_once('=')

@@ -8,8 +8,8 @@ use arrow::array::{ArrayRef, StringArray};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
+use datafusion::common::TableReference;
 use datafusion::datasource::MemTable;
-use datafusion::sql::TableReference;
 use std::sync::Arc;
 use windlass_s3::Storage;
 use windlass_types::options::nearest;
@@ -112,7 +112,8 @@ async fn files(
     let storage = resolver.storage(&stored.connection).await?.ok_or_else(|| {
         Error::new(ErrorCode::ConnectionNotFound, format!("no connection `{}`", stored.connection))
     })?;
-    let written = schema.map_or_else(|| quoted(table), |schema| format!("{}.{}", quoted(schema), quoted(table)));
+    let written = schema
+        .map_or_else(|| quoted(table), |schema| format!("{}.{}", quoted(schema), quoted(table)));
     let found = find(&storage, &stored.location, &written).await?;
     let declared = Declared::read(&stored.options)?;
     FilesTable::open(state, &session.store, found, &declared, &written).await
@@ -162,8 +163,11 @@ async fn other_fabric(
         return Error::new(ErrorCode::SqlPlan, format!("the path after `{catalog}` is not quoted"))
             .hint(format!("write {}.\"{path}\"", quoted(catalog)));
     }
-    Error::new(ErrorCode::FabricNotFound, format!("a query sees the fabric `{fabric}`, not `{catalog}`"))
-        .hint(format!("leave the fabric out, or first USE FABRIC {}", quoted(catalog)))
+    Error::new(
+        ErrorCode::FabricNotFound,
+        format!("a query sees the fabric `{fabric}`, not `{catalog}`"),
+    )
+    .hint(format!("leave the fabric out, or first USE FABRIC {}", quoted(catalog)))
 }
 
 fn batch_table(batch: RecordBatch) -> Result<Arc<dyn TableProvider>> {
@@ -177,18 +181,26 @@ async fn system(resolver: &dyn Resolver, name: &str) -> Result<RecordBatch> {
     }
     let known = resolver.system_tables();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    let near = nearest(name, &known).map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+    let near =
+        nearest(name, &known).map_or_else(String::new, |near| format!("did you mean `{near}`? "));
     Err(Error::new(ErrorCode::TableNotFound, format!("no system table `{name}`"))
         .hint(format!("{near}known are {}", known.join(", "))))
 }
 
 /// Schema, name and kind of every table, as `information_schema.tables` has them.
 pub(crate) async fn tables(resolver: &dyn Resolver, fabric: &str) -> Result<RecordBatch> {
-    let mut rows: Vec<(String, String, &str)> =
-        resolver.tables().await?.into_iter().map(|(schema, table)| (schema, table, "FILE TABLE")).collect();
+    let mut rows: Vec<(String, String, &str)> = resolver
+        .tables()
+        .await?
+        .into_iter()
+        .map(|(schema, table)| (schema, table, "FILE TABLE"))
+        .collect();
     rows.sort();
     rows.extend(
-        resolver.system_tables().into_iter().map(|table| (SYSTEM.to_owned(), table, "SYSTEM TABLE")),
+        resolver
+            .system_tables()
+            .into_iter()
+            .map(|table| (SYSTEM.to_owned(), table, "SYSTEM TABLE")),
     );
     let column = |texts: Vec<&str>| -> ArrayRef { Arc::new(StringArray::from(texts)) };
     RecordBatch::try_from_iter([
@@ -197,5 +209,7 @@ pub(crate) async fn tables(resolver: &dyn Resolver, fabric: &str) -> Result<Reco
         ("table_name", column(rows.iter().map(|row| row.1.as_str()).collect())),
         ("table_type", column(rows.iter().map(|row| row.2).collect())),
     ])
-    .map_err(|error| Error::new(ErrorCode::Internal, "the list of tables does not fit").source(error))
+    .map_err(|error| {
+        Error::new(ErrorCode::Internal, "the list of tables does not fit").source(error)
+    })
 }

@@ -1,7 +1,7 @@
 //! Reading the heads of a few files to learn what all of them hold.
 
 use crate::files::SourceFile;
-use crate::format::{Compression, Declared, Kind, TextOptions, by_names, kind_in};
+use crate::format::{Declared, Kind, TextOptions, by_names, kind_in};
 use crate::schema::{Column, merge};
 use crate::store::QueryStore;
 use crate::text::{self, header};
@@ -10,7 +10,8 @@ use arrow::datatypes::Schema;
 use datafusion::catalog::Session;
 use datafusion::datasource::file_format::FileFormat as _;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::TryStreamExt as _;
+use futures::future::BoxFuture;
 use object_store::ObjectStore;
 use std::io::Cursor;
 use std::sync::Arc;
@@ -22,7 +23,6 @@ const FILES: usize = 8;
 const RECORDS: usize = 1000;
 /// Decompressed bytes of each that are read, unless one record is longer.
 const BYTES: usize = 256 << 10;
-const MOST: usize = 16 << 20;
 
 /// What was learnt.
 #[derive(Debug)]
@@ -46,25 +46,27 @@ pub(crate) async fn learn(
         Some(kind) => (kind, "as declared"),
         None => match by_names(files, table)? {
             Some(kind) => (kind, "by the names of the files"),
-            None => (by_content(&files[0], declared, table).await?, "by the content of the first file"),
+            None => {
+                (by_content(&files[0], declared, table).await?, "by the content of the first file")
+            }
         },
     };
     let text = declared.text(kind);
     let chosen = spread(files);
-    let schemas: Vec<(String, Schema)> = futures::stream::iter(chosen.iter().map(|file| {
-        let (file, text) = (Arc::clone(file), &text);
-        async move {
+    // Boxed one by one: a closure over references would not be `Send` for every lifetime.
+    let mut heads: Vec<BoxFuture<'_, Result<(String, Schema)>>> = Vec::with_capacity(chosen.len());
+    for file in &chosen {
+        let text = &text;
+        heads.push(Box::pin(async move {
             let schema = match kind {
-                Kind::Parquet => parquet(state, store, &file).await?,
-                Kind::Json => json(&file, text).await?,
-                Kind::Csv | Kind::Tsv => csv(&file, text).await?,
+                Kind::Parquet => parquet(state, store, file).await?,
+                Kind::Json => json(file, text).await?,
+                Kind::Csv | Kind::Tsv => csv(file, text).await?,
             };
-            Ok::<_, Error>((file.name().to_owned(), schema))
-        }
-    }))
-    .buffered(FILES)
-    .try_collect()
-    .await?;
+            Ok((file.name().to_owned(), schema))
+        }));
+    }
+    let schemas = futures::future::try_join_all(heads).await?;
     let sampled = schemas.len();
     Ok(Learnt { kind, why, text, columns: merge(&schemas), sampled })
 }
@@ -78,7 +80,7 @@ fn spread(files: &[Arc<SourceFile>]) -> Vec<Arc<SourceFile>> {
 }
 
 async fn by_content(file: &Arc<SourceFile>, declared: &Declared, table: &str) -> Result<Kind> {
-    let head = head(file, declared.text(Kind::Csv).compression, 0).await?;
+    let head = head(file, &declared.text(Kind::Csv), false).await?;
     kind_in(&head.bytes).ok_or_else(|| {
         Error::new(
             ErrorCode::FormatInvalid,
@@ -95,14 +97,19 @@ struct Head {
     whole: bool,
 }
 
-/// Reads the first bytes, decompressed; goes on until `quote`d text holds one whole line.
-async fn head(file: &Arc<SourceFile>, compression: Option<Compression>, quote: u8) -> Result<Head> {
-    let mut stream = text::open(Arc::clone(file), compression).await?;
+/// Reads the first bytes, decompressed; goes on until the text (`quoting`: a CSV record) holds one whole line.
+async fn head(file: &Arc<SourceFile>, options: &TextOptions, quoting: bool) -> Result<Head> {
+    let mut stream = text::open(Arc::clone(file), options.compression).await?;
     let mut bytes = Vec::new();
-    while let Some(chunk) = stream.try_next().await.map_err(|error| crate::error::from_io(error, file))? {
+    while let Some(chunk) =
+        stream.try_next().await.map_err(|error| crate::error::from_io(error, file))?
+    {
         bytes.extend_from_slice(&chunk);
-        if bytes.len() >= MOST || (bytes.len() >= BYTES && text::record_end(&bytes, quote).is_some()) {
+        if bytes.len() >= BYTES && text::record_end(&bytes, quoting.then_some(options)).is_some() {
             return Ok(Head { bytes, whole: false });
+        }
+        if bytes.len() > text::LONGEST {
+            return Err(text::endless(file, "text"));
         }
     }
     Ok(Head { bytes, whole: true })
@@ -121,16 +128,19 @@ impl Head {
 }
 
 async fn csv(file: &Arc<SourceFile>, options: &TextOptions) -> Result<Schema> {
-    let head = head(file, options.compression, options.quote).await?;
+    let head = head(file, options, true).await?;
     let lines = head.lines();
-    let names = header(lines, options, head.whole).map_err(|error| text::unreadable(file, "CSV", error))?;
+    let names =
+        header(lines, options, head.whole).map_err(|error| text::unreadable(file, "CSV", error))?;
     let Some(names) = names else { return Ok(Schema::empty()) };
     let infer = |format: Format| format.infer_schema(Cursor::new(lines), Some(RECORDS));
     let format = text::format(options).map_err(|error| text::unreadable(file, "CSV", error))?;
     let format = format.with_header(options.header);
     // The head may end inside a quoted field, which leaves a short record behind.
     let (schema, _) = infer(format.clone())
-        .or_else(|error| if head.whole { Err(error) } else { infer(format.with_truncated_rows(true)) })
+        .or_else(
+            |error| if head.whole { Err(error) } else { infer(format.with_truncated_rows(true)) },
+        )
         .map_err(|error| text::unreadable(file, "CSV", error))?;
     let fields: Vec<_> = schema
         .fields()
@@ -142,7 +152,7 @@ async fn csv(file: &Arc<SourceFile>, options: &TextOptions) -> Result<Schema> {
 }
 
 async fn json(file: &Arc<SourceFile>, options: &TextOptions) -> Result<Schema> {
-    let head = head(file, options.compression, 0).await?;
+    let head = head(file, options, false).await?;
     let lines = head.lines();
     if lines.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
         return Err(Error::new(
@@ -167,18 +177,27 @@ async fn json(file: &Arc<SourceFile>, options: &TextOptions) -> Result<Schema> {
                 })
                 .collect::<std::result::Result<_, _>>()
                 .map_err(|_| text::unreadable(file, "JSON lines", error))?;
-            Ok(Schema::new(merge(&schemas).into_iter().map(|column| column.field).collect::<Vec<_>>()))
+            Ok(Schema::new(
+                merge(&schemas).into_iter().map(|column| column.field).collect::<Vec<_>>(),
+            ))
         }
     }
 }
 
-async fn parquet(state: &dyn Session, store: &Arc<QueryStore>, file: &Arc<SourceFile>) -> Result<Schema> {
+async fn parquet(
+    state: &dyn Session,
+    store: &Arc<QueryStore>,
+    file: &Arc<SourceFile>,
+) -> Result<Schema> {
     let meta = store.add(file);
-    let store: Arc<dyn ObjectStore> = Arc::clone(store) as _;
+    let objects: Arc<dyn ObjectStore> = Arc::clone(store) as _;
     let format = ParquetFormat::default().with_force_view_types(false);
-    let schema = format.infer_schema(state, &store, &[meta]).await.map_err(|error| {
-        let error = crate::error::from_engine(error);
-        if error.class() == windlass_types::ErrorClass::InvalidInput || error.code() == ErrorCode::Internal {
+    let schema = format.infer_schema(state, &objects, &[meta]).await.map_err(|error| {
+        let error = store.explain(error);
+        if matches!(
+            error.code(),
+            ErrorCode::FormatInvalid | ErrorCode::SqlExecution | ErrorCode::Internal
+        ) {
             text::unreadable(file, "Parquet", error)
         } else {
             error

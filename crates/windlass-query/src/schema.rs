@@ -22,13 +22,12 @@ pub(crate) fn merge(schemas: &[(String, Schema)]) -> Vec<Column> {
         for field in schema.fields() {
             let kind = field.data_type();
             let at = columns.iter().position(|(name, _)| name == field.name());
-            let (_, seen) = match at {
-                Some(at) => &mut columns[at],
-                None => {
-                    let seen = Seen { kind: DataType::Null, from: Vec::new(), files: 0 };
-                    columns.push((field.name().clone(), seen));
-                    columns.last_mut().expect("just pushed")
-                }
+            let (_, seen) = if let Some(at) = at {
+                &mut columns[at]
+            } else {
+                let seen = Seen { kind: DataType::Null, from: Vec::new(), files: 0 };
+                columns.push((field.name().clone(), seen));
+                columns.last_mut().expect("just pushed")
             };
             seen.kind = widen(&seen.kind, kind);
             seen.files += 1;
@@ -42,12 +41,19 @@ pub(crate) fn merge(schemas: &[(String, Schema)]) -> Vec<Column> {
         .map(|(name, seen)| {
             let mut notes = Vec::new();
             if seen.from.len() > 1 {
-                let from: Vec<String> =
-                    seen.from.iter().map(|(kind, file)| format!("{} in `{file}`", sql(kind))).collect();
+                let from: Vec<String> = seen
+                    .from
+                    .iter()
+                    .map(|(kind, file)| format!("{} in `{file}`", sql(kind)))
+                    .collect();
                 notes.push(format!("widened: {}", from.join(", ")));
             }
             if seen.files < schemas.len() {
-                notes.push(format!("missing in {} of {} files read", schemas.len() - seen.files, schemas.len()));
+                notes.push(format!(
+                    "missing in {} of {} files read",
+                    schemas.len() - seen.files,
+                    schemas.len()
+                ));
             }
             let note = (!notes.is_empty()).then(|| notes.join("; "));
             Column { field: Field::new(name, settle(&seen.kind), true), note }
@@ -61,14 +67,17 @@ pub(crate) fn widen(a: &DataType, b: &DataType) -> DataType {
     match (a, b) {
         _ if a == b => a.clone(),
         (T::Null, other) | (other, T::Null) => other.clone(),
-        (T::UInt64, other) | (other, T::UInt64) if other.is_signed_integer() => T::Decimal128(20, 0),
+        (T::UInt64, other) | (other, T::UInt64) if other.is_signed_integer() => {
+            T::Decimal128(20, 0)
+        }
         (T::UInt64, other) | (other, T::UInt64) if other.is_unsigned_integer() => T::UInt64,
         _ if a.is_integer() && b.is_integer() => T::Int64,
-        (T::Decimal128(p, s), T::Decimal128(q, t)) => {
-            let scale = *s.max(t);
-            let whole = (i16::from(*p) - i16::from(*s)).max(i16::from(*q) - i16::from(*t));
-            match u8::try_from(whole + i16::from(scale)) {
-                Ok(precision) if precision <= 38 => T::Decimal128(precision, scale),
+        (T::Decimal128(precision, scale), T::Decimal128(other, digits)) => {
+            let most = *scale.max(digits);
+            let whole = (i16::from(*precision) - i16::from(*scale))
+                .max(i16::from(*other) - i16::from(*digits));
+            match u8::try_from(whole + i16::from(most)) {
+                Ok(precision) if precision <= 38 => T::Decimal128(precision, most),
                 _ => T::Float64,
             }
         }
@@ -80,11 +89,9 @@ pub(crate) fn widen(a: &DataType, b: &DataType) -> DataType {
             T::Timestamp(TimeUnit::Microsecond, zone.clone())
         }
         (T::Struct(x), T::Struct(y)) => T::Struct(widen_fields(x, y)),
-        (T::List(x), T::List(y)) => T::List(Arc::new(Field::new(
-            x.name(),
-            widen(x.data_type(), y.data_type()),
-            true,
-        ))),
+        (T::List(x), T::List(y)) => {
+            T::List(Arc::new(Field::new(x.name(), widen(x.data_type(), y.data_type()), true)))
+        }
         (T::LargeUtf8, T::Utf8) | (T::Utf8, T::LargeUtf8) => T::LargeUtf8,
         _ => T::Utf8,
     }
@@ -145,10 +152,14 @@ pub(crate) fn sql(kind: &DataType) -> String {
         T::Decimal32(p, s) | T::Decimal64(p, s) | T::Decimal128(p, s) | T::Decimal256(p, s) => {
             format!("DECIMAL({p}, {s})")
         }
-        T::List(item) | T::LargeList(item) | T::ListView(item) => format!("{}[]", sql(item.data_type())),
+        T::List(item) | T::LargeList(item) | T::ListView(item) => {
+            format!("{}[]", sql(item.data_type()))
+        }
         T::Struct(fields) => {
-            let fields: Vec<String> =
-                fields.iter().map(|field| format!("{} {}", field.name(), sql(field.data_type()))).collect();
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|field| format!("{} {}", field.name(), sql(field.data_type())))
+                .collect();
             format!("STRUCT({})", fields.join(", "))
         }
         T::Dictionary(_, value) => sql(value),

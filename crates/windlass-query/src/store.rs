@@ -3,9 +3,11 @@
 //! `object_store::path::Path` cannot hold `//`, `.` or control characters, so a path here is only a
 //! number and a readable name. Listing and writing are not its business.
 
+use crate::error::from_engine;
 use crate::files::SourceFile;
 use async_trait::async_trait;
 use chrono::DateTime;
+use datafusion::error::DataFusionError;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
@@ -15,13 +17,16 @@ use object_store::{
     ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use windlass_s3::access::ByteRange;
+use windlass_types::Error;
+use windlass_types::error::ErrorBody;
 
 /// The files of one query.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct QueryStore {
-    files: RwLock<Vec<Arc<SourceFile>>>,
+    files: Arc<RwLock<Vec<Arc<SourceFile>>>>,
+    failure: Arc<Mutex<Option<ErrorBody>>>,
 }
 
 /// Where the store is registered.
@@ -43,12 +48,32 @@ impl QueryStore {
         meta(location, file)
     }
 
+    /// What the engine said, unless it is the storage's failure turned into text: then that.
+    ///
+    /// The Parquet reader flattens the errors of its input on some of its ways.
+    pub(crate) fn explain(&self, error: DataFusionError) -> Error {
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match failure.map(Error::from) {
+            Some(failure) if error.to_string().contains(failure.message()) => failure,
+            _ => from_engine(error),
+        }
+    }
+
+    /// Our error in theirs, so that it comes out again as it went in.
+    fn carry(&self, error: Error) -> object_store::Error {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.get_or_insert_with(|| ErrorBody::from(&error));
+        object_store::Error::Generic { store: "windlass", source: Box::new(error) }
+    }
+
     fn find(&self, location: &Path) -> Result<Arc<SourceFile>> {
         let index = location.as_ref().split('-').next().and_then(|text| text.parse::<usize>().ok());
         let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
-        index.and_then(|index| files.get(index).cloned()).ok_or_else(|| object_store::Error::NotFound {
-            path: location.to_string(),
-            source: "not a file of this query".into(),
+        index.and_then(|index| files.get(index).cloned()).ok_or_else(|| {
+            object_store::Error::NotFound {
+                path: location.to_string(),
+                source: "not a file of this query".into(),
+            }
         })
     }
 }
@@ -61,11 +86,6 @@ fn meta(location: Path, file: &SourceFile) -> ObjectMeta {
         e_tag: file.etag.clone(),
         version: None,
     }
-}
-
-/// Our error in theirs, so that it comes out again as it went in.
-fn carry(error: windlass_types::Error) -> object_store::Error {
-    object_store::Error::Generic { store: "windlass", source: Box::new(error) }
 }
 
 fn unsupported(operation: &str) -> object_store::Error {
@@ -96,15 +116,15 @@ impl ObjectStore for QueryStore {
             meta: meta(location.clone(), &file),
             range: range.clone(),
             attributes: object_store::Attributes::default(),
-            extensions: options.extensions.clone(),
         };
         if options.head || range.start >= range.end {
             return Ok(result(futures::stream::empty().boxed()));
         }
         let whole = range.start == 0 && range.end == file.size;
         let part = (!whole).then(|| ByteRange::Bounded(range.start, range.end - range.start));
-        let body = file.open(part).await.map_err(carry)?;
-        Ok(result(body.map(|bytes| bytes.map_err(carry)).boxed()))
+        let body = file.open(part).await.map_err(|error| self.carry(error))?;
+        let this = self.clone();
+        Ok(result(body.map(move |bytes| bytes.map_err(|error| this.carry(error))).boxed()))
     }
 
     async fn put_opts(&self, _: &Path, _: PutPayload, _: PutOptions) -> Result<PutResult> {

@@ -108,7 +108,8 @@ impl FilesTable {
                     })
                     .collect::<EngineResult<Vec<_>>>()?;
                 let batch = RecordBatch::try_new(Arc::clone(&schema), columns)?;
-                let expression = state.create_physical_expr(filter, &DFSchema::try_from(schema)?)?;
+                let expression =
+                    state.create_physical_expr(filter, &DFSchema::try_from(schema)?)?;
                 Some(expression.evaluate(&batch)?.into_array(batch.num_rows())?)
             }
         };
@@ -201,9 +202,13 @@ impl TableProvider for FilesTable {
                 FileGroup::new(files.collect())
             })
             .collect();
-        let partitions = self.partitions.fields.iter().cloned().map(Arc::new).collect();
+        let table_schema = TableSchema::builder(Arc::clone(&self.file_schema))
+            .with_table_partition_cols(
+                self.partitions.fields.iter().cloned().map(Arc::new).collect::<Vec<_>>(),
+            )
+            .build();
         let format = ParquetFormat::default().with_force_view_types(false);
-        let source = format.file_source(TableSchema::new(Arc::clone(&self.file_schema), partitions));
+        let source = format.file_source(table_schema);
         let every = filters.iter().all(|filter| self.is_partition_filter(filter));
         let config = FileScanConfigBuilder::new(url(), source)
             .with_file_groups(groups)

@@ -17,10 +17,13 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::execution::TaskContext;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
+use datafusion::physical_plan::execution_plan::{
+    Boundedness, EmissionType, ReplaceChildrenOptions,
+};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, SendableRecordBatchStream,
+    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
+    SendableRecordBatchStream,
 };
 use datafusion::scalar::ScalarValue;
 use futures::stream::BoxStream;
@@ -52,7 +55,8 @@ pub(crate) async fn open(
         }
         known => known,
     };
-    let body = futures::stream::iter([Ok(Bytes::from(first))]).chain(body.map_err(std::io::Error::other));
+    let body =
+        futures::stream::iter([Ok(Bytes::from(first))]).chain(body.map_err(std::io::Error::other));
     // The decoders go on after the end of one member or frame: concatenated files are legal.
     macro_rules! decode {
         ($decoder:ident) => {{
@@ -85,23 +89,50 @@ pub(crate) fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
-/// Where the first record ends: after a line end outside quotes (0: nothing quotes).
-pub(crate) fn record_end(bytes: &[u8], quote: u8) -> Option<usize> {
-    let mut quoted = false;
-    for (at, byte) in bytes.iter().enumerate() {
-        if quote != 0 && *byte == quote {
-            quoted = !quoted;
-        } else if *byte == b'\n' && !quoted {
+/// Bytes in which a first record must end: longer, and a quote is not closed.
+pub(crate) const LONGEST: usize = 16 << 20;
+
+/// Where the first record ends: after a line end, outside quotes if `quoting` is given. A quote
+/// opens only at the start of a field, as in arrow's reader.
+pub(crate) fn record_end(bytes: &[u8], quoting: Option<&TextOptions>) -> Option<usize> {
+    let Some(options) = quoting else {
+        return bytes.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+    };
+    let (mut quoted, mut start, mut at) = (false, true, 0);
+    while let Some(byte) = bytes.get(at) {
+        if quoted {
+            if options.escape == Some(*byte) && options.escape != Some(options.quote) {
+                at += 1;
+            } else if *byte == options.quote {
+                if bytes.get(at + 1) == Some(&options.quote) {
+                    at += 1;
+                } else {
+                    quoted = false;
+                }
+            }
+        } else if *byte == b'\n' {
             return Some(at + 1);
+        } else {
+            quoted = start && *byte == options.quote;
+            start = *byte == options.delimiter;
         }
+        at += 1;
     }
     None
 }
 
+/// The error of a first record that does not end.
+pub(crate) fn endless(file: &SourceFile, kind: &str) -> Error {
+    unreadable(file, kind, std::io::Error::other("the first record does not end within 16 MiB"))
+        .hint("check QUOTE and DELIMITER, or what the file is")
+}
+
 /// How arrow reads this CSV, without the header.
 pub(crate) fn format(options: &TextOptions) -> Result<Format, ArrowError> {
-    let mut format =
-        Format::default().with_header(false).with_delimiter(options.delimiter).with_quote(options.quote);
+    let mut format = Format::default()
+        .with_header(false)
+        .with_delimiter(options.delimiter)
+        .with_quote(options.quote);
     if let Some(escape) = options.escape {
         format = format.with_escape(escape);
     }
@@ -132,8 +163,8 @@ fn first_record(bytes: &[u8], options: &TextOptions, whole: bool) -> Option<(usi
         let rest = &bytes[start..];
         let skipped = rest.first() == options.comment.as_ref() && options.comment.is_some();
         let blank = matches!(rest, [b'\n', ..] | [b'\r', b'\n', ..]);
-        let quote = if skipped || blank { 0 } else { options.quote };
-        match record_end(rest, quote) {
+        let quoting = (!skipped && !blank).then_some(options);
+        match record_end(rest, quoting) {
             Some(end) if skipped || blank => start += end,
             Some(end) => return Some((start, start + end)),
             None => return (whole && !rest.is_empty() && !skipped).then_some((start, bytes.len())),
@@ -278,7 +309,7 @@ impl ExecutionPlan for TextExec {
 }
 
 enum Decoder {
-    Csv(arrow::csv::reader::Decoder),
+    Csv(Box<arrow::csv::reader::Decoder>),
     Json(arrow::json::reader::Decoder),
 }
 
@@ -328,6 +359,9 @@ fn read(
             if ready || whole {
                 break;
             }
+            if buffer.len() > LONGEST {
+                Err(endless(file, &name))?;
+            }
             match stream.try_next().await.map_err(|error| crate::error::from_io(error, file))? {
                 Some(chunk) => buffer.extend_from_slice(&chunk),
                 None => whole = true,
@@ -348,16 +382,12 @@ fn read(
                     full = done;
                 }
                 if !full && !ended {
-                    match stream.try_next().await.map_err(|error| crate::error::from_io(error, file))? {
-                        Some(next) => chunk = next,
-                        None => {
-                            ended = true;
-                            decoder.decode(&[]).map_err(bad)?; // ends a last line without a line end
-                        }
-                    }
-                    if !ended {
+                    if let Some(next) = stream.try_next().await.map_err(|error| crate::error::from_io(error, file))? {
+                        chunk = next;
                         continue;
                     }
+                    ended = true;
+                    decoder.decode(&[]).map_err(bad)?; // ends a last line without a line end
                 }
                 match decoder.flush().map_err(bad)? {
                     Some(batch) => yield arrange(&scan, &part, &batch).map_err(bad)?,
@@ -372,7 +402,9 @@ fn read(
 /// Arrow's message without its boilerplate, and what to do about a type that was guessed wrong.
 fn describe(file: &SourceFile, kind: &str, error: ArrowError) -> Error {
     let text = match error {
-        ArrowError::CsvError(text) | ArrowError::JsonError(text) | ArrowError::ParseError(text) => text,
+        ArrowError::CsvError(text) | ArrowError::JsonError(text) | ArrowError::ParseError(text) => {
+            text
+        }
         other => other.to_string(),
     };
     let text = text.split(". Row data").next().unwrap_or(&text).to_owned();
@@ -421,8 +453,9 @@ fn decoder(
             Err(_) => Field::new(name, DataType::Utf8, true),
         })
         .collect();
-    let projection: Vec<usize> =
-        (0..names.len()).filter(|at| wanted.iter().any(|field| *field.name() == names[*at])).collect();
+    let projection: Vec<usize> = (0..names.len())
+        .filter(|at| wanted.iter().any(|field| *field.name() == names[*at]))
+        .collect();
     let mut builder = ReaderBuilder::new(Arc::new(Schema::new(fields)))
         .with_format(format(&scan.options)?)
         .with_projection(projection)
@@ -430,7 +463,7 @@ fn decoder(
     if let Some(null) = null_pattern(&scan.options)? {
         builder = builder.with_null_regex(null);
     }
-    Ok((Some(Decoder::Csv(builder.build_decoder())), skip))
+    Ok((Some(Decoder::Csv(Box::new(builder.build_decoder()))), skip))
 }
 
 /// The wanted columns in order: read, missing (NULL) or of the folder.

@@ -3,7 +3,7 @@
 //! REQUIRED sends CRC-64/NVME with every body and needs the service to take it. AUTO does so on AWS;
 //! with ENDPOINT the first write carries both it and Content-MD5, and the answer tells: a service
 //! that gives the checksum back is sent nothing else from then on, any other only Content-MD5, whose
-//! value is also compared with the ETag. Checksums go in headers, never as trailers: some services
+//! value is also compared with the `ETag`. Checksums go in headers, never as trailers: some services
 //! store a trailer as part of the data. NONE sends and compares nothing.
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -39,11 +39,7 @@ const NO: u8 = 2;
 
 impl Support {
     pub(crate) fn new(spec: &S3Spec) -> Self {
-        Self {
-            mode: spec.checksums,
-            aws: spec.endpoint.is_none(),
-            learnt: AtomicU8::new(UNKNOWN),
-        }
+        Self { mode: spec.checksums, aws: spec.endpoint.is_none(), learnt: AtomicU8::new(UNKNOWN) }
     }
 
     /// What to send with a whole object.
@@ -64,9 +60,7 @@ impl Support {
 
     /// Whether it is still to be found out.
     fn asking(&self) -> bool {
-        self.mode == Checksums::Auto
-            && !self.aws
-            && self.learnt.load(Ordering::Relaxed) == UNKNOWN
+        self.mode == Checksums::Auto && !self.aws && self.learnt.load(Ordering::Relaxed) == UNKNOWN
     }
 
     /// Learns from an accepted write whether the checksum came back.
@@ -86,9 +80,16 @@ impl Support {
         let code = context.err().meta().code().unwrap_or_default();
         let suspicious = matches!(context.raw().status().as_u16(), 400 | 501)
             && (code.is_empty()
-                || ["Checksum", "Digest", "NotImplemented", "InvalidRequest", "InvalidArgument", "Header"]
-                    .iter()
-                    .any(|word| code.contains(word)));
+                || [
+                    "Checksum",
+                    "Digest",
+                    "NotImplemented",
+                    "InvalidRequest",
+                    "InvalidArgument",
+                    "Header",
+                ]
+                .iter()
+                .any(|word| code.contains(word)));
         if suspicious && self.asking() {
             self.learnt.store(NO, Ordering::Relaxed);
             return true;
@@ -159,7 +160,8 @@ impl Sums {
             return Err(corrupt_write(target, "its checksum is another"));
         }
         // The ETag is the MD5 of the body unless the service encrypts with a key of ours or KMS.
-        let comparable = !kms && matches!(spec.encryption, Encryption::Default | Encryption::Aes256);
+        let comparable =
+            !kms && matches!(spec.encryption, Encryption::Default | Encryption::Aes256);
         if let (Some(sent), Some(etag), true) = (&self.md5, etag, comparable)
             && etag.len() == 32
             && etag.bytes().all(|b| b.is_ascii_hexdigit())

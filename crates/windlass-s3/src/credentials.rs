@@ -19,9 +19,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
-use aws_credential_types::provider::{
-    self, ProvideCredentials, SharedCredentialsProvider, future,
-};
+use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::identity::SharedIdentityCache;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -46,7 +44,7 @@ pub(crate) struct Wiring {
     pub(crate) region: String,
 }
 
-/// Reads CA_FILE and the shared files, and asks for the region where only the machine knows it.
+/// Reads `CA_FILE` and the shared files, and asks for the region where only the machine knows it.
 pub(crate) async fn wire(name: &Name, spec: &S3Spec, secrets: &Secrets) -> Result<Wiring> {
     let client = http::client(spec, secrets).await?;
     let region = start_region(spec).await;
@@ -82,17 +80,13 @@ pub(crate) async fn wire(name: &Name, spec: &S3Spec, secrets: &Secrets) -> Resul
     Ok(Wiring { base, config, region })
 }
 
-/// Keeps credentials until 10 s before they end, then fetches them again, also in the middle of
-/// long work. Without the SDK's jitter, by which they could also be used up to the last moment.
+/// Keeps credentials until 5 to 10 s before they end (the SDK spreads it, so that many processes
+/// do not ask at once), then fetches them again, also in the middle of long work.
 fn cache(load_timeout: Duration) -> SharedIdentityCache {
-    IdentityCache::lazy()
-        .load_timeout(load_timeout)
-        .buffer_time(Duration::from_secs(10))
-        .buffer_time_jitter_fraction(|| 1.0)
-        .build()
+    IdentityCache::lazy().load_timeout(load_timeout).buffer_time(Duration::from_secs(10)).build()
 }
 
-/// An STS client: STS_ENDPOINT if given, else that of the region.
+/// An STS client: `STS_ENDPOINT` if given, else that of the region.
 pub(crate) fn sts(config: &SdkConfig, spec: &S3Spec) -> aws_sdk_sts::Client {
     let mut builder = aws_sdk_sts::config::Builder::from(config);
     if let Some(endpoint) = &spec.sts_endpoint {
@@ -187,9 +181,12 @@ async fn start_region(spec: &S3Spec) -> String {
             let environment = EnvironmentVariableRegionProvider::new().region().await;
             match environment {
                 Some(region) => Some(region),
-                None => match ProfileFileRegionProvider::builder().build().region().await {
-                    Some(region) => Some(region),
-                    None => {
+                None => {
+                    if let Some(region) =
+                        ProfileFileRegionProvider::builder().build().region().await
+                    {
+                        Some(region)
+                    } else {
                         let machine = imds::region::ImdsRegionProvider::builder()
                             .imds_client(metadata())
                             .build();
@@ -198,7 +195,7 @@ async fn start_region(spec: &S3Spec) -> String {
                             .await
                             .unwrap_or_default()
                     }
-                },
+                }
             }
         }
     };
@@ -210,16 +207,13 @@ async fn start_region(spec: &S3Spec) -> String {
 struct Chain {
     config: ProviderConfig,
     region: Region,
-    built: tokio::sync::OnceCell<aws_config::default_provider::credentials::DefaultCredentialsChain>,
+    built:
+        tokio::sync::OnceCell<aws_config::default_provider::credentials::DefaultCredentialsChain>,
 }
 
 impl Chain {
     fn new(config: ProviderConfig, region: &str) -> Self {
-        Self {
-            config,
-            region: Region::new(region.to_owned()),
-            built: tokio::sync::OnceCell::new(),
-        }
+        Self { config, region: Region::new(region.to_owned()), built: tokio::sync::OnceCell::new() }
     }
 
     async fn credentials(&self) -> provider::Result {
@@ -275,7 +269,8 @@ impl RoleProvider {
         let session = answer
             .credentials
             .ok_or_else(|| CredentialsError::unhandled("the answer holds no credentials"))?;
-        let expiry = SystemTime::try_from(session.expiration).map_err(CredentialsError::unhandled)?;
+        let expiry =
+            SystemTime::try_from(session.expiration).map_err(CredentialsError::unhandled)?;
         tracing::debug!(connection = %self.connection, role = %role.arn, "role assumed");
         Ok(Credentials::new(
             session.access_key_id,

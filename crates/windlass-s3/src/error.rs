@@ -8,11 +8,16 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use std::error::Error as StdError;
+use std::fmt::Write as _;
 use windlass_types::error::ErrorBody;
 use windlass_types::{Error, ErrorCode, Name};
 
 /// Turns an SDK error into ours. `operation` is the SDK's name of the call (`GetObject`), `target`
 /// is `bucket/key`, `bucket`, or empty.
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "fits `map_err`; the SDK's error is of no use after"
+)]
 pub fn map<E>(
     operation: &'static str,
     target: &str,
@@ -196,7 +201,7 @@ impl Answer<'_> {
         };
         let mut cause = String::new();
         if self.code.is_empty() {
-            cause.push_str(&format!("HTTP {}", self.status));
+            let _ = write!(cause, "HTTP {}", self.status);
         } else {
             cause.push_str(self.code);
             if !self.message.is_empty() {
@@ -205,7 +210,7 @@ impl Answer<'_> {
             }
         }
         if !self.request.is_empty() {
-            cause.push_str(&format!(" (request {})", self.request));
+            let _ = write!(cause, " (request {})", self.request);
         }
         error.source(cause)
     }
@@ -214,7 +219,10 @@ impl Answer<'_> {
         let Self { operation, target, connection, .. } = self;
         match self.status {
             301 | 302 | 307 => self.region(),
-            401 => self.credentials("the service does not accept the credentials", "check the access keys"),
+            401 => self.credentials(
+                "the service does not accept the credentials",
+                "check the access keys",
+            ),
             403 => self.denied(),
             404 if self.about_object() => self.no_object(),
             404 => self.no_bucket(),
@@ -227,11 +235,15 @@ impl Answer<'_> {
             429 | 500 | 502 | 503 => self.busy(),
             400..=499 => Error::new(
                 ErrorCode::UsageInvalid,
-                format!("the service of connection `{connection}` refused {operation} on `{target}`"),
+                format!(
+                    "the service of connection `{connection}` refused {operation} on `{target}`"
+                ),
             ),
             _ => Error::new(
                 ErrorCode::ConnectionFailed,
-                format!("the service of connection `{connection}` failed at {operation} on `{target}`"),
+                format!(
+                    "the service of connection `{connection}` failed at {operation} on `{target}`"
+                ),
             ),
         }
     }
@@ -394,7 +406,10 @@ fn dispatch(operation: &str, connection: &Name, text: &str, timed_out: bool) -> 
         .hint(hint)
     };
     let error = if has(&["proxy", "tunnel"]) {
-        unreachable("the proxy refused or failed", "check PROXY (or HTTPS_PROXY) and its credentials")
+        unreachable(
+            "the proxy refused or failed",
+            "check PROXY (or HTTPS_PROXY) and its credentials",
+        )
     } else if has(&["dns error", "failed to lookup", "name or service not known", "no such host"]) {
         unreachable(
             "its host name cannot be resolved",
@@ -425,10 +440,19 @@ fn dispatch(operation: &str, connection: &Name, text: &str, timed_out: bool) -> 
     error.source(text.to_owned())
 }
 
-/// The region a redirect points at: None if `error` is no redirect, `Some(None)` if it does not say.
+/// Where a redirect points to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Redirect {
+    /// To this region.
+    To(String),
+    /// Elsewhere, without saying where.
+    Elsewhere,
+}
+
+/// The redirect that `error` is, if it is one.
 pub(crate) fn redirect<E: ProvideErrorMetadata>(
     error: &SdkError<E, HttpResponse>,
-) -> Option<Option<String>> {
+) -> Option<Redirect> {
     let SdkError::ServiceError(context) = error else { return None };
     let raw = context.raw();
     let code = context.err().meta().code().unwrap_or_default();
@@ -447,11 +471,14 @@ pub(crate) fn redirect<E: ProvideErrorMetadata>(
         Some(body[start..end].trim().to_owned())
     });
     // HEAD has no body: a 400 that names the region means the same as a malformed header.
-    (moved || (status == 400 && code.is_empty() && region.is_some())).then_some(region)
+    (moved || (status == 400 && code.is_empty() && region.is_some()))
+        .then(|| region.map_or(Redirect::Elsewhere, Redirect::To))
 }
 
 /// The first error of type `T` among `error` and its causes.
-pub(crate) fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+pub(crate) fn find<'a, T: StdError + 'static>(
+    error: &'a (dyn StdError + 'static),
+) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<T>() {

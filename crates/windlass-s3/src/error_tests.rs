@@ -2,7 +2,6 @@ use super::*;
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::primitives::SdkBody;
 use aws_smithy_runtime_api::client::result::ConnectorError;
-use std::fmt::Write as _;
 
 fn name() -> Name {
     Name::new("landing").unwrap()
@@ -93,16 +92,20 @@ fn what_we_refused_ourselves_comes_through_the_sdk_unchanged() {
 fn a_redirect_names_the_region_in_header_or_body() {
     let mut raw = HttpResponse::new(
         400.try_into().unwrap(),
-        SdkBody::from("<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-3</Region></Error>"),
+        SdkBody::from(
+            "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-3</Region></Error>",
+        ),
     );
-    let meta = || {
-        aws_sdk_s3::error::ErrorMetadata::builder().code("AuthorizationHeaderMalformed").build()
-    };
+    let meta =
+        || aws_sdk_s3::error::ErrorMetadata::builder().code("AuthorizationHeaderMalformed").build();
     let failure = SdkError::service_error(GetObjectError::generic(meta()), raw);
-    assert_eq!(redirect(&failure), Some(Some("eu-west-3".to_owned())));
+    assert_eq!(redirect(&failure), Some(Redirect::To("eu-west-3".to_owned())));
     raw = HttpResponse::new(400.try_into().unwrap(), SdkBody::empty());
     raw.headers_mut().insert("x-amz-bucket-region", "ap-east-1");
     let head = GetObjectError::generic(aws_sdk_s3::error::ErrorMetadata::builder().build());
-    assert_eq!(redirect(&SdkError::service_error(head, raw)), Some(Some("ap-east-1".to_owned())));
+    assert_eq!(
+        redirect(&SdkError::service_error(head, raw)),
+        Some(Redirect::To("ap-east-1".to_owned()))
+    );
     assert_eq!(redirect(&answered(403, "AccessDenied", "")), None);
 }

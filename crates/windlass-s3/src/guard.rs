@@ -1,7 +1,7 @@
-//! What every S3 request passes on its way out: READ_ONLY, HEADERS, requester pays.
+//! What every S3 request passes on its way out: `READ_ONLY`, HEADERS, requester pays.
 //!
 //! It sits in the SDK client itself, below every feature, so that no caller can forget it. What may
-//! be called on a READ_ONLY connection is a closed list: a call the list does not know is refused.
+//! be called on a `READ_ONLY` connection is a closed list: a call the list does not know is refused.
 
 use crate::secrets::Secrets;
 use aws_sdk_s3::error::BoxError;
@@ -43,6 +43,7 @@ pub(crate) const READING: &[&str] = &[
 #[derive(Clone)]
 pub(crate) struct Guard(Arc<Inner>);
 
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Inner {
     connection: Name,
     read_only: bool,
@@ -55,7 +56,12 @@ struct Inner {
 }
 
 impl Guard {
-    pub(crate) fn new(connection: &Name, spec: &S3Spec, secrets: &Secrets, presigning: bool) -> Self {
+    pub(crate) fn new(
+        connection: &Name,
+        spec: &S3Spec,
+        secrets: &Secrets,
+        presigning: bool,
+    ) -> Self {
         Self(Arc::new(Inner {
             connection: connection.clone(),
             read_only: spec.read_only,
@@ -66,7 +72,7 @@ impl Guard {
         }))
     }
 
-    /// Refuses what would write through a READ_ONLY connection.
+    /// Refuses what would write through a `READ_ONLY` connection.
     pub(crate) fn check(&self, operation: &str) -> Result<()> {
         if !self.0.read_only || READING.contains(&operation) {
             return Ok(());
@@ -150,7 +156,10 @@ mod tests {
 
     #[test]
     fn nothing_on_the_list_of_readers_writes() {
-        for word in ["Put", "Delete", "Create", "Copy", "Complete", "Abort", "Upload", "Restore", "Write", "Update"] {
+        for word in [
+            "Put", "Delete", "Create", "Copy", "Complete", "Abort", "Upload", "Restore", "Write",
+            "Update",
+        ] {
             let found: Vec<_> = READING.iter().filter(|name| name.starts_with(word)).collect();
             // A session of a directory bucket is a credential, not a thing of the bucket.
             assert!(found.iter().all(|name| **name == "CreateSession"), "{found:?}");

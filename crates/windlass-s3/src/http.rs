@@ -1,8 +1,8 @@
 //! The one HTTP client of a connection, and its limits.
 //!
-//! All SDK clients of a connection share it: trust store, proxy, connections, MAX_CONCURRENCY,
-//! MAX_REQUESTS_PER_SECOND and TIMEOUT hold for them together. A request counts against
-//! MAX_CONCURRENCY from before it is sent (so with all of its upload) until its answer's headers
+//! All SDK clients of a connection share it: trust store, proxy, connections, `MAX_CONCURRENCY`,
+//! `MAX_REQUESTS_PER_SECOND` and TIMEOUT hold for them together. A request counts against
+//! `MAX_CONCURRENCY` from before it is sent (so with all of its upload) until its answer's headers
 //! are there; bodies being read do not count, because a reader that waits for another request of
 //! the same connection would otherwise wait forever.
 
@@ -28,7 +28,7 @@ use windlass_types::{Error, ErrorCode, Result, S3Spec};
 /// this much longer for its body.
 const SLOWEST_UPLOAD: u64 = 64 * 1024;
 
-/// Reads CA_FILE and makes the client.
+/// Reads `CA_FILE` and makes the client.
 pub(crate) async fn client(spec: &S3Spec, secrets: &Secrets) -> Result<SharedHttpClient> {
     let mut trust = tls::TrustStore::default();
     if let Some(path) = &spec.ca_file {
@@ -70,8 +70,7 @@ async fn authorities(path: &str) -> Result<Vec<u8>> {
         Error::new(ErrorCode::OptionInvalid, format!("CA_FILE `{path}` {what}"))
             .hint("CA_FILE is a file of certificates in PEM: `-----BEGIN CERTIFICATE-----`")
     };
-    let pem =
-        tokio::fs::read(path).await.map_err(|error| bad("cannot be read").source(error))?;
+    let pem = tokio::fs::read(path).await.map_err(|error| bad("cannot be read").source(error))?;
     let mut roots = rustls::RootCertStore::empty();
     let mut count = 0;
     for certificate in CertificateDer::pem_slice_iter(&pem) {
@@ -102,9 +101,8 @@ fn proxy(spec: &S3Spec, secrets: &Secrets) -> Result<ProxyConfig> {
             .hint("write `http://host:port`")
     };
     let mut url = Url::parse(text.expose_secret()).map_err(|_| bad())?;
-    let decode = |text: &str| {
-        percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
-    };
+    let decode =
+        |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
     let user = decode(url.username());
     let password = url.password().map(decode).unwrap_or_default();
     url.set_username("").map_err(|()| bad())?;
@@ -238,10 +236,13 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().to_str().unwrap().to_owned();
         assert!(authorities(&path).await.unwrap_err().message().contains("holds no certificate"));
-        std::fs::write(&path, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+        std::fs::write(&path, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+            .unwrap();
         let error = authorities(&path).await.unwrap_err();
         assert_eq!(error.code(), ErrorCode::OptionInvalid, "{error:?}");
-        assert!(authorities("/nowhere/ca.pem").await.unwrap_err().message().contains("cannot be read"));
+        assert!(
+            authorities("/nowhere/ca.pem").await.unwrap_err().message().contains("cannot be read")
+        );
     }
 
     #[test]

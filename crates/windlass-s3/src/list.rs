@@ -150,7 +150,7 @@ fn objects(
     futures::stream::iter(parts).flatten().boxed()
 }
 
-/// One ListObjectsV2 listing.
+/// One `ListObjectsV2` listing.
 fn query(
     store: S3Store,
     bucket: String,
@@ -306,7 +306,7 @@ fn decode(text: &str) -> Result<String> {
         })
 }
 
-/// Without the quotes an ETag travels in.
+/// Without the quotes an `ETag` travels in.
 pub(crate) fn unquote(etag: &str) -> String {
     etag.trim_start_matches("W/").trim_matches('"').to_owned()
 }
@@ -377,12 +377,73 @@ mod tests {
         for (start, period) in [(0, 1), (0, 2), (5, 3), (100, 7), (3, 64)] {
             let mut cycle = Cycle::default();
             let found = (0..2000).find(|step| {
-                let token = if *step < start { format!("s{step}") } else { format!("c{}", (step - start) % period) };
+                let token = if *step < start {
+                    format!("s{step}")
+                } else {
+                    format!("c{}", (step - start) % period)
+                };
                 cycle.advance(&token, "x").is_err()
             });
             assert!(found.is_some(), "{start} {period}");
         }
         let mut cycle = Cycle::default();
         assert!((0..5000).all(|step| cycle.advance(&step.to_string(), "x").is_ok()));
+    }
+
+    /// A service that answers every request with this listing.
+    async fn broken_service(body: &'static str) -> String {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                let mut buffer = vec![0; 8192];
+                let _ = socket.read(&mut buffer).await;
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/xml\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+                    body.len()
+                );
+                let _ = socket.write_all(answer.as_bytes()).await;
+            }
+        });
+        format!("http://{address}")
+    }
+
+    #[tokio::test]
+    async fn a_listing_that_does_not_advance_is_an_error_and_no_endless_loop() {
+        for (body, word) in [
+            (
+                "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken><Contents><Key>a</Key><Size>1</Size></Contents></ListBucketResult>",
+                "does not advance",
+            ),
+            (
+                "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken></ListBucketResult>",
+                "given twice",
+            ),
+            (
+                "<ListBucketResult><IsTruncated>true</IsTruncated><Contents><Key>a</Key><Size>1</Size></Contents></ListBucketResult>",
+                "where it goes on",
+            ),
+        ] {
+            let text = |text: &str| windlass_types::OptionValue::Text(text.to_owned());
+            let options = windlass_types::OptionMap::from([
+                ("ENDPOINT".to_owned(), text(&broken_service(body).await)),
+                ("ALLOW_HTTP".to_owned(), windlass_types::OptionValue::Bool(true)),
+                ("ANONYMOUS".to_owned(), windlass_types::OptionValue::Bool(true)),
+            ]);
+            let store = S3Store::open(
+                windlass_types::Name::new("n").unwrap(),
+                windlass_types::S3Spec::build(&options).unwrap(),
+                crate::Secrets::default(),
+                std::sync::Arc::new(crate::ForgetfulRegions),
+            )
+            .unwrap();
+            let location = Location { bucket: Some("lake".to_owned()), key: String::new() };
+            let options = ListOptions { recursive: true, ..ListOptions::default() };
+            let all: Vec<_> = list(&store, &location, options).collect().await;
+            let error = all.last().unwrap().as_ref().unwrap_err();
+            assert!(error.message().contains(word), "{error:?}");
+            assert!(all.len() <= 2);
+        }
     }
 }

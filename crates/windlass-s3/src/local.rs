@@ -66,7 +66,14 @@ impl LocalStore {
 
     fn new(name: Name, root: Root, read_only: bool, bare: bool) -> Self {
         let binding = Binding { bucket: Some(BUCKET.to_owned()), prefix: String::new() };
-        Self(Arc::new(Inner { name, binding, root, read_only, bare, uploads: Default::default() }))
+        Self(Arc::new(Inner {
+            name,
+            binding,
+            root,
+            read_only,
+            bare,
+            uploads: write::Uploads::default(),
+        }))
     }
 
     /// The folder.
@@ -133,8 +140,11 @@ fn known(root: &Root, key: &str) -> Result<(PathBuf, Metadata)> {
     let path = root.existing(key)?;
     let metadata = fs::metadata(&path).map_err(|error| disk("read", &path, error))?;
     if metadata.is_dir() && !key.ends_with('/') {
-        return Err(Error::new(ErrorCode::ObjectNotFound, format!("`{key}` is a folder, not a file"))
-            .hint(format!("for everything in it write `{key}/`")));
+        return Err(Error::new(
+            ErrorCode::ObjectNotFound,
+            format!("`{key}` is a folder, not a file"),
+        )
+        .hint(format!("for everything in it write `{key}/`")));
     }
     if metadata.is_file() == key.ends_with('/') {
         return Err(absent(key));
@@ -155,7 +165,13 @@ fn cut(range: Option<ByteRange>, size: u64) -> (u64, u64) {
     }
 }
 
-fn read(file: Arc<File>, key: String, from: u64, length: u64, state: Option<String>) -> BoxStream<'static, Result<Bytes>> {
+fn read(
+    file: Arc<File>,
+    key: String,
+    from: u64,
+    length: u64,
+    state: Option<String>,
+) -> BoxStream<'static, Result<Bytes>> {
     async_stream::try_stream! {
         let mut done = 0;
         while done < length {
@@ -286,7 +302,12 @@ impl ObjectAccess for LocalStore {
         Ok(ObjectBody { meta, length, stream })
     }
 
-    async fn put(&self, object: &ObjectPath, body: Bytes, options: PutOptions) -> Result<PutResult> {
+    async fn put(
+        &self,
+        object: &ObjectPath,
+        body: Bytes,
+        options: PutOptions,
+    ) -> Result<PutResult> {
         self.writable(object)?;
         let key = object.key.clone();
         self.blocking(move |inner| write::put(&inner.root, &key, &body, &options)).await
@@ -304,10 +325,17 @@ impl ObjectAccess for LocalStore {
         self.blocking(move |inner| inner.uploads.part(&id, number, &body)).await
     }
 
-    async fn complete_upload(&self, upload: &Upload, parts: &[Part], options: &PutOptions) -> Result<PutResult> {
+    async fn complete_upload(
+        &self,
+        upload: &Upload,
+        parts: &[Part],
+        options: &PutOptions,
+    ) -> Result<PutResult> {
         let (upload, parts, options) = (upload.clone(), parts.to_vec(), options.clone());
-        self.blocking(move |inner| inner.uploads.complete(&upload.id, &upload.key, &parts, &options))
-            .await
+        self.blocking(move |inner| {
+            inner.uploads.complete(&upload.id, &upload.key, &parts, &options)
+        })
+        .await
     }
 
     async fn abort_upload(&self, upload: &Upload) -> Result<()> {

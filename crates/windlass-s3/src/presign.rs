@@ -12,7 +12,7 @@ use windlass_types::connection::{Encryption, Identity};
 use windlass_types::{Error, ErrorCode, ObjectPath, Result};
 
 /// The longest a signature of S3 lives.
-const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+const LONGEST: Duration = Duration::from_hours(168);
 
 /// Signs a URL.
 pub(crate) async fn presign(
@@ -31,7 +31,10 @@ pub(crate) async fn presign(
         Err(Error::new(ErrorCode::UsageInvalid, message.to_owned()).hint(hint.to_owned()))
     };
     if expires.is_zero() || expires > LONGEST {
-        return refused("a signed URL lives from 1 second to 7 days", "give `--expires 1h`, for example");
+        return refused(
+            "a signed URL lives from 1 second to 7 days",
+            "give `--expires 1h`, for example",
+        );
     }
     if spec.identity == Identity::Anonymous {
         return refused(

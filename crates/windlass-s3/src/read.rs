@@ -1,7 +1,7 @@
 //! Reading: what is known of an object, and its bytes.
 //!
 //! A read either gives every byte of one state of the object or fails: connections that break are
-//! taken up again where they broke, bound to the ETag; lengths are counted and a checksum of the
+//! taken up again where they broke, bound to the `ETag`; lengths are counted and a checksum of the
 //! whole object is compared at the end.
 
 use crate::access::{ByteRange, GetOptions, ObjectBody, ObjectMeta};
@@ -23,7 +23,7 @@ use windlass_types::{Error, ErrorCode, ObjectPath, Result};
 /// How often one read is taken up again.
 const RESUMES: u32 = 3;
 
-/// Everything the answers of HeadObject and GetObject have in common.
+/// Everything the answers of `HeadObject` and `GetObject` have in common.
 macro_rules! meta {
     ($answer:expr, $size:expr) => {{
         let answer = &$answer;
@@ -52,7 +52,8 @@ macro_rules! meta {
             }
         }
         let class = answer.storage_class.as_ref().map(|class| class.as_str().to_owned());
-        let restored = answer.restore.as_deref().is_some_and(|r| r.contains("ongoing-request=\"false\""));
+        let restored =
+            answer.restore.as_deref().is_some_and(|r| r.contains("ongoing-request=\"false\""));
         ObjectMeta {
             size: $size,
             last_modified: answer.last_modified.as_ref().and_then(time),
@@ -122,7 +123,7 @@ pub(crate) async fn stat(
     Err(store.fail("HeadObject", &target(bucket, key), failure))
 }
 
-/// What one GetObject asks for.
+/// What one `GetObject` asks for.
 #[derive(Debug, Clone)]
 struct Request {
     object: ObjectPath,
@@ -135,8 +136,15 @@ impl Request {
         &self,
         store: &S3Store,
         range: Option<&str>,
-    ) -> Result<Result<GetObjectOutput, aws_sdk_s3::error::SdkError<GetObjectError, aws_smithy_runtime_api::client::orchestrator::HttpResponse>>>
-    {
+    ) -> Result<
+        Result<
+            GetObjectOutput,
+            aws_sdk_s3::error::SdkError<
+                GetObjectError,
+                aws_smithy_runtime_api::client::orchestrator::HttpResponse,
+            >,
+        >,
+    > {
         let Self { object, version, if_match } = self;
         store
             .try_send("GetObject", &object.bucket, |client| {
@@ -169,13 +177,13 @@ pub(crate) async fn get(
         Some(ByteRange::Bounded(_, 0) | ByteRange::Last(0)) => {
             return nothing(store, object, &options).await;
         }
-        Some(ByteRange::Bounded(offset, length)) => Some(
-            match offset.checked_add(length - 1).filter(|last| i64::try_from(*last).is_ok()) {
+        Some(ByteRange::Bounded(offset, length)) => {
+            Some(match offset.checked_add(length - 1).filter(|last| i64::try_from(*last).is_ok()) {
                 Some(last) => format!("bytes={offset}-{last}"),
                 // Past what services can count, so past every end.
                 None => format!("bytes={offset}-"),
-            },
-        ),
+            })
+        }
         Some(ByteRange::From(offset)) => Some(format!("bytes={offset}-")),
         Some(ByteRange::Last(count)) => Some(format!("bytes=-{count}")),
     };
@@ -201,12 +209,16 @@ pub(crate) async fn get(
         Some((start, end, _)) if end + 1 != start + got => {
             return Err(Error::new(
                 ErrorCode::ObjectCorrupt,
-                format!("the service promised {} bytes of `{what}` and gives {got}", end + 1 - start),
+                format!(
+                    "the service promised {} bytes of `{what}` and gives {got}",
+                    end + 1 - start
+                ),
             )
             .hint("read it again"));
         }
         Some((start, _, size)) => (start, size.unwrap_or(start + got)),
-        None if range.is_none() => (0, got),
+        // Of an empty object there is no range; some services then give the whole of it.
+        None if range.is_none() || got == 0 => (0, got),
         None => {
             return Err(Error::new(
                 ErrorCode::ConnectionFailed,
@@ -224,11 +236,7 @@ pub(crate) async fn get(
 }
 
 /// An empty read: the object must be there and in the wanted state all the same.
-async fn nothing(
-    store: &S3Store,
-    object: &ObjectPath,
-    options: &GetOptions,
-) -> Result<ObjectBody> {
+async fn nothing(store: &S3Store, object: &ObjectPath, options: &GetOptions) -> Result<ObjectBody> {
     let meta = stat(store, object, options.version.as_deref()).await?;
     if options.if_match.is_some() && options.if_match != meta.etag {
         return Err(changed(&target(&object.bucket, &object.key)));

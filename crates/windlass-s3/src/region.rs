@@ -83,11 +83,17 @@ pub(crate) async fn discover(store: &S3Store, bucket: &str) -> Result<Option<Str
         return Err(store.clean(error::map("HeadBucket", bucket, store.connection(), failure)));
     }
     match client.get_bucket_location().bucket(bucket).send().await {
-        Ok(answer) => Ok(Some(match answer.location_constraint.as_ref().map(|c| c.as_str()) {
-            None | Some("") => "us-east-1".to_owned(),
-            Some("EU") => "eu-west-1".to_owned(),
-            Some(region) => region.to_owned(),
-        })),
+        Ok(answer) => Ok(Some(
+            match answer
+                .location_constraint
+                .as_ref()
+                .map(aws_sdk_s3::types::BucketLocationConstraint::as_str)
+            {
+                None | Some("") => "us-east-1".to_owned(),
+                Some("EU") => "eu-west-1".to_owned(),
+                Some(region) => region.to_owned(),
+            },
+        )),
         // The request that wanted the region says better what is wrong.
         Err(_) => Ok(None),
     }
@@ -96,6 +102,55 @@ pub(crate) async fn discover(store: &S3Store, bucket: &str) -> Result<Option<Str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+    use windlass_testkit::{BucketOptions, TestIdentity, TestS3, TestS3Options};
+    use windlass_types::{Name, OptionMap, OptionValue, S3Spec};
+
+    fn store(s3: &TestS3, id: &str, secret: &str) -> S3Store {
+        let text = |text: &str| OptionValue::Text(text.to_owned());
+        let options = OptionMap::from([
+            ("ENDPOINT".to_owned(), text(&s3.endpoint())),
+            ("ALLOW_HTTP".to_owned(), OptionValue::Bool(true)),
+            ("AWS_ACCESS_KEY_ID".to_owned(), text(id)),
+            ("AWS_SECRET_ACCESS_KEY".to_owned(), text(secret)),
+        ]);
+        let secrets = crate::Secrets {
+            access_key_id: Some(id.into()),
+            secret_access_key: Some(secret.into()),
+            ..crate::Secrets::default()
+        };
+        let spec = S3Spec::build(&options).unwrap();
+        S3Store::open(Name::new("n").unwrap(), spec, secrets, Arc::new(ForgetfulRegions)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_region_is_found_also_by_those_who_may_not_enter() {
+        let s3 = TestS3::start_with(TestS3Options {
+            strict_regions: true,
+            identities: vec![TestIdentity::new("AKIANOBODYNOBODY0001", "nothing-allowed")],
+            ..TestS3Options::default()
+        })
+        .await;
+        let region =
+            |text: &str| BucketOptions { region: Some(text.to_owned()), ..Default::default() };
+        s3.state().create_bucket_with("far", region("ap-south-1"));
+        s3.state().create_bucket("near");
+        let (id, secret) = s3.admin();
+        for (id, secret) in
+            [(id.as_str(), secret.as_str()), ("AKIANOBODYNOBODY0001", "nothing-allowed")]
+        {
+            let store = store(&s3, id, secret);
+            assert_eq!(
+                discover(&store, "far").await.unwrap().as_deref(),
+                Some("ap-south-1"),
+                "{id}"
+            );
+        }
+        let admin = store(&s3, &id, &secret);
+        assert_eq!(discover(&admin, "near").await.unwrap().as_deref(), Some("us-east-1"));
+        let error = discover(&admin, "nowhere").await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::BucketNotFound);
+    }
 
     #[test]
     fn an_arn_carries_its_region() {

@@ -10,11 +10,11 @@ use windlass_types::Error;
 /// Secrets of one connection, in clear; dropped memory is wiped.
 #[derive(Clone, Default)]
 pub struct Secrets {
-    /// AWS_ACCESS_KEY_ID.
+    /// `AWS_ACCESS_KEY_ID`.
     pub access_key_id: Option<SecretString>,
-    /// AWS_SECRET_ACCESS_KEY.
+    /// `AWS_SECRET_ACCESS_KEY`.
     pub secret_access_key: Option<SecretString>,
-    /// AWS_SESSION_TOKEN.
+    /// `AWS_SESSION_TOKEN`.
     pub session_token: Option<SecretString>,
     /// The SSE-C key, base64.
     pub customer_key: Option<SecretString>,
@@ -27,12 +27,13 @@ pub struct Secrets {
 impl Secrets {
     /// Cuts every secret out of an error that quotes what a service answered.
     pub(crate) fn clean(&self, error: Error) -> Error {
-        let parts =
-            [&self.secret_access_key, &self.session_token, &self.customer_key, &self.proxy];
+        let parts = [&self.secret_access_key, &self.session_token, &self.customer_key, &self.proxy];
         let headers = self.headers.iter().map(|(_, value)| value);
-        parts.into_iter().flatten().chain(headers).fold(error, |error, secret| {
-            error.without(secret.expose_secret())
-        })
+        parts
+            .into_iter()
+            .flatten()
+            .chain(headers)
+            .fold(error, |error, secret| error.without(secret.expose_secret()))
     }
 }
 

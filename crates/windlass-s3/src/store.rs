@@ -1,6 +1,6 @@
 //! An S3 connection, ready to use: the clients behind it and the door to every verb.
 //!
-//! Opening does no IO. Every verb passes here: binding and READ_ONLY first, then the client of the
+//! Opening does no IO. Every verb passes here: binding and `READ_ONLY` first, then the client of the
 //! bucket's own region, then, once, the region a redirect names. The verbs are in
 //! [`crate::list`], [`crate::read`], [`crate::write`] and [`crate::presign`].
 
@@ -11,6 +11,7 @@ use crate::access::{
 use crate::checksum::Support;
 use crate::credentials::{self, Wiring};
 use crate::encryption::CustomerKey;
+use crate::error::Redirect;
 use crate::guard::Guard;
 use crate::region::{self, RegionMemory};
 use crate::secrets::Secrets;
@@ -23,7 +24,6 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use secrecy::ExposeSecret as _;
 use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::fmt;
@@ -105,7 +105,7 @@ impl S3Store {
     }
 
     /// Makes an STS client of the identity (`before_role`) or of what the connection acts as; None
-    /// where nothing may be sent to AWS: with ENDPOINT and without STS_ENDPOINT.
+    /// where nothing may be sent to AWS: with ENDPOINT and without `STS_ENDPOINT`.
     pub async fn sts_client(&self, before_role: bool) -> Result<Option<aws_sdk_sts::Client>> {
         if self.spec().endpoint.is_some() && self.spec().sts_endpoint.is_none() {
             return Ok(None);
@@ -191,11 +191,7 @@ impl S3Store {
             config = config.endpoint_url(endpoint);
         }
         let client = Client::from_conf(config.build());
-        self.0
-            .clients
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key, client.clone());
+        self.0.clients.lock().unwrap_or_else(PoisonError::into_inner).insert(key, client.clone());
         Ok(client)
     }
 
@@ -239,9 +235,9 @@ impl S3Store {
         let Some(hint) = error::redirect(&failure) else { return Ok(Err(failure)) };
         self.forget(bucket);
         let elsewhere = match hint {
-            Some(region) => Some(region),
-            None if self.spec().endpoint.is_some() => None,
-            None => region::discover(self, bucket).await?,
+            Redirect::To(region) => Some(region),
+            Redirect::Elsewhere if self.spec().endpoint.is_some() => None,
+            Redirect::Elsewhere => region::discover(self, bucket).await?,
         };
         match elsewhere.filter(|other| *other != region) {
             None => Ok(Err(failure)),
@@ -353,13 +349,18 @@ impl ObjectAccess for S3Store {
             Identity::Profile(profile) => ("profile", profile).hash(&mut hasher),
             Identity::Keys { .. } => {
                 let id = self.0.secrets.access_key_id.as_ref();
-                ("keys", id.map(|id| id.expose_secret())).hash(&mut hasher);
+                ("keys", id.map(secrecy::ExposeSecret::expose_secret)).hash(&mut hasher);
             }
         }
         spec.role.as_ref().map(|role| &role.arn).hash(&mut hasher);
         (&spec.binding.bucket, &spec.binding.prefix).hash(&mut hasher);
         if let Encryption::Customer(_) = spec.encryption {
-            self.0.secrets.customer_key.as_ref().map(|key| key.expose_secret()).hash(&mut hasher);
+            self.0
+                .secrets
+                .customer_key
+                .as_ref()
+                .map(secrecy::ExposeSecret::expose_secret)
+                .hash(&mut hasher);
         }
         let service = spec.endpoint.as_deref().unwrap_or("aws");
         Some(format!("{service} {:016x}", hasher.finish()))

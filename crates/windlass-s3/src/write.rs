@@ -1,7 +1,7 @@
 //! Writing: whole objects, parts, copies, deletions, buckets.
 //!
 //! Every new object gets what the connection says (encryption, storage class, ACL) and is proven by
-//! [`crate::checksum`]. READ_ONLY was checked before a request is made, and is again in the client.
+//! [`crate::checksum`]. `READ_ONLY` was checked before a request is made, and is again in the client.
 
 use crate::access::{Part, PutOptions, PutResult, Upload};
 use crate::checksum::{CRC64, Sums};
@@ -263,7 +263,7 @@ fn copy_source(from: &ObjectPath) -> String {
     }
 }
 
-/// What a copy's ETag condition says when it fails.
+/// What a copy's `ETag` condition says when it fails.
 fn source_changed(error: Error, from: &ObjectPath) -> Error {
     if error.code() != ErrorCode::ObjectChanged {
         return error;
@@ -291,13 +291,12 @@ pub(crate) async fn copy(
     let crc = store.support().plan().crc && !store.support().plan().md5;
     let answer = store
         .send("CopyObject", &to.bucket, &to.key, |client| {
-            let request =
-                source_key!(new_object!(client.copy_object(), store), store)
-                    .bucket(&to.bucket)
-                    .key(&to.key)
-                    .copy_source(copy_source(from))
-                    .set_copy_source_if_match(if_match.map(quoted))
-                    .set_checksum_algorithm(crc.then_some(ChecksumAlgorithm::Crc64Nvme));
+            let request = source_key!(new_object!(client.copy_object(), store), store)
+                .bucket(&to.bucket)
+                .key(&to.key)
+                .copy_source(copy_source(from))
+                .set_copy_source_if_match(if_match.map(quoted))
+                .set_checksum_algorithm(crc.then_some(ChecksumAlgorithm::Crc64Nvme));
             let request = conditional!(request, options);
             if replaced {
                 described!(request, options, expires)
@@ -392,11 +391,10 @@ pub(crate) async fn delete_many(
             .map(|key| ObjectIdentifier::builder().key(key.as_str()).build())
             .collect::<std::result::Result<_, _>>()
             .map_err(|error| Error::new(ErrorCode::Internal, "a key is missing").source(error))?;
-        let delete = Delete::builder()
-            .set_objects(Some(objects))
-            .quiet(true)
-            .build()
-            .map_err(|error| Error::new(ErrorCode::Internal, "no keys to delete").source(error))?;
+        let delete =
+            Delete::builder().set_objects(Some(objects)).quiet(true).build().map_err(|error| {
+                Error::new(ErrorCode::Internal, "no keys to delete").source(error)
+            })?;
         let answer = store
             .try_send("DeleteObjects", bucket, |client| {
                 client.delete_objects().bucket(bucket).delete(delete.clone()).send()
@@ -452,12 +450,8 @@ pub(crate) async fn create_bucket(store: &S3Store, bucket: &str) -> Result<()> {
     // Most compatible services have one region and do not want it named.
     let first = (named && store.spec().endpoint.is_none()).then(|| constraint.clone());
     let unnamed = first.is_none();
-    let mut answer = client
-        .create_bucket()
-        .bucket(bucket)
-        .set_create_bucket_configuration(first)
-        .send()
-        .await;
+    let mut answer =
+        client.create_bucket().bucket(bucket).set_create_bucket_configuration(first).send().await;
     if let Err(failure) = &answer
         && named
         && unnamed

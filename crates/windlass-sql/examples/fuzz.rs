@@ -54,7 +54,7 @@ const FRAGMENTS: &[&str] = &[
     "SELECT ",
 ];
 
-/// SplitMix64: all the randomness there is, so that a seed is a run.
+/// Split-mix: all the randomness there is, so that a seed is a run.
 struct Random(u64);
 
 impl Random {
@@ -113,12 +113,15 @@ fn mutate(random: &mut Random, text: &mut String) {
 
 /// Whether a mutation moved the canary where no secret belongs: a name, or the value of an open option.
 fn in_the_open(text: &str) -> bool {
-    let in_tree = parse_with(text, ParseMode::AllowMask).is_ok_and(|parsed| {
-        parsed.iter().any(|one| match &one.statement {
+    let parts = split(text).unwrap_or_default();
+    let in_tree = parts
+        .iter()
+        .filter_map(|(_, part)| parse_with(part, ParseMode::AllowMask).ok())
+        .flatten()
+        .any(|one| match one.statement {
             Statement::Engine(text) => text.contains(CANARY),
             other => other.to_string().contains(CANARY),
-        })
-    });
+        });
     let after_open_option = text.match_indices(CANARY).any(|(at, _)| {
         let words: Vec<&str> = text[..at]
             .rsplit(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))

@@ -48,7 +48,7 @@ pub fn split(text: &str) -> Result<Vec<(usize, String)>> {
     }
     Ok(lexed
         .statements()
-        .filter_map(|tokens| lex::extent(tokens))
+        .filter_map(lex::extent)
         .map(|range| (range.start, text[range].to_owned()))
         .collect())
 }

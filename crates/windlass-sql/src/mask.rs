@@ -6,7 +6,7 @@
 use crate::ParseMode;
 use crate::ast::{Statement, is_secret};
 use crate::lex::{Tok, extent, lex};
-use crate::parser::{Parser, is_known, is_literal};
+use crate::parser::{Parser, is_known, is_literal, looks_like_key};
 use sqlparser::tokenizer::Token;
 use std::ops::Range;
 use windlass_types::options::MASK;
@@ -50,7 +50,7 @@ pub fn masked(text: &str) -> String {
         cuts.push(fault.offset..text.len());
     }
     let comments =
-        lexed.comments.iter().filter(|range| sensitive || mentions_secret(&text[(*range).clone()]));
+        lexed.comments.iter().filter(|range| sensitive || may_hold_code(&text[(*range).clone()]));
     let mut edits: Vec<(Range<usize>, &str)> = comments
         .map(|range| (range.clone(), comment_mask(&text[range.clone()])))
         .chain(cuts.into_iter().map(|range| (range, "'********'")))
@@ -109,6 +109,13 @@ pub(crate) fn literal_mentions_secret(tok: &Tok) -> bool {
         Token::DollarQuotedString(text) => mentions_secret(&text.value),
         _ => false,
     }
+}
+
+/// Whether a comment may be a statement that was commented out, or a key.
+fn may_hold_code(comment: &str) -> bool {
+    comment.contains(['\'', '"', '='])
+        || mentions_secret(comment)
+        || comment.split(|c: char| !c.is_ascii_alphanumeric()).any(looks_like_key)
 }
 
 /// Whether a text seems to quote a statement with a secret in it.

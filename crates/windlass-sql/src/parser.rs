@@ -207,13 +207,12 @@ impl<'a> Parser<'a> {
         if word.quote_style.is_none()
             && !word.value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         {
-            return Err(self
-                .error_at(
-                    tok.place,
-                    ErrorCode::NameInvalid,
-                    "a bare name has only letters, digits and `_` of ASCII",
-                )
-                .hint("put any other name in double quotes"));
+            return Err(error_at(
+                tok.place,
+                ErrorCode::NameInvalid,
+                "a bare name has only letters, digits and `_` of ASCII",
+            )
+            .hint("put any other name in double quotes"));
         }
         self.pos += 1;
         Ok(if word.quote_style.is_none() {
@@ -261,11 +260,7 @@ impl<'a> Parser<'a> {
 
     /// An error at the next token.
     pub(crate) fn error_here(&self, what: &str) -> Error {
-        self.error_at(self.place(), ErrorCode::SqlSyntax, what)
-    }
-
-    pub(crate) fn error_at(&self, place: Place, code: ErrorCode, what: &str) -> Error {
-        Error::new(code, format!("{what}{}", suffix(place)))
+        error_at(self.place(), ErrorCode::SqlSyntax, what)
     }
 
     /// The error for what does not fit: says what would have, what is there, and where.
@@ -432,6 +427,11 @@ pub(crate) fn is_literal(token: &Token) -> bool {
             | T::CustomBinaryOperator(_)
             | T::Char(_)
     )
+}
+
+/// An error at a place.
+pub(crate) fn error_at(place: Place, code: ErrorCode, what: &str) -> Error {
+    Error::new(code, format!("{what}{}", suffix(place)))
 }
 
 fn suffix(place: Place) -> String {

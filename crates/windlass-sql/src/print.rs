@@ -160,7 +160,7 @@ impl fmt::Display for Printed<'_> {
                 for change in changes {
                     match change {
                         Change::Set(setting) => {
-                            write!(f, " SET {}", Setting { setting, mask: self.mask })?
+                            write!(f, " SET {}", Setting { setting, mask: self.mask })?;
                         }
                         Change::Reset(option) => write!(f, " RESET {option}")?,
                     }

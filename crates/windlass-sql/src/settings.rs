@@ -7,7 +7,7 @@ use crate::ParseMode;
 use crate::ast::{Change, OptionSetting};
 use crate::lex::Tok;
 use crate::mask::{literal_mentions_secret, mentions_secret};
-use crate::parser::{Parser, Thing, Want, located, looks_like_key};
+use crate::parser::{Parser, Thing, Want, error_at, located, looks_like_key};
 use sqlparser::tokenizer::Token;
 use windlass_types::options::{MASK, OptionDef, OptionType, check, nearest};
 use windlass_types::{Error, ErrorCode, OptionValue, Result};
@@ -119,7 +119,7 @@ impl Parser<'_> {
             }
             if self.problem.is_none() {
                 let twice = format!("{} is given twice; the second is", def.name);
-                let error = self.error_at(tok.place, ErrorCode::OptionInvalid, &twice);
+                let error = error_at(tok.place, ErrorCode::OptionInvalid, &twice);
                 self.note(error.hint("keep one of the two"));
             }
             return Ok(None);
@@ -207,16 +207,22 @@ impl Parser<'_> {
                 self.want(Want::Word("TRUE"));
                 self.want(Want::Word("FALSE"));
             }
-            OptionType::Choice(words) => words.iter().for_each(|word| self.want(Want::Word(word))),
+            OptionType::Choice(words) => self.want_words(words),
             OptionType::Group(defs) => {
                 if let OptionType::Choice(words) = defs[0].kind {
-                    words.iter().for_each(|word| self.want(Want::Word(word)));
+                    self.want_words(words);
                 }
                 self.want(Want::Literal("a group in parentheses"));
             }
         }
         if def.secret {
             self.want(Want::Keyword("SECRET"));
+        }
+    }
+
+    fn want_words(&mut self, words: &[&'static str]) {
+        for word in words {
+            self.want(Want::Word(word));
         }
     }
 

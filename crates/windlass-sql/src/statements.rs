@@ -4,7 +4,7 @@ use crate::ParseMode;
 use crate::ast::{DescribeTarget, SecretInput, SecretText, Statement, TableName};
 use crate::help::{ENGINE_OBJECTS, ENGINE_SHOWS, ENGINE_STATEMENTS};
 use crate::lex::Tok;
-use crate::parser::{Parser, Thing, Want, located};
+use crate::parser::{Parser, Thing, Want, error_at, located};
 use sqlparser::tokenizer::Token;
 use windlass_types::options::{FILE_TABLE_OPTIONS, MASK};
 use windlass_types::{ConnectionKind, ErrorCode, Result};
@@ -49,7 +49,11 @@ impl Parser<'_> {
     }
 
     fn engine_statement(&mut self) -> Result<Statement> {
-        if self.peek().is_some_and(|tok| tok.token == Token::LParen) {
+        let inside = self.tokens.iter().find(|tok| tok.token != Token::LParen);
+        let query = ["SELECT", "WITH", "VALUES", "TABLE", "FROM"];
+        if self.peek().is_some_and(|tok| tok.token == Token::LParen)
+            && inside.is_none_or(|tok| query.iter().any(|word| tok.is(word)))
+        {
             return Ok(self.engine());
         }
         for word in ENGINE_STATEMENTS {
@@ -90,9 +94,12 @@ impl Parser<'_> {
         }
         let ours = ["SECRET", "FILE", "SCHEMA", "FABRIC"];
         if or_replace && self.peek().is_some_and(|tok| ours.iter().any(|word| tok.is(word))) {
-            return Err(self
-                .error_at(replace_at, ErrorCode::SqlSyntax, "OR REPLACE is only for connections")
-                .hint("leave it out; ALTER SECRET gives a secret a new value"));
+            return Err(error_at(
+                replace_at,
+                ErrorCode::SqlSyntax,
+                "OR REPLACE is only for connections",
+            )
+            .hint("leave it out; ALTER SECRET gives a secret a new value"));
         }
         if self.word("SECRET") {
             self.sensitive = true;
@@ -163,13 +170,12 @@ impl Parser<'_> {
         self.sensitive = true;
         let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
         if or_replace && if_not_exists {
-            return Err(self
-                .error_at(
-                    replace_at,
-                    ErrorCode::SqlSyntax,
-                    "OR REPLACE and IF NOT EXISTS contradict each other",
-                )
-                .hint("keep one of the two"));
+            return Err(error_at(
+                replace_at,
+                ErrorCode::SqlSyntax,
+                "OR REPLACE and IF NOT EXISTS contradict each other",
+            )
+            .hint("keep one of the two"));
         }
         let name = self.new_name(Thing::Connection)?;
         self.name_is_sound();
@@ -200,7 +206,7 @@ impl Parser<'_> {
                 _ => None,
             };
             if let Some((what, hint)) = wrong {
-                let problem = self.error_at(place, ErrorCode::OptionInvalid, what).hint(hint);
+                let problem = error_at(place, ErrorCode::OptionInvalid, what).hint(hint);
                 self.note(problem);
             }
             return Ok(SecretInput::Literal(SecretText::new(text)));

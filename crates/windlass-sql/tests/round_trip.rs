@@ -285,7 +285,7 @@ fn with_canary(statement: Statement, salt: u8) -> Statement {
                 .into_iter()
                 .map(|change| match change {
                     Change::Set(setting) => Change::Set(put(vec![setting]).remove(0)),
-                    reset => reset,
+                    reset @ Change::Reset(_) => reset,
                 })
                 .collect();
             Statement::AlterConnection { kind, name, changes }

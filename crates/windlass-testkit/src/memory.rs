@@ -55,6 +55,8 @@ pub struct ObjectInfo {
     pub modified: SystemTime,
     /// `Content-Type`
     pub content_type: Option<String>,
+    /// `Content-Encoding`
+    pub content_encoding: Option<String>,
     /// `x-amz-meta-…`, by name.
     pub metadata: BTreeMap<String, String>,
     /// `STANDARD` if nothing was said.
@@ -274,6 +276,7 @@ impl Memory {
             etag: object.etag.clone(),
             modified: version.modified,
             content_type: attributes.content_type.clone(),
+            content_encoding: attributes.content_encoding.clone(),
             metadata: attributes
                 .metadata
                 .iter()

@@ -81,6 +81,13 @@ pub(crate) struct Attributes {
     pub(crate) parts: Vec<usize>,
 }
 
+/// A content encoding without `aws-chunked`, which is of the way and not of the object.
+pub(crate) fn lasting_encoding(encoding: Option<&str>) -> Option<String> {
+    let kept: Vec<&str> =
+        encoding?.split(',').map(str::trim).filter(|it| *it != "aws-chunked").collect();
+    (!kept.is_empty() && kept != [""]).then(|| kept.join(", "))
+}
+
 /// How an object says it is encrypted; the bytes are kept as they came.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Encryption {

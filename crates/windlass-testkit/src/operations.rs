@@ -91,7 +91,7 @@ macro_rules! attributes {
         crate::object::Attributes {
             cache_control: $input.cache_control.take(),
             content_disposition: $input.content_disposition.take(),
-            content_encoding: $input.content_encoding.take(),
+            content_encoding: crate::object::lasting_encoding($input.content_encoding.as_deref()),
             content_language: $input.content_language.take(),
             content_type: $input.content_type.take(),
             expires: $input.expires.take(),

@@ -214,6 +214,27 @@ mod tests {
     }
 
     #[test]
+    fn the_parquet_files_hold_the_orders_they_were_made_of() {
+        use arrow::array::{Array as _, Decimal128Array};
+        use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+        let memory = Memory::default();
+        fill(&memory);
+        let file = memory.get(LANDING, "orders/dt=2026-11-03/part-0000.parquet").unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+        let mut cents = Vec::new();
+        for batch in reader {
+            let batch = batch.unwrap();
+            let column = batch.column_by_name("amount").unwrap();
+            assert_eq!(column.data_type().to_string(), "Decimal128(10, 2)");
+            let column = column.as_any().downcast_ref::<Decimal128Array>().unwrap();
+            cents.extend(column.values().iter().copied());
+        }
+        let made: Vec<i128> =
+            orders(SEED, 3).iter().map(|it| i128::from(it.amount_cents)).collect();
+        assert_eq!(cents, made);
+    }
+
+    #[test]
     fn the_buckets_hold_every_format() {
         let memory = Memory::default();
         fill(&memory);

@@ -61,8 +61,16 @@ async fn copy_as(
     cancel: CancellationToken,
 ) -> Result<Summary> {
     let started = Instant::now();
-    let CopyRequest { source, destination, include, exclude, dry_run, move_, concurrency, max_memory } =
-        request;
+    let CopyRequest {
+        source,
+        destination,
+        include,
+        exclude,
+        dry_run,
+        move_,
+        concurrency,
+        max_memory,
+    } = request;
     source.location.need_bucket()?;
     destination.location.need_bucket()?;
     writable(&destination.storage)?;
@@ -194,7 +202,9 @@ async fn plan(run: Arc<Run>, mut planner: Planner, steps: mpsc::Sender<Step>) ->
         source => {
             let bucket = run.source.location.bucket.clone();
             let location = Location { bucket, key: source.prefix().to_owned() };
-            run.source.storage.list(&location, ListOptions { recursive: true, ..ListOptions::default() })
+            run.source
+                .storage
+                .list(&location, ListOptions { recursive: true, ..ListOptions::default() })
         }
     };
     loop {
@@ -222,19 +232,27 @@ async fn plan(run: Arc<Run>, mut planner: Planner, steps: mpsc::Sender<Step>) ->
     match &planner.naming().source {
         Source::Folder(folder) if folder.is_empty() => Ok(()),
         // An empty folder of a machine is there, and is listed as nothing.
-        Source::Folder(folder) => match run.source.storage.stat(&run.source.object(folder)?, None).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(nothing(format!("there is nothing below `{}`", run.source.address(folder)))),
-        },
-        source => Err(nothing(format!("nothing matches `{}`", match source {
-            Source::Glob(pattern) => run.source.address(pattern.as_str()),
-            other => run.source.address(other.prefix()),
-        }))),
+        Source::Folder(folder) => {
+            match run.source.storage.stat(&run.source.object(folder)?, None).await {
+                Ok(_) => Ok(()),
+                Err(_) => {
+                    Err(nothing(format!("there is nothing below `{}`", run.source.address(folder))))
+                }
+            }
+        }
+        source => Err(nothing(format!(
+            "nothing matches `{}`",
+            match source {
+                Source::Glob(pattern) => run.source.address(pattern.as_str()),
+                other => run.source.address(other.prefix()),
+            }
+        ))),
     }
 }
 
 fn nothing(message: String) -> Error {
-    Error::new(ErrorCode::ObjectNotFound, message).hint("list the place above it with `windlass ls`")
+    Error::new(ErrorCode::ObjectNotFound, message)
+        .hint("list the place above it with `windlass ls`")
 }
 
 /// Copies one object, and after a verified copy deletes its source if it is to move.
@@ -262,15 +280,13 @@ async fn do_step(run: &Arc<Run>, found: &Found, key: &str, move_: bool) -> Resul
 /// same name and the same state, they are taken for one.
 async fn is_same_object(run: &Run, found: &Found, bucket: &str, to: &str) -> Result<bool> {
     let folders = run.source.is_folder() && run.destination.is_folder();
-    let same_name =
-        run.destination.location.bucket.as_deref() == Some(bucket) && to == found.key;
+    let same_name = run.destination.location.bucket.as_deref() == Some(bucket) && to == found.key;
     if run.source.is_folder() != run.destination.is_folder() || !(folders || same_name) {
         return Ok(false);
     }
-    let (one, two) = tokio::join!(
-        run.source.storage.stat(&run.source.object(&found.key)?, None),
-        run.destination.storage.stat(&run.destination.object(to)?, None)
-    );
+    let (from, to) = (run.source.object(&found.key)?, run.destination.object(to)?);
+    let (one, two) =
+        tokio::join!(run.source.storage.stat(&from, None), run.destination.storage.stat(&to, None));
     Ok(match (one, two) {
         (Ok(one), Ok(two)) => {
             one.etag.is_some()
@@ -294,7 +310,14 @@ struct Book {
 }
 
 impl Book {
-    fn line(&self, action: Action, found: &Found, to: &str, status: Status, reason: Option<String>) {
+    fn line(
+        &self,
+        action: Action,
+        found: &Found,
+        to: &str,
+        status: Status,
+        reason: Option<String>,
+    ) {
         self.run.progress.item(&Item {
             action,
             source: self.run.source.address(&found.key),

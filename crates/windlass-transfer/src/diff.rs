@@ -106,7 +106,10 @@ impl Merge {
         if lane.last.as_ref().is_some_and(|last| *last >= path) {
             return Err(Error::new(
                 ErrorCode::ConnectionFailed,
-                format!("the listing is not in order: `{path}` came after `{}`", lane.last.as_deref().unwrap_or_default()),
+                format!(
+                    "the listing is not in order: `{path}` came after `{}`",
+                    lane.last.as_deref().unwrap_or_default()
+                ),
             ));
         }
         lane.last = Some(path.clone());
@@ -139,7 +142,13 @@ impl Merge {
         Some(match (left, right) {
             (Some((path, left)), Some((_, right))) => {
                 let (kind, by) = compare(&left, &right);
-                Difference { path, kind, by: Some(by.to_owned()), left: Some(left), right: Some(right) }
+                Difference {
+                    path,
+                    kind,
+                    by: Some(by.to_owned()),
+                    left: Some(left),
+                    right: Some(right),
+                }
             }
             (Some((path, left)), None) => {
                 Difference { path, kind: Kind::OnlyLeft, by: None, left: Some(left), right: None }
@@ -165,7 +174,9 @@ fn compare(left: &Entry, right: &Entry) -> (Kind, &'static str) {
         return (Kind::Differs, "size");
     }
     match (left.etag.as_deref(), right.etag.as_deref()) {
-        (Some(one), Some(two)) if (is_md5(one) || is_multipart(one)) && one == two => (Kind::Same, "content"),
+        (Some(one), Some(two)) if (is_md5(one) || is_multipart(one)) && one == two => {
+            (Kind::Same, "content")
+        }
         // Two MD5s of one size that differ: other bytes, or other keys of encryption. We say so.
         (Some(one), Some(two)) if is_md5(one) && is_md5(two) => (Kind::Differs, "content"),
         _ => (Kind::Same, "size"),
@@ -188,7 +199,11 @@ pub struct DiffOptions {
 
 /// Compares two places, each a folder, bucket, glob or key. The stream ends with an error if either
 /// listing fails, and then says nothing of what that listing did not show.
-pub fn diff(left: Side, right: Side, options: DiffOptions) -> BoxStream<'static, Result<Difference>> {
+pub fn diff(
+    left: Side,
+    right: Side,
+    options: DiffOptions,
+) -> BoxStream<'static, Result<Difference>> {
     async_stream::try_stream! {
         let mut merge = Merge::new();
         let mut lanes = [listing(&left, &options).await?, listing(&right, &options).await?];
@@ -217,7 +232,10 @@ pub fn diff(left: Side, right: Side, options: DiffOptions) -> BoxStream<'static,
 }
 
 /// Objects of a side by their path below it, in byte order.
-async fn listing(side: &Side, options: &DiffOptions) -> Result<BoxStream<'static, Result<(String, Entry)>>> {
+async fn listing(
+    side: &Side,
+    options: &DiffOptions,
+) -> Result<BoxStream<'static, Result<(String, Entry)>>> {
     let bucket = side.location.need_bucket()?.to_owned();
     let source = Source::parse(&side.location.key)?;
     if let Source::Key(key) = &source {
@@ -242,15 +260,14 @@ async fn listing(side: &Side, options: &DiffOptions) -> Result<BoxStream<'static
         .list(&location, how)
         .try_filter(move |entry| {
             let taken = entry.kind == EntryKind::Object
-                && source.relative(&entry.key).is_some_and(|path| !path.is_empty() && filter.takes(path));
+                && source
+                    .relative(&entry.key)
+                    .is_some_and(|path| !path.is_empty() && filter.takes(path));
             futures::future::ready(taken)
         })
         .boxed();
-    let ordered = if side.storage.lists_in_byte_order(&bucket) {
-        taken
-    } else {
-        sorted(taken, options.sort)
-    };
+    let ordered =
+        if side.storage.lists_in_byte_order(&bucket) { taken } else { sorted(taken, options.sort) };
     let base = Source::parse(&side.location.key)?.base().len();
     Ok(ordered.map_ok(move |entry| (entry.key[base..].to_owned(), entry)).boxed())
 }

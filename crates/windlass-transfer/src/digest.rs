@@ -1,6 +1,6 @@
-//! Telling whether bytes are the bytes: MD5 of ETags, and the checksums S3 stores.
+//! Telling whether bytes are the bytes: MD5 of `ETag`s, and the checksums S3 stores.
 //!
-//! An ETag is an MD5 only of plain objects; a checksum with `-` in it is one of parts. What proves
+//! An `ETag` is an MD5 only of plain objects; a checksum with `-` in it is one of parts. What proves
 //! nothing is not used.
 
 use base64::Engine as _;
@@ -19,19 +19,19 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Whether an ETag has the form of an MD5.
+/// Whether an `ETag` has the form of an MD5.
 pub(crate) fn is_md5(etag: &str) -> bool {
     etag.len() == 32 && etag.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Whether an ETag has the form of an upload in parts: MD5 of MD5s, number of parts.
+/// Whether an `ETag` has the form of an upload in parts: MD5 of MD5s, number of parts.
 pub(crate) fn is_multipart(etag: &str) -> bool {
     etag.split_once('-').is_some_and(|(sum, parts)| {
         is_md5(sum) && !parts.is_empty() && parts.bytes().all(|byte| byte.is_ascii_digit())
     })
 }
 
-/// Whether the ETags of a bucket, and of this object, can be MD5s at all: those of directory
+/// Whether the `ETag`s of a bucket, and of this object, can be MD5s at all: those of directory
 /// buckets and of objects encrypted with other keys than S3's own are not.
 pub(crate) fn has_md5_etag(bucket: &str, meta: &ObjectMeta) -> bool {
     !bucket.ends_with("--x-s3")
@@ -39,7 +39,7 @@ pub(crate) fn has_md5_etag(bucket: &str, meta: &ObjectMeta) -> bool {
 }
 
 /// What is known of the whole of an object.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Expected {
     Crc(CrcAlgorithm, u64),
     Md5(String),
@@ -148,12 +148,12 @@ pub(crate) fn md5(bytes: &[u8]) -> [u8; 16] {
     Md5::digest(bytes).into()
 }
 
-/// The ETag that an upload in parts with these MD5s has.
+/// The `ETag` that an upload in parts with these MD5s has.
 pub(crate) fn multipart_etag(parts: &[[u8; 16]]) -> String {
     format!("{}-{}", hex(&md5(parts.as_flattened())), parts.len())
 }
 
-/// The ETag that bytes arriving in a stream have, uploaded whole or in parts of these sizes.
+/// The `ETag` that bytes arriving in a stream have, uploaded whole or in parts of these sizes.
 pub(crate) struct EtagOf {
     sizes: std::vec::IntoIter<u64>,
     left: u64,
@@ -213,8 +213,14 @@ mod tests {
             assert_eq!(Expected::of("b", &meta(&[], HELLO, Some(encryption))), Expected::Nothing);
         }
         assert_eq!(Expected::of("b--x-s3", &meta(&[], HELLO, None)), Expected::Nothing);
-        assert_eq!(Expected::of("b", &meta(&[], "5d41402abc4b2a76b9719d911017c592-2", None)), Expected::Nothing);
-        assert_eq!(Expected::of("b", &meta(&[("CRC32C", "mnG7TA==-3")], "x-1", None)), Expected::Nothing);
+        assert_eq!(
+            Expected::of("b", &meta(&[], "5d41402abc4b2a76b9719d911017c592-2", None)),
+            Expected::Nothing
+        );
+        assert_eq!(
+            Expected::of("b", &meta(&[("CRC32C", "mnG7TA==-3")], "x-1", None)),
+            Expected::Nothing
+        );
     }
 
     #[test]
@@ -230,7 +236,9 @@ mod tests {
             assert_ne!(expected, Expected::Nothing);
             let holds = |texts: &[&str]| {
                 let mut sum = Sum::new(&expected);
-                texts.iter().for_each(|text| sum.update(text.as_bytes()));
+                for text in texts {
+                    sum.update(text.as_bytes());
+                }
                 sum.holds()
             };
             assert!(holds(&["hel", "lo"]), "{known:?}");
@@ -238,7 +246,9 @@ mod tests {
             let parts = |texts: &[&str]| {
                 joined(
                     &expected,
-                    texts.iter().filter_map(|t| Some((part_crc(&expected, t.as_bytes())?, t.len() as u64))),
+                    texts
+                        .iter()
+                        .filter_map(|t| Some((part_crc(&expected, t.as_bytes())?, t.len() as u64))),
                 )
             };
             assert!(parts(&["he", "ll", "o"]));
@@ -257,6 +267,8 @@ mod tests {
         parts.update(b"o");
         let etag = parts.finish();
         assert_eq!(etag, multipart_etag(&[md5(b"hel"), md5(b"lo")]));
-        assert!(is_multipart(&etag) && !is_md5(&etag) && is_md5(HELLO) && !is_multipart("12-34-56"));
+        assert!(
+            is_multipart(&etag) && !is_md5(&etag) && is_md5(HELLO) && !is_multipart("12-34-56")
+        );
     }
 }

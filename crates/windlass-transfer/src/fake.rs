@@ -52,18 +52,19 @@ struct State {
 
 /// One bucket, `b`.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a way to be odd")]
 pub(crate) struct Fake {
     name: Name,
     binding: Binding,
     pub(crate) group: Option<String>,
-    /// The order of listings that SeaweedFS has: by level, folders among files by name.
+    /// The order of listings that `SeaweedFS` has: by level, folders among files by name.
     pub(crate) by_segments: bool,
-    /// ETags that are no MD5s.
+    /// `ETag`s that are no MD5s.
     pub(crate) odd_etags: bool,
     pub(crate) read_only: bool,
     /// A listing fails after so many entries.
     pub(crate) list_breaks: Option<usize>,
-    /// Stores these checksums and gives ETags that prove nothing.
+    /// Stores these checksums and gives `ETag`s that prove nothing.
     pub(crate) crc: bool,
     state: Mutex<State>,
     held: Arc<AtomicI64>,
@@ -89,6 +90,12 @@ impl Fake {
         }
     }
 
+    pub(crate) fn with(name: &str, set: impl FnOnce(&mut Self)) -> Arc<Self> {
+        let mut fake = Self::new(name);
+        set(&mut fake);
+        Arc::new(fake)
+    }
+
     pub(crate) fn side(self: &Arc<Self>, key: &str) -> Side {
         Side {
             storage: Arc::clone(self) as _,
@@ -97,7 +104,8 @@ impl Fake {
     }
 
     pub(crate) fn set(&self, key: &str, bytes: impl Into<Bytes>) {
-        let options = PutOptions { content_type: Some("text/x-test".into()), ..PutOptions::default() };
+        let options =
+            PutOptions { content_type: Some("text/x-test".into()), ..PutOptions::default() };
         self.store(key, bytes.into(), &options, None);
     }
 
@@ -146,14 +154,20 @@ impl Fake {
                 Ok(None)
             }
             Some(Fault::Slow) => {
-                tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
+                tokio::time::sleep(std::time::Duration::from_hours(1)).await;
                 Ok(None)
             }
             other => Ok(other),
         }
     }
 
-    fn store(&self, key: &str, bytes: Bytes, options: &PutOptions, etag: Option<String>) -> PutResult {
+    fn store(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        options: &PutOptions,
+        etag: Option<String>,
+    ) -> PutResult {
         let mut state = self.state.lock().unwrap();
         state.clock += 1;
         let mut etag = etag.unwrap_or_else(|| hex(&md5(&bytes)));
@@ -237,7 +251,11 @@ impl ObjectAccess for Fake {
         self.group.clone()
     }
 
-    fn list(&self, location: &Location, _options: ListOptions) -> BoxStream<'static, Result<Entry>> {
+    fn list(
+        &self,
+        location: &Location,
+        _options: ListOptions,
+    ) -> BoxStream<'static, Result<Entry>> {
         let state = self.state.lock().unwrap();
         let mut keys: Vec<&String> =
             state.objects.keys().filter(|key| key.starts_with(&location.key)).collect();
@@ -294,7 +312,12 @@ impl ObjectAccess for Fake {
         Ok(ObjectBody { meta, length, stream: futures::stream::iter([Ok(held)]).boxed() })
     }
 
-    async fn put(&self, object: &ObjectPath, body: Bytes, options: PutOptions) -> Result<PutResult> {
+    async fn put(
+        &self,
+        object: &ObjectPath,
+        body: Bytes,
+        options: PutOptions,
+    ) -> Result<PutResult> {
         let fault = self.enter("put", &object.key).await?;
         let body = spoil(&Bytes::copy_from_slice(&body), fault);
         Ok(self.store(&object.key, body, &options, None))
@@ -317,10 +340,20 @@ impl ObjectAccess for Fake {
         Ok(Part { number, etag, checksums: BTreeMap::new() })
     }
 
-    async fn complete_upload(&self, upload: &Upload, parts: &[Part], _options: &PutOptions) -> Result<PutResult> {
+    async fn complete_upload(
+        &self,
+        upload: &Upload,
+        parts: &[Part],
+        _options: &PutOptions,
+    ) -> Result<PutResult> {
         self.enter("complete_upload", &upload.key).await?;
-        let (options, stored) =
-            self.state.lock().unwrap().uploads.remove(&upload.id).expect("an upload that was begun");
+        let (options, stored) = self
+            .state
+            .lock()
+            .unwrap()
+            .uploads
+            .remove(&upload.id)
+            .expect("an upload that was begun");
         let numbers: Vec<i32> = parts.iter().map(|part| part.number).collect();
         assert_eq!(numbers, stored.keys().copied().collect::<Vec<_>>());
         let sums: Vec<[u8; 16]> = stored.values().map(|body| md5(body)).collect();
@@ -334,7 +367,13 @@ impl ObjectAccess for Fake {
         Ok(())
     }
 
-    async fn copy(&self, from: &ObjectPath, to: &ObjectPath, if_match: Option<&str>, _options: PutOptions) -> Result<PutResult> {
+    async fn copy(
+        &self,
+        from: &ObjectPath,
+        to: &ObjectPath,
+        if_match: Option<&str>,
+        _options: PutOptions,
+    ) -> Result<PutResult> {
         let fault = self.enter("copy", &from.key).await?;
         let object = self.find(&from.key)?;
         if if_match.is_some() && if_match != object.meta.etag.as_deref() {
@@ -349,7 +388,15 @@ impl ObjectAccess for Fake {
         Ok(self.store(&to.key, spoil(&object.bytes, fault), &options, None))
     }
 
-    async fn copy_part(&self, from: &ObjectPath, offset: u64, length: u64, if_match: Option<&str>, upload: &Upload, number: i32) -> Result<Part> {
+    async fn copy_part(
+        &self,
+        from: &ObjectPath,
+        offset: u64,
+        length: u64,
+        if_match: Option<&str>,
+        upload: &Upload,
+        number: i32,
+    ) -> Result<Part> {
         self.enter("copy_part", &from.key).await?;
         let object = self.find(&from.key)?;
         assert_eq!(if_match, object.meta.etag.as_deref());

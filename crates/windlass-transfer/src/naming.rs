@@ -152,17 +152,11 @@ impl Beside {
         while self.open.last().is_some_and(|file| !key.starts_with(file.as_str())) {
             self.open.pop();
         }
-        let clash =
-            self.open.iter().position(|file| key.as_bytes().get(file.len()) == Some(&b'/'));
-        match clash {
-            Some(at) => Some(&self.open[at]),
-            None => {
-                if !key.ends_with('/') {
-                    self.open.push(key.to_owned());
-                }
-                None
-            }
+        let clash = self.open.iter().position(|file| key.as_bytes().get(file.len()) == Some(&b'/'));
+        if clash.is_none() && !key.ends_with('/') {
+            self.open.push(key.to_owned());
         }
+        clash.map(|at| self.open[at].as_str())
     }
 }
 
@@ -195,7 +189,10 @@ mod tests {
         ];
         let text = rows.map(|(source, key, destination)| {
             let name = named(source, key, destination);
-            format!("{source} has {key} -> {destination} = {}", name.as_deref().unwrap_or("not taken"))
+            format!(
+                "{source} has {key} -> {destination} = {}",
+                name.as_deref().unwrap_or("not taken")
+            )
         });
         insta::assert_snapshot!(text.join("\n"), @r"
         a/b/ has a/b/c/d.csv -> out/ = out/c/d.csv

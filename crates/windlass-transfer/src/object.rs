@@ -50,7 +50,12 @@ impl Run {
                     state = self.seen(&from).await?;
                 }
                 Err(error) if error.class().is_retryable() && attempt < self.tuning.attempts => {
-                    tracing::debug!(key = found.key, attempt, error = error.chain(), "trying again");
+                    tracing::debug!(
+                        key = found.key,
+                        attempt,
+                        error = error.chain(),
+                        "trying again"
+                    );
                     self.pause(pause).await?;
                     attempt += 1;
                     pause *= 2;
@@ -66,7 +71,12 @@ impl Run {
         Ok(Found { key: from.key.clone(), size: Some(meta.size), etag: meta.etag })
     }
 
-    async fn once(self: &Arc<Self>, from: &ObjectPath, state: &Found, to: &ObjectPath) -> Result<()> {
+    async fn once(
+        self: &Arc<Self>,
+        from: &ObjectPath,
+        state: &Found,
+        to: &ObjectPath,
+    ) -> Result<()> {
         let size = state.size.unwrap_or_default();
         if self.server_side.load(Ordering::Relaxed) {
             match self.inside_service(from, state, to).await {
@@ -110,9 +120,10 @@ impl Run {
         let _slot = self.slot().await?;
         let options = GetOptions { if_match: state.etag.clone(), ..GetOptions::default() };
         let body = self.source.storage.get(from, options).await?;
-        if body.meta.size != size {
+        if body.meta.size != size && (state.etag.is_none() || body.meta.etag != state.etag) {
             return Err(Error::new(ErrorCode::ObjectChanged, format!("`{}` changed", from.key)));
         }
+        // Of one state, another size can only be an answer that was cut: `collect` says so.
         let meta = body.meta.clone();
         let mut sum = Sum::new(&Expected::of(&from.bucket, &meta));
         let bytes = collect(body, size, &from.key, |chunk| sum.update(chunk)).await?;
@@ -129,7 +140,12 @@ impl Run {
     }
 
     /// Begins an upload, fills it by `fill`, and completes it; gives it up on any failure.
-    async fn upload<F>(&self, to: &ObjectPath, options: PutOptions, fill: F) -> Result<(Vec<Sent>, Option<String>)>
+    async fn upload<F>(
+        &self,
+        to: &ObjectPath,
+        options: PutOptions,
+        fill: F,
+    ) -> Result<(Vec<Sent>, Option<String>)>
     where
         F: AsyncFnOnce(Arc<Upload>) -> Result<Vec<Sent>>,
     {
@@ -153,7 +169,12 @@ impl Run {
     }
 
     /// Reads ranges side by side and writes them as parts.
-    async fn in_parts(self: &Arc<Self>, from: &ObjectPath, state: &Found, to: &ObjectPath) -> Result<()> {
+    async fn in_parts(
+        self: &Arc<Self>,
+        from: &ObjectPath,
+        state: &Found,
+        to: &ObjectPath,
+    ) -> Result<()> {
         let meta = self.retried(|| self.source.storage.stat(from, None)).await?;
         if meta.etag != state.etag || Some(meta.size) != state.size {
             return Err(Error::new(ErrorCode::ObjectChanged, format!("`{}` changed", from.key)));
@@ -221,18 +242,23 @@ impl Run {
             }
         }
         drop(to_sum);
-        let holds = match summing {
-            Some(summing) => summing.await.map_err(broken)?,
-            None => {
-                sent.sort_by_key(|sent| sent.part.number);
-                joined(expected, sent.iter().filter_map(|sent| Some((sent.crc?, sent.length))))
-            }
+        let holds = if let Some(summing) = summing {
+            summing.await.map_err(broken)?
+        } else {
+            sent.sort_by_key(|sent| sent.part.number);
+            joined(expected, sent.iter().filter_map(|sent| Some((sent.crc?, sent.length))))
         };
         if holds { Ok(sent) } else { Err(corrupt(&from.key)) }
     }
 
     /// Writes one part; a part that arrived with another MD5 is written again.
-    async fn send(&self, upload: &Upload, number: i32, bytes: Bytes, expected: &Expected) -> Result<Sent> {
+    async fn send(
+        &self,
+        upload: &Upload,
+        number: i32,
+        bytes: Bytes,
+        expected: &Expected,
+    ) -> Result<Sent> {
         let md5 = (!self.destination.is_folder()).then(|| md5(&bytes));
         let crc = part_crc(expected, &bytes);
         let length = bytes.len() as u64;
@@ -245,7 +271,9 @@ impl Run {
                 })
                 .await?;
             // Twice the same disagreement: its ETags are no MD5s. The whole is verified in the end.
-            let agrees = md5.is_none_or(|md5| !is_md5(&part.etag) || part.etag.eq_ignore_ascii_case(&hex(&md5)));
+            let agrees = md5.is_none_or(|md5| {
+                !is_md5(&part.etag) || part.etag.eq_ignore_ascii_case(&hex(&md5))
+            });
             if agrees || suspect {
                 break part;
             }
@@ -256,7 +284,12 @@ impl Run {
     }
 
     /// Has the service copy.
-    async fn inside_service(self: &Arc<Self>, from: &ObjectPath, state: &Found, to: &ObjectPath) -> Result<()> {
+    async fn inside_service(
+        self: &Arc<Self>,
+        from: &ObjectPath,
+        state: &Found,
+        to: &ObjectPath,
+    ) -> Result<()> {
         let size = state.size.unwrap_or_default();
         let storage = &self.destination.storage;
         let etag = if self.destination.is_folder() || size <= self.tuning.copy_limit {
@@ -280,7 +313,8 @@ impl Run {
         let wrong = |why: &str| {
             Error::new(ErrorCode::ObjectCorrupt, format!("the copy of `{}` {why}", from.key))
         };
-        let (one, two) = tokio::try_join!(self.source.storage.stat(from, None), storage.stat(to, None))?;
+        let (one, two) =
+            tokio::try_join!(self.source.storage.stat(from, None), storage.stat(to, None))?;
         if two.size != size {
             return Err(wrong("has another size"));
         }
@@ -291,7 +325,12 @@ impl Run {
         if differs && one.etag == state.etag { Err(wrong("has another checksum")) } else { Ok(()) }
     }
 
-    async fn copied_in_parts(self: &Arc<Self>, from: &ObjectPath, state: &Found, to: &ObjectPath) -> Result<Option<String>> {
+    async fn copied_in_parts(
+        self: &Arc<Self>,
+        from: &ObjectPath,
+        state: &Found,
+        to: &ObjectPath,
+    ) -> Result<Option<String>> {
         let meta = self.retried(|| self.source.storage.stat(from, None)).await?;
         if meta.etag != state.etag || Some(meta.size) != state.size {
             return Err(Error::new(ErrorCode::ObjectChanged, format!("`{}` changed", from.key)));
@@ -308,7 +347,14 @@ impl Run {
                                 let _slot = run.slot().await?;
                                 run.destination
                                     .storage
-                                    .copy_part(&from, range.offset, range.length, etag.as_deref(), &upload, range.number)
+                                    .copy_part(
+                                        &from,
+                                        range.offset,
+                                        range.length,
+                                        etag.as_deref(),
+                                        &upload,
+                                        range.number,
+                                    )
                                     .await
                             })
                             .await?;

@@ -40,7 +40,8 @@ impl Filter {
         let name = relative.rsplit('/').next().unwrap_or(relative);
         let any = |patterns: &[KeyPattern]| {
             patterns.iter().any(|pattern| {
-                pattern.matches(relative) || (!pattern.as_str().contains('/') && pattern.matches(name))
+                pattern.matches(relative)
+                    || (!pattern.as_str().contains('/') && pattern.matches(name))
             })
         };
         (self.include.is_empty() || any(&self.include)) && !any(&self.exclude)
@@ -62,7 +63,12 @@ pub(crate) struct Planner {
 }
 
 impl Planner {
-    pub(crate) fn new(naming: Naming, filter: Filter, one_place: bool, to_folder: bool) -> Result<Self> {
+    pub(crate) fn new(
+        naming: Naming,
+        filter: Filter,
+        one_place: bool,
+        to_folder: bool,
+    ) -> Result<Self> {
         if one_place {
             naming.check_within_one_place()?;
         }
@@ -89,7 +95,11 @@ impl Planner {
             return Some(Step::Skip(found, to, "only marks the folder itself".to_owned()));
         }
         if self.one_place && to == found.key {
-            return Some(Step::Skip(found, to, "source and destination are the same object".to_owned()));
+            return Some(Step::Skip(
+                found,
+                to,
+                "source and destination are the same object".to_owned(),
+            ));
         }
         if self.one_place && self.naming.source.relative(&to).is_some() {
             let why = format!("`{to}` is itself part of the source");
@@ -149,7 +159,8 @@ mod tests {
     fn keys_that_cannot_be_files_are_refused_and_the_others_go_on() {
         let naming = Naming::new("s/", "d/").unwrap();
         let mut planner = Planner::new(naming, Filter::default(), false, true).unwrap();
-        let keys = ["s/", "s/../x", "s//x", "s/a", "s/a\0", "s/a-b", "s/a/c", "s/b/", "s/b/x", "t/x"];
+        let keys =
+            ["s/", "s/../x", "s//x", "s/a", "s/a\0", "s/a-b", "s/a/c", "s/b/", "s/b/x", "t/x"];
         insta::assert_snapshot!(steps(&mut planner, &keys), @r#"
         refuse "s/": `d/` would be a folder, which cannot hold bytes
         refuse "s/../x": `d/../x` holds `..`, which leads outside the folder
@@ -166,11 +177,15 @@ mod tests {
 
     #[test]
     fn exclude_wins_and_a_pattern_without_a_slash_sees_the_file_name() {
-        let filter = Filter { include: patterns(&["*.csv", "in/**"]), exclude: patterns(&["tmp-*", "in/x/*"]) };
-        let taken: Vec<&str> = ["a.csv", "d/b.csv", "d/b.txt", "in/c.txt", "in/x/c.csv", "d/tmp-1.csv"]
-            .into_iter()
-            .filter(|path| filter.takes(path))
-            .collect();
+        let filter = Filter {
+            include: patterns(&["*.csv", "in/**"]),
+            exclude: patterns(&["tmp-*", "in/x/*"]),
+        };
+        let taken: Vec<&str> =
+            ["a.csv", "d/b.csv", "d/b.txt", "in/c.txt", "in/x/c.csv", "d/tmp-1.csv"]
+                .into_iter()
+                .filter(|path| filter.takes(path))
+                .collect();
         assert_eq!(taken, ["a.csv", "d/b.csv", "in/c.txt"]);
     }
 
@@ -185,6 +200,9 @@ mod tests {
         let naming = Naming::new("a/", "a/").unwrap();
         let mut planner = Planner::new(naming, Filter::default(), true, false).unwrap();
         insta::assert_snapshot!(steps(&mut planner, &["a/x"]), @"skip a/x: source and destination are the same object");
-        assert!(Planner::new(Naming::new("a/", "a/c/").unwrap(), Filter::default(), true, false).is_err());
+        assert!(
+            Planner::new(Naming::new("a/", "a/c/").unwrap(), Filter::default(), true, false)
+                .is_err()
+        );
     }
 }

@@ -28,7 +28,7 @@ pub(crate) struct Run {
     memory: Arc<Semaphore>,
     memory_units: u32,
     slots: Arc<Semaphore>,
-    /// Until a comparison has shown that this destination's ETags are something else.
+    /// Until a comparison has shown that this destination's `ETag`s are something else.
     etags_tell: AtomicBool,
     /// Until the service has said that it cannot.
     pub(crate) server_side: AtomicBool,
@@ -46,8 +46,7 @@ impl Run {
         let (concurrency, max_memory) = limits;
         let units = u32::try_from(max_memory.div_ceil(UNIT).max(1)).unwrap_or(u32::MAX >> 4);
         let group = source.storage.server_side_copy_group();
-        let server_side =
-            group.is_some() && group == destination.storage.server_side_copy_group();
+        let server_side = group.is_some() && group == destination.storage.server_side_copy_group();
         Self {
             source,
             destination,
@@ -106,7 +105,12 @@ impl Run {
     }
 
     /// Reads one range of the source into memory.
-    pub(crate) async fn part(&self, from: &ObjectPath, range: Range, etag: Option<&str>) -> Result<Bytes> {
+    pub(crate) async fn part(
+        &self,
+        from: &ObjectPath,
+        range: Range,
+        etag: Option<&str>,
+    ) -> Result<Bytes> {
         self.retried(|| async {
             let _slot = self.slot().await?;
             let options = GetOptions {
@@ -120,7 +124,7 @@ impl Run {
         .await
     }
 
-    /// Finds out whether what was written is what was sent: by its ETag, and where that says
+    /// Finds out whether what was written is what was sent: by its `ETag`, and where that says
     /// something else, by reading it back once.
     pub(crate) async fn verify_written(
         &self,
@@ -137,7 +141,9 @@ impl Run {
         let storage = &self.destination.storage;
         let meta = self.retried(|| storage.stat(to, None)).await?;
         if meta.size != size {
-            return Err(self.remove_corrupt(to, format!("{} bytes of {size} arrived", meta.size)).await);
+            return Err(self
+                .remove_corrupt(to, format!("{} bytes of {size} arrived", meta.size))
+                .await);
         }
         let told = etag.or(meta.etag.as_deref());
         if told.is_some_and(same) || !self.etags_tell.load(Ordering::Relaxed) {
@@ -201,7 +207,10 @@ pub(crate) async fn collect(
     mut see: impl FnMut(&[u8]),
 ) -> Result<Bytes> {
     let wrong = |found: u64| {
-        Error::new(ErrorCode::ObjectCorrupt, format!("{found} bytes of `{key}` came instead of {length}"))
+        Error::new(
+            ErrorCode::ObjectCorrupt,
+            format!("{found} bytes of `{key}` came instead of {length}"),
+        )
     };
     let mut stream = body.stream;
     let Some(first) = stream.try_next().await? else {

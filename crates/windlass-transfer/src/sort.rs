@@ -4,7 +4,6 @@
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs::File;
@@ -26,10 +25,6 @@ impl Default for SortLimits {
         Self { run_bytes: 32 << 20, fan_in: 64 }
     }
 }
-
-/// A row on the disk: an entry, its key first.
-#[derive(Serialize, Deserialize)]
-struct Row(Entry);
 
 /// Collects entries, in any order.
 pub(crate) struct Sorter {
@@ -79,7 +74,7 @@ impl Sorter {
 fn write_run(entries: impl Iterator<Item = io::Result<Entry>>) -> io::Result<File> {
     let mut writer = BufWriter::with_capacity(256 << 10, tempfile::tempfile()?);
     for entry in entries {
-        serde_json::to_writer(&mut writer, &Row(entry?))?;
+        serde_json::to_writer(&mut writer, &entry?)?;
         writer.write_all(b"\n")?;
     }
     let mut file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -91,7 +86,7 @@ type Rows = Box<dyn Iterator<Item = io::Result<Entry>> + Send>;
 
 fn read_run(file: File) -> Rows {
     let lines = BufReader::with_capacity(64 << 10, file).split(b'\n');
-    Box::new(lines.map(|line| Ok(serde_json::from_slice::<Row>(&line?)?.0)))
+    Box::new(lines.map(|line| Ok(serde_json::from_slice(&line?)?)))
 }
 
 /// The next row of a run, ordered by key, then by run, so that equal keys keep their order.
@@ -117,7 +112,10 @@ impl Ord for Head {
     }
 }
 
-fn merge(files: Vec<File>, held: Vec<Entry>) -> io::Result<impl Iterator<Item = io::Result<Entry>>> {
+fn merge(
+    files: Vec<File>,
+    held: Vec<Entry>,
+) -> io::Result<impl Iterator<Item = io::Result<Entry>>> {
     let mut runs: Vec<Rows> = files.into_iter().map(read_run).collect();
     runs.push(Box::new(held.into_iter().map(Ok)));
     let mut heads = BinaryHeap::new();
@@ -142,10 +140,13 @@ fn merge(files: Vec<File>, held: Vec<Entry>) -> io::Result<impl Iterator<Item = 
 
 /// The same listing in byte order. Nothing comes until the listing is complete; if it fails, only
 /// its error comes.
-pub(crate) fn sorted(mut listing: BoxStream<'static, Result<Entry>>, limits: SortLimits) -> BoxStream<'static, Result<Entry>> {
+pub(crate) fn sorted(
+    mut listing: BoxStream<'static, Result<Entry>>,
+    limits: SortLimits,
+) -> BoxStream<'static, Result<Entry>> {
     async_stream::try_stream! {
         let (unsorted, mut incoming) = mpsc::channel::<Vec<Entry>>(4);
-        let (outgoing, mut sorted) = mpsc::channel::<Vec<Entry>>(4);
+        let (outgoing, mut in_order) = mpsc::channel::<Vec<Entry>>(4);
         // The listing ended well: only then is what was collected worth merging.
         let (complete, is_complete) = tokio::sync::oneshot::channel::<()>();
         let work = tokio::task::spawn_blocking(move || {
@@ -178,7 +179,7 @@ pub(crate) fn sorted(mut listing: BoxStream<'static, Result<Entry>>, limits: Sor
         let _ = unsorted.send(batch).await;
         let _ = complete.send(());
         drop(unsorted);
-        while let Some(batch) = sorted.recv().await {
+        while let Some(batch) = in_order.recv().await {
             for entry in batch {
                 yield entry;
             }
@@ -227,7 +228,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_listing_that_fails_gives_nothing_but_its_error() {
-        let rows = vec![Ok(entry("b")), Ok(entry("a")), Err(Error::new(ErrorCode::ConnectionTimeout, "late"))];
+        let rows = vec![
+            Ok(entry("b")),
+            Ok(entry("a")),
+            Err(Error::new(ErrorCode::ConnectionTimeout, "late")),
+        ];
         let all = sorted(futures::stream::iter(rows).boxed(), SortLimits::default());
         let all: Vec<Result<Entry>> = all.collect().await;
         assert_eq!(all.len(), 1);

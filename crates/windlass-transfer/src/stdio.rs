@@ -48,8 +48,11 @@ where
 {
     let to = destination.location.object()?;
     if to.key.ends_with('/') {
-        return Err(Error::new(ErrorCode::PathInvalid, "standard input has no name to put below a `/`")
-            .hint("write the whole key"));
+        return Err(Error::new(
+            ErrorCode::PathInvalid,
+            "standard input has no name to put below a `/`",
+        )
+        .hint("write the whole key"));
     }
     crate::naming::check_destination(&to.key, destination.is_folder())?;
     let options = PutOptions {
@@ -105,14 +108,24 @@ impl Drop for Unfinished {
         {
             runtime.spawn(async move {
                 if let Err(error) = run.destination.storage.abort_upload(&upload).await {
-                    tracing::warn!(key = upload.key, error = error.chain(), "an upload could not be given up");
+                    tracing::warn!(
+                        key = upload.key,
+                        error = error.chain(),
+                        "an upload could not be given up"
+                    );
                 }
             });
         }
     }
 }
 
-async fn parts<R>(run: &Arc<Run>, first: Bytes, input: &mut R, to: &ObjectPath, options: &PutOptions) -> Result<u64>
+async fn parts<R>(
+    run: &Arc<Run>,
+    first: Bytes,
+    input: &mut R,
+    to: &ObjectPath,
+    options: &PutOptions,
+) -> Result<u64>
 where
     R: AsyncRead + Unpin + Send,
 {
@@ -127,7 +140,10 @@ where
     let mut size = run.tuning.threshold;
     for number in 1.. {
         if number > 10_000 {
-            return Err(Error::new(ErrorCode::UsageInvalid, "standard input is larger than an object can be"));
+            return Err(Error::new(
+                ErrorCode::UsageInvalid,
+                "standard input is larger than an object can be",
+            ));
         }
         if number > EQUAL_PARTS && number % 500 == 0 {
             size = (size * 2).min(1 << 30);
@@ -217,8 +233,10 @@ where
     let (first, length) = cut(range, meta.size);
     progress.planned(1, length);
     let limits = (DEFAULT_CONCURRENCY, DEFAULT_MAX_MEMORY);
-    let run = Run::new(source.clone(), source, tuning, limits, Arc::clone(&progress), cancel.clone());
-    let expected = if range.is_none() { Expected::of(&from.bucket, &meta) } else { Expected::Nothing };
+    let run =
+        Run::new(source.clone(), source, tuning, limits, Arc::clone(&progress), cancel.clone());
+    let expected =
+        if range.is_none() { Expected::of(&from.bucket, &meta) } else { Expected::Nothing };
     let mut sum = Sum::new(&expected);
     let work = async {
         let mut parts = futures::stream::iter(run.tuning.ranges(length, run.tuning.part_size))
@@ -266,7 +284,9 @@ fn written(error: std::io::Error) -> Error {
 fn cut(range: Option<ByteRange>, size: u64) -> (u64, u64) {
     match range {
         None => (0, size),
-        Some(ByteRange::Bounded(from, length)) => (from.min(size), length.min(size - from.min(size))),
+        Some(ByteRange::Bounded(from, length)) => {
+            (from.min(size), length.min(size - from.min(size)))
+        }
         Some(ByteRange::From(from)) => (from.min(size), size - from.min(size)),
         Some(ByteRange::Last(length)) => (size - length.min(size), length.min(size)),
     }

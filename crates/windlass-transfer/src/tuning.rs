@@ -75,7 +75,7 @@ mod tests {
         fn parts_cover_an_object_once_and_are_not_too_many(size in 1_u64..(5 << 40)) {
             let tuning = Tuning::default();
             let part = tuning.part_size(size, tuning.part_size);
-            prop_assert!(part >= 8 << 20 && part <= 5 << 30);
+            prop_assert!((8 << 20..=5 << 30).contains(&part));
             let mut next = 0;
             let mut count = 0;
             for range in tuning.ranges(size, tuning.part_size) {

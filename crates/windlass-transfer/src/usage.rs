@@ -47,7 +47,8 @@ pub async fn du(side: Side) -> Result<Usage> {
         usage.classes.entry(class).or_default().add(meta.size);
         return Ok(usage);
     }
-    let location = Location { bucket: side.location.bucket.clone(), key: source.prefix().to_owned() };
+    let location =
+        Location { bucket: side.location.bucket.clone(), key: source.prefix().to_owned() };
     let options = ListOptions { recursive: true, ..ListOptions::default() };
     let mut listing = side.storage.list(&location, options);
     while let Some(entry) = listing.try_next().await? {
@@ -63,4 +64,28 @@ pub async fn du(side: Side) -> Result<Usage> {
         }
     }
     Ok(usage)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+
+    #[tokio::test]
+    async fn sums_are_of_what_is_named_and_a_broken_listing_has_none() {
+        let fake = Fake::with("one", |fake| fake.list_breaks = None);
+        for (key, body) in [("a/1", "1"), ("a/b/22", "22"), ("c", "333")] {
+            fake.set(key, body);
+        }
+        let sum = async |key: &str| du(fake.side(key)).await.map(|usage| usage.total);
+        assert_eq!(sum("").await.unwrap(), Amount { objects: 3, bytes: 6 });
+        assert_eq!(sum("a/").await.unwrap(), Amount { objects: 2, bytes: 3 });
+        assert_eq!(sum("a/*").await.unwrap(), Amount { objects: 1, bytes: 1 });
+        assert_eq!(sum("c").await.unwrap(), Amount { objects: 1, bytes: 3 });
+        assert!(sum("d").await.is_err());
+        let classes = du(fake.side("a/")).await.unwrap().classes;
+        assert_eq!(classes["STANDARD"], Amount { objects: 2, bytes: 3 });
+        let broken = Fake::with("two", |fake| fake.list_breaks = Some(0));
+        assert!(du(broken.side("")).await.is_err());
+    }
 }

@@ -418,7 +418,7 @@ pub const CONTENT_TYPE_OPTIONS: &[OptionDef] = &[
     ),
     def(
         "COMPRESSION",
-        Choice(&["AUTO", "NONE", "GZIP", "ZSTD"]),
+        Choice(&["AUTO", "NONE", "GZIP", "ZSTD", "BZIP2", "XZ"]),
         false,
         Free,
         "AUTO",
@@ -468,19 +468,19 @@ pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
 fn distance(a: &str, b: &str) -> usize {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {
         let mut row = vec![i + 1];
         for (j, y) in b.iter().enumerate() {
-            let mut least = (last[j] + usize::from(x != y)).min(row[j] + 1).min(last[j + 1] + 1);
+            let mut least = (above[j] + usize::from(x != y)).min(row[j] + 1).min(above[j + 1] + 1);
             if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
                 least = least.min(before[j - 1] + 1);
             }
             row.push(least);
         }
-        before = std::mem::replace(&mut last, row);
+        before = std::mem::replace(&mut above, row);
     }
-    last[b.len()]
+    above[b.len()]
 }
 
 /// Checks a value against its definition and brings it to one form: `Choice` to its listed

@@ -49,11 +49,8 @@ fn bucket(place: &Place) -> Result<&str> {
     if place.location.key.trim_end_matches('/').is_empty() {
         return Ok(bucket);
     }
-    Err(Error::new(
-        ErrorCode::UsageInvalid,
-        format!("`{}` is more than a bucket", place.typed()),
-    )
-    .hint("write `CONN:BUCKET` alone; folders need not be made"))
+    Err(Error::new(ErrorCode::UsageInvalid, format!("`{}` is more than a bucket", place.typed()))
+        .hint("write `CONN:BUCKET` alone; folders need not be made"))
 }
 
 fn said(session: &Session, bucket: &str, done: &str) -> Ending {

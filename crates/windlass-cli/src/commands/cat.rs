@@ -29,8 +29,12 @@ pub struct Cat {
 pub async fn run(session: &Session, args: Cat) -> Ending {
     for path in &args.paths {
         let place = session.place(path).await?;
-        pour(session, &place, GetOptions { range: args.range.map(|r| r.0), ..GetOptions::default() })
-            .await?;
+        pour(
+            session,
+            &place,
+            GetOptions { range: args.range.map(|r| r.0), ..GetOptions::default() },
+        )
+        .await?;
     }
     Ok(Outcome::Done)
 }

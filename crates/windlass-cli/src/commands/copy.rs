@@ -33,7 +33,8 @@ pub struct Options {
 
 /// Copy objects and files.
 #[derive(Debug, Args)]
-#[command(after_help = "SRC ending in `/`, or a bucket, is everything below it; a pattern is what matches; else one key.
+#[command(
+    after_help = "SRC ending in `/`, or a bucket, is everything below it; a pattern is what matches; else one key.
 DST ending in `/` is a folder to copy into.
 
 Examples:
@@ -42,7 +43,8 @@ Examples:
   3. Between connections:   windlass cp landing:raw/2026/ lake:archive/2026/
   4. By pattern:            windlass cp 'landing:bucket/orders/*.csv' ./orders/
   5. See first:             windlass cp --dry-run landing:bucket/orders/ ./orders/
-  6. From a pipe:           gzip -c big.csv | windlass cp - landing:bucket/big.csv.gz")]
+  6. From a pipe:           gzip -c big.csv | windlass cp - landing:bucket/big.csv.gz"
+)]
 pub struct Copy {
     /// CONN:BUCKET/PREFIX, a local path, or `-` for standard input
     #[arg(value_name = "SRC")]

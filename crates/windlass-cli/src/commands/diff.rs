@@ -8,24 +8,40 @@ use crate::rows::{Cell, Columns, Kind, batch, schema};
 use crate::session::{Place, Session};
 use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _};
-use windlass_core::transfer::{Difference, DifferenceKind, Side};
-use windlass_types::Result;
+use std::sync::atomic::{AtomicU64, Ordering};
+use windlass_core::transfer::{DiffOptions, Difference, Filter, Side, diff, diff::Kind as Found};
+use windlass_types::{ByteSize, Entry, KeyPattern};
 
 /// Compare two places.
 #[derive(Debug, Args)]
-#[command(after_help = "Names are compared below each path; `<` is on the left only, `>` on the right only, `!` differs.
+#[command(
+    after_help = "`<` is on the left only, `>` on the right only, `!` differs, `=` is the same.
 
 Examples:
-  1. A folder with its copy:        windlass diff landing:bucket/orders/ ./orders/
-  2. Two connections:               windlass diff landing:raw/ lake:raw/
-  3. In a script, exit 1 on any:    windlass diff --exit-code landing:raw/ lake:raw/")]
+  1. A folder with its copy:          windlass diff landing:bucket/orders/ ./orders/
+  2. Two connections:                 windlass diff landing:raw/ lake:raw/
+  3. Byte by byte where needed:       windlass diff --content landing:raw/ lake:raw/
+  4. In a script, exit 1 on any:      windlass diff --exit-code landing:raw/ lake:raw/"
+)]
 pub struct Diff {
-    /// CONN:BUCKET/PREFIX, or a local path
+    /// CONN:BUCKET/PREFIX, a pattern, or a local path
     #[arg(value_name = "LEFT")]
     pub left: String,
-    /// CONN:BUCKET/PREFIX, or a local path
+    /// CONN:BUCKET/PREFIX, a pattern, or a local path
     #[arg(value_name = "RIGHT")]
     pub right: String,
+    /// Only names that match; may be repeated
+    #[arg(long, value_name = "GLOB", value_parser = KeyPattern::parse)]
+    pub include: Vec<KeyPattern>,
+    /// No names that match; may be repeated
+    #[arg(long, value_name = "GLOB", value_parser = KeyPattern::parse)]
+    pub exclude: Vec<KeyPattern>,
+    /// Show what is the same too
+    #[arg(long)]
+    pub all: bool,
+    /// Read both sides where sizes are all that the listings tell
+    #[arg(long)]
+    pub content: bool,
     /// Exit 1 when something differs
     #[arg(long)]
     pub exit_code: bool,
@@ -34,6 +50,96 @@ pub struct Diff {
 const COLUMNS: Columns = &[
     ("path", Kind::Text),
     ("kind", Kind::Text),
+    ("by", Kind::Text),
     ("left_size", Kind::Integer),
     ("right_size", Kind::Integer),
 ];
+
+/// Rows printed together at most.
+const CHUNK: usize = 1000;
+
+/// `diff`.
+pub async fn run(session: &Session, args: Diff) -> Ending {
+    let left = side(session.place(&args.left).await?);
+    let right = side(session.place(&args.right).await?);
+    let options = DiffOptions {
+        filter: Filter { include: args.include, exclude: args.exclude },
+        same: args.all,
+        content: args.content,
+        ..DiffOptions::default()
+    };
+    let differing = AtomicU64::new(0);
+    let found = diff(left, right, options).inspect_ok(|found| {
+        if found.kind != Found::Same {
+            differing.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    if session.global.output == Format::Table {
+        let mut chunks = found.ready_chunks(CHUNK);
+        while let Some(chunk) = chunks.next().await {
+            for found in chunk {
+                session.console.line(&line(&found?))?;
+            }
+            session.console.flush()?;
+        }
+    } else {
+        let rows = found.map(|found| batch(COLUMNS, &[row(found?)])).boxed();
+        session.printer.rows(&session.console, schema(COLUMNS), rows).await?;
+    }
+    let differing = differing.load(Ordering::Relaxed);
+    session.talk(&match differing {
+        0 => "no differences".to_owned(),
+        differing => counted(differing, "difference"),
+    });
+    Ok(if args.exit_code && differing > 0 { Outcome::Failed } else { Outcome::Done })
+}
+
+/// An existing folder of this machine means what is in it.
+fn side(place: Place) -> Side {
+    let folder = place.is_local_folder();
+    let mut side = Side { storage: place.storage, location: place.location };
+    let key = &mut side.location.key;
+    if folder && !key.is_empty() && !key.ends_with('/') {
+        key.push('/');
+    }
+    side
+}
+
+fn size(entry: Option<&Entry>) -> Option<u64> {
+    entry.and_then(|entry| entry.size)
+}
+
+fn kind(found: Found) -> (&'static str, char) {
+    match found {
+        Found::OnlyLeft => ("only_left", '<'),
+        Found::OnlyRight => ("only_right", '>'),
+        Found::Differs => ("differs", '!'),
+        Found::Same => ("same", '='),
+    }
+}
+
+fn row(found: Difference) -> Vec<Cell> {
+    vec![
+        found.path.into(),
+        kind(found.kind).0.into(),
+        found.by.into(),
+        Cell::Integer(size(found.left.as_ref())),
+        Cell::Integer(size(found.right.as_ref())),
+    ]
+}
+
+fn line(found: &Difference) -> String {
+    let sizes = [size(found.left.as_ref()), size(found.right.as_ref())];
+    let [left, right] = sizes.map(|size| size.map(|size| ByteSize(size).to_string()));
+    let detail = match (left, right) {
+        (Some(left), Some(right)) if left != right => format!("{left}, {right}"),
+        (Some(one), _) | (_, Some(one)) => one,
+        _ => String::new(),
+    };
+    let by = match (found.kind, found.by.as_deref()) {
+        (Found::Differs, Some(by)) => format!(" in {by}"),
+        (Found::Same, Some(by)) => format!(" by {by}"),
+        _ => String::new(),
+    };
+    format!("{} {} ({detail}){by}", kind(found.kind).1, safe(&found.path))
+}

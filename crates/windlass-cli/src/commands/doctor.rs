@@ -13,12 +13,8 @@ use windlass_core::engine::Check;
   1. Home, key, state, clock, network, identity:   windlass doctor")]
 pub struct Doctor {}
 
-const COLUMNS: Columns = &[
-    ("check", Kind::Text),
-    ("status", Kind::Text),
-    ("message", Kind::Text),
-    ("hint", Kind::Text),
-];
+const COLUMNS: Columns =
+    &[("check", Kind::Text), ("status", Kind::Text), ("message", Kind::Text), ("hint", Kind::Text)];
 
 /// `doctor`.
 pub async fn run(session: &Session, _: Doctor) -> Ending {

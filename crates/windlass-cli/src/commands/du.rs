@@ -11,7 +11,7 @@ use clap::Args;
 use futures::TryStreamExt as _;
 use std::collections::BTreeMap;
 use windlass_core::engine::ListOptions;
-use windlass_types::{ByteSize, EntryKind, ErrorCode, Error};
+use windlass_types::{ByteSize, EntryKind, Error, ErrorCode};
 
 /// Sum up sizes.
 #[derive(Debug, Args)]
@@ -40,7 +40,8 @@ impl Sum {
     }
 }
 
-const COLUMNS: Columns = &[("path", Kind::Text), ("objects", Kind::Integer), ("bytes", Kind::Integer)];
+const COLUMNS: Columns =
+    &[("path", Kind::Text), ("objects", Kind::Integer), ("bytes", Kind::Integer)];
 
 /// `du`.
 pub async fn run(session: &Session, args: Du) -> Ending {
@@ -50,7 +51,11 @@ pub async fn run(session: &Session, args: Du) -> Ending {
             .hint("write `CONN:BUCKET/PREFIX`")
             .into());
     }
-    let listing = Listing::of(&place, true)?;
+    let mut listing = Listing::of(&place, true)?;
+    let named = &listing.location.key;
+    if listing.pattern.is_none() && !named.is_empty() && !named.ends_with('/') {
+        listing.base = format!("{named}/");
+    }
     let options = ListOptions { recursive: true, display: true, start_after: None };
     let mut all = Sum::default();
     let mut folders: BTreeMap<String, Sum> = BTreeMap::new();
@@ -71,8 +76,10 @@ pub async fn run(session: &Session, args: Du) -> Ending {
         if args.summary {
             continue;
         }
-        if let Some(at) = listing.name(&entry).find('/') {
-            let folder = entry.key[..=entry.key.len() - listing.name(&entry).len() + at].to_owned();
+        if let Some(rest) = entry.key.strip_prefix(listing.base.as_str())
+            && let Some(at) = rest.find('/')
+        {
+            let folder = entry.key[..=listing.base.len() + at].to_owned();
             folders.entry(folder).or_default().add(size);
         }
     }

@@ -1,7 +1,7 @@
 //! `head`: the first lines or bytes of an object.
 
-use crate::commands::cat::pour;
 use crate::commands::Ending;
+use crate::commands::cat::pour;
 use crate::failure::Outcome;
 use crate::render::text::Screen;
 use crate::session::Session;

@@ -13,6 +13,7 @@ use clap::Args;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use windlass_core::engine::ListOptions;
+use windlass_core::transfer::Filter as Names;
 use windlass_types::{ByteSize, Entry, EntryKind, KeyPattern, Location, Result};
 
 /// List buckets, folders and objects.
@@ -63,15 +64,19 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether an entry stays; `name` is its key below what was listed.
-    fn keeps(&self, entry: &Entry, name: &str, now: DateTime<Utc>) -> bool {
-        let name = name.trim_end_matches('/');
+    /// The rule for names, which is that of copies.
+    fn names(&mut self) -> Names {
+        Names {
+            include: std::mem::take(&mut self.include),
+            exclude: std::mem::take(&mut self.exclude),
+        }
+    }
+
+    /// Whether size and time of an entry let it stay.
+    fn keeps(&self, entry: &Entry, now: DateTime<Utc>) -> bool {
         let size = |holds: &dyn Fn(u64) -> bool| entry.size.is_some_and(holds);
-        let time =
-            |holds: &dyn Fn(DateTime<Utc>) -> bool| entry.last_modified.is_some_and(holds);
-        (self.include.is_empty() || self.include.iter().any(|glob| glob.matches(name)))
-            && !self.exclude.iter().any(|glob| glob.matches(name))
-            && self.min_size.is_none_or(|least| size(&|n| n >= least.0))
+        let time = |holds: &dyn Fn(DateTime<Utc>) -> bool| entry.last_modified.is_some_and(holds);
+        self.min_size.is_none_or(|least| size(&|n| n >= least.0))
             && self.max_size.is_none_or(|most| size(&|n| n <= most.0))
             && self.newer_than.is_none_or(|moment| time(&|t| t >= moment.resolve(now)))
             && self.older_than.is_none_or(|moment| time(&|t| t < moment.resolve(now)))
@@ -152,12 +157,12 @@ const COLUMNS: Columns = &[
 const CHUNK: usize = 1000;
 
 /// `ls`.
-pub async fn run(session: &Session, args: Ls) -> Ending {
+pub async fn run(session: &Session, mut args: Ls) -> Ending {
+    let names = args.filter.names();
     let place = session.place(&args.path).await?;
     let listing = Listing::of(&place, args.recursive)?;
     let now = Utc::now();
-    let options =
-        ListOptions { recursive: listing.recursive, display: true, start_after: None };
+    let options = ListOptions { recursive: listing.recursive, display: true, start_after: None };
     let limit = args.limit.unwrap_or(usize::MAX);
     let entries = place
         .storage
@@ -166,7 +171,8 @@ pub async fn run(session: &Session, args: Ls) -> Ending {
             let name = listing.name(entry);
             let keeps = listing.matches(entry)
                 && !(name.is_empty() && entry.key == listing.base)
-                && args.filter.keeps(entry, name, now);
+                && names.takes(name.trim_end_matches('/'))
+                && args.filter.keeps(entry, now);
             futures::future::ready(keeps)
         })
         .take(limit)
@@ -278,18 +284,21 @@ mod tests {
             line(&entry("a\u{1b}[2J.csv", 1536), "a\u{1b}[2J.csv"),
             "   1.5 KiB  2026-01-01 00:00:00Z  STANDARD      a\\u{1b}[2J.csv"
         );
-        let folder = Entry { kind: EntryKind::Prefix, size: None, last_modified: None, storage_class: None, ..entry("a/", 0) };
+        let folder = Entry {
+            kind: EntryKind::Prefix,
+            size: None,
+            last_modified: None,
+            storage_class: None,
+            ..entry("a/", 0)
+        };
         assert_eq!(line(&folder, "a/").trim(), "a/");
     }
 
     #[test]
     fn filters_leave_out_what_they_say() {
         let now = DateTime::from_timestamp(1_767_225_600 + 7200, 0).unwrap();
-        let keeps = |filter: &Filter| filter.keeps(&entry("x/a.csv", 100), "a.csv", now);
-        let glob = |text: &str| vec![KeyPattern::parse(text).unwrap()];
+        let keeps = |filter: &Filter| filter.keeps(&entry("x/a.csv", 100), now);
         assert!(keeps(&Filter::default()));
-        assert!(keeps(&Filter { include: glob("*.csv"), ..Filter::default() }));
-        assert!(!keeps(&Filter { exclude: glob("*.csv"), ..Filter::default() }));
         assert!(!keeps(&Filter { min_size: Some(ByteSize(101)), ..Filter::default() }));
         assert!(keeps(&Filter { max_size: Some(ByteSize(100)), ..Filter::default() }));
         let ago = |text: &str| moment(text).ok();

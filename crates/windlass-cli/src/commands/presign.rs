@@ -28,19 +28,25 @@ pub struct Presign {
 }
 
 /// The longest a service accepts.
-const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+const LONGEST: Duration = Duration::from_hours(7 * 24);
 
 /// `presign`.
 pub async fn run(session: &Session, args: Presign) -> Ending {
     if args.expires.is_zero() || args.expires > LONGEST {
-        return Err(Error::new(ErrorCode::UsageInvalid, "a signed URL works for 1 second to 7 days")
-            .hint("give `--expires 1h`, or up to `--expires 7d`")
-            .into());
+        return Err(Error::new(
+            ErrorCode::UsageInvalid,
+            "a signed URL works for 1 second to 7 days",
+        )
+        .hint("give `--expires 1h`, or up to `--expires 7d`")
+        .into());
     }
     let Address::Remote { connection, path } = Address::parse(&args.path)? else {
-        return Err(Error::new(ErrorCode::UsageInvalid, "only objects behind a connection can be signed")
-            .hint("write `CONN:BUCKET/KEY`")
-            .into());
+        return Err(Error::new(
+            ErrorCode::UsageInvalid,
+            "only objects behind a connection can be signed",
+        )
+        .hint("write `CONN:BUCKET/KEY`")
+        .into());
     };
     let (method, name) =
         if args.put { (PresignMethod::Put, "PUT") } else { (PresignMethod::Get, "GET") };

@@ -221,11 +221,8 @@ async fn delete(
     counts: &mut Counts,
 ) -> Result<(), Failure> {
     let keys: Vec<String> = batch.iter().map(|entry| entry.key.clone()).collect();
-    let failed = if args.dry_run {
-        Vec::new()
-    } else {
-        place.storage.delete_many(bucket, &keys).await?
-    };
+    let failed =
+        if args.dry_run { Vec::new() } else { place.storage.delete_many(bucket, &keys).await? };
     let failed: std::collections::HashMap<String, Error> = failed.into_iter().collect();
     for entry in batch {
         let size = entry.size.unwrap_or(0);

@@ -17,7 +17,8 @@ use windlass_types::{Error, ErrorCode, Result};
 
 /// Run statements, or open a prompt.
 #[derive(Debug, Args)]
-#[command(after_help = "Statements end with `;`. Secrets are better given by `-c -`, `-f` or CREATE SECRET ... FROM ENV
+#[command(
+    after_help = "Statements end with `;`. Secrets are better given by `-c -`, `-f` or CREATE SECRET ... FROM ENV
 than on the command line, where other users of the machine can see them.
 
 Examples:
@@ -25,7 +26,8 @@ Examples:
   2. One statement:    windlass sql -c 'SHOW CONNECTIONS'
   3. A file:           windlass sql -f setup.sql
   4. A pipe:           windlass sql -c - < setup.sql
-  5. For programs:     windlass sql -o json -c 'SELECT * FROM landing.\"bucket/orders/*.csv\"'")]
+  5. For programs:     windlass sql -o json -c 'SELECT * FROM landing.\"bucket/orders/*.csv\"'"
+)]
 pub struct Sql {
     /// These statements; `-` reads them from standard input
     #[arg(short, long, value_name = "SQL", conflicts_with = "file", allow_hyphen_values = true)]
@@ -97,7 +99,11 @@ pub(crate) async fn execute(
             Answer::Rows { schema, batches, good } => {
                 let rows = printer.rows(&session.console, schema, batches).await?;
                 if timed {
-                    session.talk(&format!("({} in {})", counted(rows, "row"), took(began.elapsed())));
+                    session.talk(&format!(
+                        "({} in {})",
+                        counted(rows, "row"),
+                        took(began.elapsed())
+                    ));
                 }
                 if !good.load(Ordering::Relaxed) {
                     outcome = outcome.and(Outcome::Failed);

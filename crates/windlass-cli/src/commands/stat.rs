@@ -50,7 +50,6 @@ pub async fn run(session: &Session, args: Stat) -> Ending {
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for (field, value) in &fields {
         match value {
-            Value::Null => {}
             Value::Object(inner) => {
                 for (name, value) in inner {
                     rows.push(vec![format!("{field}.{name}").into(), plain(value).into()]);
@@ -58,10 +57,11 @@ pub async fn run(session: &Session, args: Stat) -> Ending {
             }
             Value::Number(size) if field == "size" && session.global.output == Format::Table => {
                 let human = ByteSize(meta.size);
-                let text = if meta.size < 1024 { human.to_string() } else { format!("{size} ({human})") };
+                let text =
+                    if meta.size < 1024 { human.to_string() } else { format!("{size} ({human})") };
                 rows.push(vec![field.as_str().into(), text.into()]);
             }
-            Value::Bool(false) => {}
+            Value::Null | Value::Bool(false) => {}
             value => rows.push(vec![field.as_str().into(), plain(value).into()]),
         }
     }

@@ -78,10 +78,18 @@ impl Words {
                         }
                     }));
                 }
-                sql::Suggestion::Secret => self.names(&ctx, "SHOW SECRETS", partial, &mut found).await,
-                sql::Suggestion::Fabric => self.names(&ctx, "SHOW FABRICS", partial, &mut found).await,
-                sql::Suggestion::Schema => self.names(&ctx, "SHOW SCHEMAS", partial, &mut found).await,
-                sql::Suggestion::Table => self.names(&ctx, "SHOW FILE TABLES", partial, &mut found).await,
+                sql::Suggestion::Secret => {
+                    self.names(&ctx, "SHOW SECRETS", partial, &mut found).await;
+                }
+                sql::Suggestion::Fabric => {
+                    self.names(&ctx, "SHOW FABRICS", partial, &mut found).await;
+                }
+                sql::Suggestion::Schema => {
+                    self.names(&ctx, "SHOW SCHEMAS", partial, &mut found).await;
+                }
+                sql::Suggestion::Table => {
+                    self.names(&ctx, "SHOW FILE TABLES", partial, &mut found).await;
+                }
                 sql::Suggestion::SystemTable => {
                     self.names(&ctx, "SHOW SYSTEM TABLES", partial, &mut found).await;
                 }
@@ -158,7 +166,9 @@ fn fits(name: &Name, partial: &str) -> bool {
 /// Whether a path follows the connection that may stand here.
 fn takes_path(before: &str) -> bool {
     let word = before.trim_end().rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-    ["FROM", "JOIN", "LIST", "INTO", "DESCRIBE"].iter().any(|known| word.eq_ignore_ascii_case(known))
+    ["FROM", "JOIN", "LIST", "INTO", "DESCRIBE"]
+        .iter()
+        .any(|known| word.eq_ignore_ascii_case(known))
 }
 
 impl Completer for Words {

@@ -84,14 +84,29 @@ mod tests {
     #[test]
     fn input_is_whole_at_its_semicolon_but_not_inside_quotes_or_comments() {
         for whole in [
-            "", "\\q", "SELECT 1;", "SELECT ';';", "SELECT 1; -- done", "SELECT $a$;$a$;",
-            "SELECT 'it''s';", "SELECT \"a;\"\"b\";", "SELECT 1 /* ; */;\n", "SELECT 'ö';", "-- note",
+            "",
+            "\\q",
+            "SELECT 1;",
+            "SELECT ';';",
+            "SELECT 1; -- done",
+            "SELECT $a$;$a$;",
+            "SELECT 'it''s';",
+            "SELECT \"a;\"\"b\";",
+            "SELECT 1 /* ; */;\n",
+            "SELECT 'ö';",
+            "-- note",
         ] {
             assert!(is_whole(whole), "{whole}");
         }
         for open in [
-            "SELECT 1", "SELECT ';", "SELECT 1 -- ;", "SELECT /* ;", "SELECT $a$;", "SELECT \"a;",
-            "SELECT 1; SELECT 2", "SELECT 'it'';",
+            "SELECT 1",
+            "SELECT ';",
+            "SELECT 1 -- ;",
+            "SELECT /* ;",
+            "SELECT $a$;",
+            "SELECT \"a;",
+            "SELECT 1; SELECT 2",
+            "SELECT 'it'';",
         ] {
             assert!(!is_whole(open), "{open}");
         }

@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn rows_after_the_first_thousand_follow_at_once() {
         let rows: Vec<Vec<Cell>> =
-            (0..LOOK_AHEAD as u64 + 1).map(|n| vec![Cell::from("a"), Cell::from(n)]).collect();
+            (0..=LOOK_AHEAD as u64).map(|n| vec![Cell::from("a"), Cell::from(n)]).collect();
         let batch = batch(COLUMNS, &rows).unwrap();
         let mut table = Table::new(&batch.schema(), None);
         let mut out = String::new();

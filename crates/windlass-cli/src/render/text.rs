@@ -120,8 +120,10 @@ mod tests {
 
     #[test]
     fn an_evil_key_cannot_speak_to_the_terminal() {
-        assert_eq!(safe("a\u{1b}]0;x\u{7}\u{9b}31m\r\n\u{202e}b"),
-            "a\\u{1b}]0;x\\u{7}\\u{9b}31m\\r\\n\\u{202e}b");
+        assert_eq!(
+            safe("a\u{1b}]0;x\u{7}\u{9b}31m\r\n\u{202e}b"),
+            "a\\u{1b}]0;x\\u{7}\\u{9b}31m\\r\\n\\u{202e}b"
+        );
         assert!(matches!(safe("größe 表"), Cow::Borrowed(_)));
     }
 

@@ -7,8 +7,8 @@ use crate::render::text::is_harmful;
 use arrow::array::{Array, ArrayRef, AsArray as _, downcast_dictionary_array, downcast_run_array};
 use arrow::datatypes::{
     DataType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type,
-    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Time32MillisecondType,
-    Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimeUnit,
+    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimeUnit,
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
     TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
@@ -55,11 +55,10 @@ macro_rules! time {
 macro_rules! clock {
     ($array:expr, $row:expr, $kind:ty) => {{
         let array = $array.as_primitive::<$kind>();
-        Value::Owned(
-            array
-                .value_as_time($row)
-                .map_or_else(|| array.value($row).to_string(), |time| time.format("%H:%M:%S%.f").to_string()),
-        )
+        Value::Owned(array.value_as_time($row).map_or_else(
+            || array.value($row).to_string(),
+            |time| time.format("%H:%M:%S%.f").to_string(),
+        ))
     }};
 }
 
@@ -67,7 +66,9 @@ macro_rules! day {
     ($array:expr, $row:expr, $kind:ty) => {{
         let array = $array.as_primitive::<$kind>();
         Value::Owned(
-            array.value_as_date($row).map_or_else(|| array.value($row).to_string(), |day| day.to_string()),
+            array
+                .value_as_date($row)
+                .map_or_else(|| array.value($row).to_string(), |day| day.to_string()),
         )
     }};
 }
@@ -129,8 +130,12 @@ fn value(array: &dyn Array, row: usize) -> Value<'_> {
         DataType::Time64(TimeUnit::Microsecond) => clock!(array, row, Time64MicrosecondType),
         DataType::Time64(_) => clock!(array, row, Time64NanosecondType),
         DataType::Timestamp(TimeUnit::Second, _) => time!(array, row, TimestampSecondType),
-        DataType::Timestamp(TimeUnit::Millisecond, _) => time!(array, row, TimestampMillisecondType),
-        DataType::Timestamp(TimeUnit::Microsecond, _) => time!(array, row, TimestampMicrosecondType),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => {
+            time!(array, row, TimestampMillisecondType)
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            time!(array, row, TimestampMicrosecondType)
+        }
         DataType::Timestamp(TimeUnit::Nanosecond, _) => time!(array, row, TimestampNanosecondType),
         DataType::List(_) => Value::List(array.as_list::<i32>().value(row)),
         DataType::LargeList(_) => Value::List(array.as_list::<i64>().value(row)),

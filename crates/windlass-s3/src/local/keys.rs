@@ -229,7 +229,19 @@ mod tests {
             Ok(()) => format!("{key:?}: fine"),
             Err(error) => format!("{key:?}: {}: {error}", error.code()),
         };
-        let keys = ["a/b", "a/", "", "/etc/passwd", "a/../b", "..", "a//b", "./a", "a\0b", "...", ".windlass-upload-x/a"];
+        let keys = [
+            "a/b",
+            "a/",
+            "",
+            "/etc/passwd",
+            "a/../b",
+            "..",
+            "a//b",
+            "./a",
+            "a\0b",
+            "...",
+            ".windlass-upload-x/a",
+        ];
         insta::assert_snapshot!(keys.map(why).join("\n"), @r#"
         "a/b": fine
         "a/": fine

@@ -48,7 +48,10 @@ async fn a_tree_lists_in_byte_order_of_whole_keys() {
     keys.sort_unstable();
     assert_eq!(list(&store, "", deep()).await, keys);
     assert_eq!(list(&store, "", ListOptions::default()).await, ["x!", "x/", "y"]);
-    assert_eq!(list(&store, "x/a", ListOptions::default()).await, ["x/a-b", "x/a.txt", "x/a/", "x/a0"]);
+    assert_eq!(
+        list(&store, "x/a", ListOptions::default()).await,
+        ["x/a-b", "x/a.txt", "x/a/", "x/a0"]
+    );
     assert_eq!(list(&store, "x/a", deep()).await, ["x/a-b", "x/a.txt", "x/a/b!", "x/a/c", "x/a0"]);
     let after = ListOptions { start_after: Some("x/a/b!".into()), ..deep() };
     assert_eq!(list(&store, "", after).await, ["x/a/c", "x/a0", "y"]);
@@ -71,11 +74,11 @@ async fn nothing_leaves_the_root() {
     for key in ["out/secret", "leak", "../secret", "/etc/hosts"] {
         let error = text(&store, key, GetOptions::default()).await.unwrap_err();
         assert_eq!(error.code(), ErrorCode::PathOutside, "{key}: {error:?}");
-        let error =
-            store.put(&object(key), Bytes::new(), PutOptions::default()).await.unwrap_err();
+        let error = store.put(&object(key), Bytes::new(), PutOptions::default()).await.unwrap_err();
         assert_eq!(error.code(), ErrorCode::PathOutside, "{key}: {error:?}");
     }
-    let error = store.put(&object("out/new"), Bytes::new(), PutOptions::default()).await.unwrap_err();
+    let error =
+        store.put(&object("out/new"), Bytes::new(), PutOptions::default()).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::PathOutside);
     assert!(store.delete(&object("out/secret")).await.is_err());
     store.delete(&object("leak")).await.unwrap();

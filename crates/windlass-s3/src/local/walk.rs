@@ -115,13 +115,20 @@ impl Walk<'_> {
     }
 
     /// Reads one level; None if the folder is gone.
-    fn open(&self, folder: PathBuf, key: String, rest: &str, real_root: &Path) -> Result<Option<Level>> {
+    fn open(
+        &self,
+        folder: PathBuf,
+        key: String,
+        rest: &str,
+        real_root: &Path,
+    ) -> Result<Option<Level>> {
         let failed = |error| disk("list", &folder, error);
-        let (metadata, entries) = match fs::metadata(&folder).and_then(|m| Ok((m, fs::read_dir(&folder)?))) {
-            Ok(both) => both,
-            Err(error) if is_absent(&error) => return Ok(None),
-            Err(error) => return Err(failed(error)),
-        };
+        let (metadata, entries) =
+            match fs::metadata(&folder).and_then(|m| Ok((m, fs::read_dir(&folder)?))) {
+                Ok(both) => both,
+                Err(error) if is_absent(&error) => return Ok(None),
+                Err(error) => return Err(failed(error)),
+            };
         let mut level = Level {
             identity: (metadata.dev(), metadata.ino()),
             names: Vec::new(),

@@ -7,7 +7,7 @@ use super::etag;
 use super::keys::{PART, Root, UNFINISHED, UPLOAD, absent, disk};
 use crate::access::{Part, PutOptions, PutResult};
 use bytes::Bytes;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -140,8 +140,7 @@ pub(super) fn copy(
         return Err(Error::new(ErrorCode::PathInvalid, format!("`{to}` names a folder")));
     }
     let mut file = unfinished(&target)?;
-    io::copy(&mut source, file.as_file_mut())
-        .map_err(|error| disk("write", &target, error))?;
+    io::copy(&mut source, file.as_file_mut()).map_err(|error| disk("write", &target, error))?;
     let after = source.metadata().map_err(failed)?;
     if etag(&after) != etag(&metadata) {
         return Err(changed(from));
@@ -206,9 +205,10 @@ impl Uploads {
 
     /// Writes a part.
     pub(super) fn part(&self, id: &str, number: i32, body: &Bytes) -> Result<Part> {
-        let index = u64::try_from(number).ok().filter(|n| (1..=10_000).contains(n)).ok_or_else(
-            || Error::new(ErrorCode::UsageInvalid, format!("there is no part number {number}")),
-        )?;
+        let index =
+            u64::try_from(number).ok().filter(|n| (1..=10_000).contains(n)).ok_or_else(|| {
+                Error::new(ErrorCode::UsageInvalid, format!("there is no part number {number}"))
+            })?;
         let length = body.len() as u64;
         let (own, data, offset) = {
             let mut uploads = self.lock();
@@ -225,7 +225,7 @@ impl Uploads {
         let mut uploads = self.lock();
         let begun = uploads.get_mut(id).ok_or_else(|| unknown(id))?;
         begun.parts.insert(number, Placed { offset, length });
-        Ok(Part { number, etag: format!("{number}-{length:x}"), checksums: Default::default() })
+        Ok(Part { number, etag: format!("{number}-{length:x}"), checksums: BTreeMap::new() })
     }
 
     /// Makes the file from its parts. A failure gives the upload up.
@@ -266,7 +266,10 @@ impl Uploads {
                     .and_then(|mut own| io::copy(&mut own, whole.as_file_mut())),
             };
             if copied.map_err(failed)? != place.length {
-                return Err(Error::new(ErrorCode::LocalFailed, format!("part {number} of `{key}` was cut")));
+                return Err(Error::new(
+                    ErrorCode::LocalFailed,
+                    format!("part {number} of `{key}` was cut"),
+                ));
             }
         }
         let (file, path) = whole.into_parts();

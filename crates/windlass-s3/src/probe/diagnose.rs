@@ -109,7 +109,10 @@ impl Facts {
             let body = raw.body().bytes().unwrap_or_default();
             facts.body = String::from_utf8_lossy(&body[..body.len().min(2048)]).into_owned();
             facts.region = facts.region.or_else(|| between(&facts.body, "<Region>", "</Region>"));
-            if facts.code.is_none() {
+            if facts.body.trim().is_empty() {
+                // Not said by a service, but made of the status by the client.
+                facts.code = None;
+            } else if facts.code.is_none() {
                 facts.code = between(&facts.body, "<Code>", "</Code>");
             }
         }

@@ -19,8 +19,8 @@ async fn a_role_is_assumed_as_asked_and_again_before_it_expires() {
     let s3 = TestS3::start().await;
     s3.state().create_bucket("lake");
     s3.state().put("lake", "k", "x");
-    // Sessions are renewed 10 s before their end, so these are renewed after 2 s.
-    s3.state().add_role(TestRole::new(ROLE).external_id("ext").lifetime(Duration::from_secs(13)));
+    // Sessions are renewed 5 to 10 s before their end, so this one between 1 and 6 s from now.
+    s3.state().add_role(TestRole::new(ROLE).external_id("ext").lifetime(Duration::from_secs(11)));
     let store = with_role(
         &s3,
         &[
@@ -32,17 +32,18 @@ async fn a_role_is_assumed_as_asked_and_again_before_it_expires() {
     );
     let begin = Instant::now();
     let mut reads = 0;
-    while begin.elapsed() < Duration::from_secs(5) {
+    while s3.state().sessions().len() < 2 && begin.elapsed() < Duration::from_secs(10) {
         assert_eq!(read(&store, "lake", "k").await.unwrap(), b"x");
         reads += 1;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    assert_eq!(read(&store, "lake", "k").await.unwrap(), b"x");
     let sessions = s3.state().sessions();
     assert!((2..reads).contains(&sessions.len()), "{} sessions for {reads} reads", sessions.len());
     let session = &sessions[0];
     assert_eq!(session.session_name, "nightly");
     assert_eq!(session.source_identity.as_deref(), Some("anna"));
-    assert_eq!(session.duration, Duration::from_secs(1800));
+    assert_eq!(session.duration, Duration::from_mins(30));
     let used: std::collections::BTreeSet<_> = s3
         .state()
         .requests()
@@ -70,7 +71,8 @@ async fn wrong_credentials_are_told_apart() {
     let s3 = TestS3::start().await;
     s3.state().create_bucket("lake");
     s3.state().put("lake", "k", "x");
-    s3.state().add_identity(TestIdentity::new("AKIAREADERREADER0001", "reader-secret").read(["other"]));
+    s3.state()
+        .add_identity(TestIdentity::new("AKIAREADERREADER0001", "reader-secret").read(["other"]));
     let mut wrong_id = secrets(&s3);
     wrong_id.access_key_id = Some("AKIANOBODYNOBODY0001".into());
     let mut wrong_secret = secrets(&s3);
@@ -101,7 +103,8 @@ async fn wrong_credentials_are_told_apart() {
 #[tokio::test]
 async fn an_anonymous_connection_signs_nothing() {
     let s3 = TestS3::start().await;
-    s3.state().create_bucket_with("open", BucketOptions { public: true, ..BucketOptions::default() });
+    s3.state()
+        .create_bucket_with("open", BucketOptions { public: true, ..BucketOptions::default() });
     s3.state().create_bucket("shut");
     s3.state().put("open", "k", "x");
     let mut options = OptionMap::new();
@@ -117,7 +120,8 @@ async fn an_anonymous_connection_signs_nothing() {
 
 #[tokio::test]
 async fn a_bucket_of_another_region_is_found_and_remembered() {
-    let s3 = TestS3::start_with(TestS3Options { strict_regions: true, ..TestS3Options::default() }).await;
+    let s3 = TestS3::start_with(TestS3Options { strict_regions: true, ..TestS3Options::default() })
+        .await;
     let far = BucketOptions { region: Some("eu-central-1".to_owned()), ..BucketOptions::default() };
     s3.state().create_bucket_with("far", far);
     s3.state().put("far", "k", "x");
@@ -162,4 +166,19 @@ async fn a_service_that_is_not_there_is_told_quickly() {
     let store = open(spec, keys);
     let error = read(&store, "lake", "k").await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::ConnectionUnreachable, "{error:?}");
+}
+
+#[tokio::test]
+async fn a_chain_that_finds_nobody_says_so_soon() {
+    let s3 = TestS3::start().await;
+    s3.state().create_bucket("lake");
+    let mut options = OptionMap::new();
+    options.insert("ENDPOINT".into(), text(&s3.endpoint()));
+    options.insert("ALLOW_HTTP".into(), OptionValue::Bool(true));
+    let store = open(S3Spec::build(&options).unwrap(), Secrets::default());
+    let begin = Instant::now();
+    let error = read(&store, "lake", "k").await.unwrap_err();
+    assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
+    // A machine that has credentials of its own is refused by the service instead.
+    assert_eq!(error.code(), ErrorCode::ConnectionCredentials, "{error:?}");
 }

@@ -15,7 +15,15 @@ async fn three_pages_come_whole_in_order_and_exact() {
     let s3 = TestS3::start().await;
     s3.state().create_bucket("lake");
     let mut keys: Vec<String> = (0..2500).map(|n| format!("data/{n:05}.csv")).collect();
-    for odd in ["data//x", "data/./y", "data/a b+c%20.txt", "data/\u{1}\u{7f}", "data/ä", "data/z&<>\"'", "data/"] {
+    for odd in [
+        "data//x",
+        "data/./y",
+        "data/a b+c%20.txt",
+        "data/\u{1}\u{7f}",
+        "data/ä",
+        "data/z&<>\"'",
+        "data/",
+    ] {
         keys.push(odd.to_owned());
     }
     keys.sort();
@@ -25,7 +33,9 @@ async fn three_pages_come_whole_in_order_and_exact() {
     let store = store(&s3, &[]);
     let found = list(&store, Some("lake"), "", recursive()).await.unwrap();
     assert_eq!(found.iter().map(|e| e.key.clone()).collect::<Vec<_>>(), keys);
-    assert!(found.iter().all(|e| e.kind == EntryKind::Object && e.path == format!("lake/{}", e.key)));
+    assert!(
+        found.iter().all(|e| e.kind == EntryKind::Object && e.path == format!("lake/{}", e.key))
+    );
     assert_eq!(s3.state().count("ListObjectsV2"), 3);
     let start = ListOptions { start_after: Some("data/02490.csv".to_owned()), ..recursive() };
     let rest = list(&store, Some("lake"), "data/0", start).await.unwrap();
@@ -48,7 +58,10 @@ async fn one_level_has_folders_and_objects_in_one_order() {
     assert_eq!(found.len(), 2305);
     assert!(found.windows(2).all(|pair| pair[0].key < pair[1].key));
     let folder = found.iter().find(|e| e.key == "odd +%/").unwrap();
-    assert_eq!((folder.kind, folder.path.as_str(), folder.size), (EntryKind::Prefix, "lake/odd +%/", None));
+    assert_eq!(
+        (folder.kind, folder.path.as_str(), folder.size),
+        (EntryKind::Prefix, "lake/odd +%/", None)
+    );
     let object = found.iter().find(|e| e.key == "a.txt").unwrap();
     assert_eq!((object.kind, object.size), (EntryKind::Object, Some(3)));
     assert!(object.etag.as_ref().is_some_and(|etag| !etag.contains('"')));
@@ -75,7 +88,8 @@ async fn a_listing_that_fails_in_the_middle_ends_with_the_error() {
     for n in 0..2100 {
         s3.state().put("lake", &format!("{n:05}"), "x");
     }
-    let refused = FaultKind::Error { status: 403, code: "AccessDenied".into(), message: "no".into() };
+    let refused =
+        FaultKind::Error { status: 403, code: "AccessDenied".into(), message: "no".into() };
     s3.state().add_fault(Fault::new("ListObjectsV2", refused).after(1));
     let store = store(&s3, &[]);
     let location = Location { bucket: Some("lake".to_owned()), key: String::new() };
@@ -99,7 +113,10 @@ async fn buckets_are_listed_or_taken_from_the_display_filters() {
         entries.into_iter().map(|entry| entry.key).collect()
     };
     let all = store(&s3, &[]);
-    assert_eq!(names(list(&all, None, "", ListOptions::default()).await.unwrap()), ["alpha", "beta", "gamma"]);
+    assert_eq!(
+        names(list(&all, None, "", ListOptions::default()).await.unwrap()),
+        ["alpha", "beta", "gamma"]
+    );
     let filters = OptionValue::List(vec![text("s3://beta/raw/2026"), text("s3://alpha/")]);
     let shown = store(&s3, &[("PATH_DISPLAY_FILTERS", filters)]);
     s3.state().clear_requests();
@@ -111,7 +128,10 @@ async fn buckets_are_listed_or_taken_from_the_display_filters() {
     assert_eq!(names(list(&shown, Some("alpha"), "", display()).await.unwrap()), ["raw/", "tmp/"]);
     assert!(list(&shown, Some("gamma"), "", display()).await.unwrap().is_empty());
     // Not access control: data is read without them.
-    assert_eq!(names(list(&shown, Some("beta"), "", ListOptions::default()).await.unwrap()), ["raw/", "tmp/"]);
+    assert_eq!(
+        names(list(&shown, Some("beta"), "", ListOptions::default()).await.unwrap()),
+        ["raw/", "tmp/"]
+    );
     assert_eq!(names(list(&shown, None, "", ListOptions::default()).await.unwrap()).len(), 3);
 }
 

@@ -58,7 +58,7 @@ async fn bodies_break_off_are_cut_and_are_damaged() {
     let client = admin(&server);
     let read = || async {
         let answer = client.get_object().bucket("lake").key("k").send().await.unwrap();
-        answer.body.collect().await.map(|it| it.to_vec())
+        answer.body.collect().await.map(aws_sdk_s3::primitives::AggregatedBytes::to_vec)
     };
     server.state().add_fault(Fault::new("GetObject", FaultKind::Close));
     assert!(read().await.is_err(), "a connection that ends within the body is an error");

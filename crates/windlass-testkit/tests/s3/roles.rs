@@ -93,7 +93,7 @@ async fn what_a_role_gives_ends_as_early_as_a_test_wants() {
 #[tokio::test]
 async fn sts_refuses_in_its_own_words() {
     let mut role = TestRole::new(ROLE);
-    role.max_duration = Duration::from_secs(7200);
+    role.max_duration = Duration::from_hours(2);
     role.web_identity_token = Some("jwt".to_owned());
     let server = server(role).await;
     let who = |id: &str, secret: &str| sts(&server, id, secret, None).get_caller_identity().send();

@@ -29,7 +29,7 @@ fn entry(path: &str, size: u64) -> Entry {
 
 #[tokio::test]
 async fn listings_in_another_order_are_compared_rightly() {
-    let left = Arc::new(Fake { by_segments: true, ..Fake::new("left") });
+    let left = Fake::with("left", |fake| fake.by_segments = true);
     let right = Arc::new(Fake::new("right"));
     for key in ["x/B", "x/a/b!", "x/a/c", "x/a-b", "x/a.txt", "x/a0", "x/only"] {
         left.set(key, key.to_owned());
@@ -39,7 +39,8 @@ async fn listings_in_another_order_are_compared_rightly() {
     }
     right.set("y/a.txt", "other!!");
     right.set("y/a0", "longer than that");
-    let options = DiffOptions { sort: SortLimits { run_bytes: 300, fan_in: 2 }, ..DiffOptions::default() };
+    let options =
+        DiffOptions { sort: SortLimits { run_bytes: 300, fan_in: 2 }, ..DiffOptions::default() };
     insta::assert_snapshot!(lines(left.side("x/"), right.side("y/"), options.clone()).await, @r"
     Differs a.txt content
     Differs a0 size
@@ -52,13 +53,14 @@ async fn listings_in_another_order_are_compared_rightly() {
 
 #[tokio::test]
 async fn a_listing_that_fails_makes_nothing_look_missing() {
-    let left = Arc::new(Fake { list_breaks: Some(1), ..Fake::new("left") });
+    let left = Fake::with("left", |fake| fake.list_breaks = Some(1));
     let right = Arc::new(Fake::new("right"));
     for key in ["a", "b", "c"] {
         left.set(key, "1");
         right.set(key, "1");
     }
-    let found: Vec<Result<Difference>> = diff(left.side(""), right.side(""), DiffOptions::default()).collect().await;
+    let found: Vec<Result<Difference>> =
+        diff(left.side(""), right.side(""), DiffOptions::default()).collect().await;
     assert_eq!(found.len(), 1);
     assert!(found[0].is_err());
 }
@@ -67,7 +69,8 @@ async fn a_listing_that_fails_makes_nothing_look_missing() {
 async fn files_of_this_machine_are_compared_by_content() {
     let root = tempfile::tempdir().unwrap();
     let right = Arc::new(Fake::new("right"));
-    for (key, here, there) in [("d/same", "12", "12"), ("d/other", "12", "21"), ("d/here", "1", "")] {
+    for (key, here, there) in [("d/same", "12", "12"), ("d/other", "12", "21"), ("d/here", "1", "")]
+    {
         std::fs::create_dir_all(root.path().join("d")).unwrap();
         std::fs::write(root.path().join(key), here).unwrap();
         if !there.is_empty() {

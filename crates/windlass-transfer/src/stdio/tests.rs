@@ -7,7 +7,7 @@ fn small() -> Tuning {
 }
 
 fn body(size: usize) -> Vec<u8> {
-    (0..size).map(|at| (at * 37 + at / 253) as u8).collect()
+    (0..size).map(|at| u8::try_from((at * 37 + at / 253) % 256).unwrap()).collect()
 }
 
 async fn write(input: &[u8], to: Side) -> Result<Item> {
@@ -17,7 +17,8 @@ async fn write(input: &[u8], to: Side) -> Result<Item> {
 async fn read(from: Side, range: Option<ByteRange>) -> Result<Vec<u8>> {
     let mut output = Vec::new();
     let seen = Arc::new(Seen::default());
-    let size = read_to_with(from, &mut output, range, small(), seen, CancellationToken::new()).await?;
+    let size =
+        read_to_with(from, &mut output, range, small(), seen, CancellationToken::new()).await?;
     assert_eq!(size, output.len() as u64);
     Ok(output)
 }
@@ -32,8 +33,14 @@ async fn what_is_piped_in_can_be_piped_out() {
         assert_eq!(fake.get_now("x.csv").unwrap().meta.content_type.as_deref(), Some("text/csv"));
         assert_eq!(read(fake.side("x.csv"), None).await.unwrap(), body(size), "{size}");
     }
-    assert_eq!(read(fake.side("x.csv"), Some(ByteRange::Bounded(100, 700))).await.unwrap(), body(5000)[100..800]);
-    assert_eq!(read(fake.side("x.csv"), Some(ByteRange::Last(3))).await.unwrap(), body(5000)[4997..]);
+    assert_eq!(
+        read(fake.side("x.csv"), Some(ByteRange::Bounded(100, 700))).await.unwrap(),
+        body(5000)[100..800]
+    );
+    assert_eq!(
+        read(fake.side("x.csv"), Some(ByteRange::Last(3))).await.unwrap(),
+        body(5000)[4997..]
+    );
     assert_eq!(read(fake.side("x.csv"), Some(ByteRange::From(9000))).await.unwrap(), b"");
     assert!(write(b"", fake.side("folder/")).await.is_err());
     assert!(read(fake.side("none"), None).await.is_err());
@@ -50,9 +57,15 @@ async fn wrong_bytes_are_not_passed_off_as_the_object() {
     fake.fault("get", "large", 1, Fault::Corrupt);
     assert_eq!(read(fake.side("large"), None).await.unwrap_err().code(), ErrorCode::ObjectCorrupt);
     fake.fault("put", "x", 1, Fault::Corrupt);
-    assert_eq!(write(&body(20), fake.side("x")).await.unwrap_err().code(), ErrorCode::ObjectCorrupt);
+    assert_eq!(
+        write(&body(20), fake.side("x")).await.unwrap_err().code(),
+        ErrorCode::ObjectCorrupt
+    );
     fake.fault("upload_part", "y", 1000, Fault::Denied);
-    assert_eq!(write(&body(2000), fake.side("y")).await.unwrap_err().code(), ErrorCode::ConnectionDenied);
+    assert_eq!(
+        write(&body(2000), fake.side("y")).await.unwrap_err().code(),
+        ErrorCode::ConnectionDenied
+    );
     for _ in 0..100 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

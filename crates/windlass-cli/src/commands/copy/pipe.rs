@@ -38,8 +38,7 @@ pub(super) async fn upload(
     if !dry_run {
         let watch = Watch::begin(session, dry_run, began);
         let input = StreamReader::new(Box::pin(input(session.console.clone())));
-        let result =
-            copy_stream(input, side(place), watch.clone(), session.cancel.clone()).await;
+        let result = copy_stream(input, side(place), watch.clone(), session.cancel.clone()).await;
         watch.end()?;
         bytes = result?.size;
     }
@@ -65,8 +64,7 @@ pub(super) async fn download(session: &Session, place: Place, dry_run: bool) -> 
     let watch = Watch::begin(session, dry_run, Instant::now());
     let closed = Arc::new(AtomicBool::new(false));
     let output = Output { console: session.console.clone(), closed: closed.clone() };
-    let result =
-        read_to(side(place), output, None, watch.clone(), session.cancel.clone()).await;
+    let result = read_to(side(place), output, None, watch.clone(), session.cancel.clone()).await;
     watch.end()?;
     if closed.load(Ordering::Relaxed) {
         return Err(Failure::ClosedPipe);

@@ -1,9 +1,9 @@
 use super::*;
 use arrow::array::{
-    BinaryArray, Date32Array, Decimal128Array, DictionaryArray, Float32Array, Float64Array,
-    Int64Array, ListArray, MapBuilder, Int64Builder, NullArray, StringArray, StringBuilder, StringViewArray,
-    StructArray, Time64MicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray,
-    UInt64Array, BooleanArray,
+    BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float32Array,
+    Float64Array, Int64Array, Int64Builder, ListArray, MapBuilder, NullArray, StringArray,
+    StringBuilder, StringViewArray, StructArray, Time64MicrosecondArray, TimestampMillisecondArray,
+    TimestampNanosecondArray, UInt64Array,
 };
 use arrow::datatypes::{Field, Int32Type};
 use std::sync::Arc;
@@ -21,7 +21,10 @@ fn all(array: &dyn Array) -> Vec<String> {
 
 #[test]
 fn numbers_stay_numbers_and_what_json_cannot_say_is_null() {
-    assert_eq!(all(&Int64Array::from(vec![Some(i64::MIN), None])), ["-9223372036854775808", "null"]);
+    assert_eq!(
+        all(&Int64Array::from(vec![Some(i64::MIN), None])),
+        ["-9223372036854775808", "null"]
+    );
     assert_eq!(all(&UInt64Array::from(vec![u64::MAX])), ["18446744073709551615"]);
     assert_eq!(
         all(&Float64Array::from(vec![1.0, 0.1, f64::NAN, f64::INFINITY])),
@@ -41,7 +44,8 @@ fn decimals_binary_and_times_are_text() {
     assert_eq!(all(&BinaryArray::from(vec![b"\x00\xff".as_slice()])), ["\"AP8=\""]);
     assert_eq!(all(&Date32Array::from(vec![20_454])), ["\"2026-01-01\""]);
     assert_eq!(
-        all(&TimestampMillisecondArray::from(vec![1_767_225_600_250]).with_timezone("Europe/Berlin")),
+        all(&TimestampMillisecondArray::from(vec![1_767_225_600_250])
+            .with_timezone("Europe/Berlin")),
         ["\"2026-01-01T00:00:00.250Z\""]
     );
     assert_eq!(

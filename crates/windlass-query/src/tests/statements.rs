@@ -1,0 +1,149 @@
+//! Names, statements and errors.
+
+use super::Bench;
+
+fn orders() -> Bench {
+    Bench::new(&[("orders.csv", "Id,customer,Amount\n1,7,10\n2,8,20\n")])
+        .storage(
+            "crm",
+            &[("people.json", "{\"id\":7,\"name\":\"Ada\"}\n{\"id\":8,\"name\":\"Bo\"}\n")],
+        )
+        .table("orders", "orders.csv", &[])
+}
+
+#[tokio::test]
+async fn tables_of_several_connections_join() {
+    let sql = "WITH o AS (SELECT * FROM landing.\"orders.csv\"), orders AS (SELECT 1) \
+        SELECT p.name, sum(o.amount) FROM o JOIN default.crm.\"people.json\" p ON p.id = o.customer \
+        GROUP BY p.name ORDER BY 1";
+    assert_eq!(orders().ask(sql).await, "Ada|10\nBo|20");
+    let sql = "SELECT count(*) FROM orders a, main.orders b, default.main.orders c WHERE a.id IN (SELECT customer - 6 FROM orders)";
+    assert_eq!(orders().ask(sql).await, "8");
+}
+
+#[tokio::test]
+async fn a_bare_column_matches_without_regard_to_case_if_only_one_does() {
+    let bench = orders();
+    assert_eq!(
+        bench.ask("SELECT id, AMOUNT FROM orders WHERE amount > 10 ORDER BY id").await,
+        "2|20"
+    );
+    assert_eq!(
+        bench.ask("SELECT o.Id FROM orders o GROUP BY o.id HAVING max(amount) < 15").await,
+        "1"
+    );
+    assert_eq!(bench.ask("SELECT \"Id\" FROM orders LIMIT 1").await, "1");
+    assert_eq!(bench.rows("SELECT id FROM orders").await.unwrap().schema.field(0).name(), "Id");
+    let twice = Bench::new(&[("t.csv", "Id,ID\n1,2\n")]);
+    insta::assert_snapshot!(twice.ask("SELECT id FROM landing.\"t.csv\"").await, @r#"
+    error[sql.plan]: no column `id`: "Id" and "ID" differ only by case
+    hint: put the one you mean in double quotes
+    "#);
+    insta::assert_snapshot!(bench.ask("SELECT \"amount\" FROM orders").await, @r#"
+    error[sql.plan]: no column `amount`
+    hint: did you mean "Amount"?
+    "#);
+}
+
+#[tokio::test]
+async fn errors_are_one_line_with_advice() {
+    let bench = orders();
+    let mut answers = Vec::new();
+    for sql in [
+        "SELECT custmer FROM orders",
+        "SELECT 'a' + 1 FROM orders WHERE",
+        "SELEC 1",
+        "SELECT nosuch(1)",
+        "SELECT 1/0",
+        "SELECT CAST('x' AS INT)",
+        "SELECT * FROM order",
+        "SELECT * FROM landing",
+        "SELECT * FROM nowhere.thing",
+        "SELECT * FROM landing.orders.csv",
+        "SELECT * FROM other.main.orders",
+        "SELECT * FROM system.conections",
+        "SELECT sum(customer), \"Id\" FROM orders",
+        "SELECT 1; SELECT 2",
+        "",
+    ] {
+        answers.push(format!("{sql}\n{}", bench.ask(sql).await));
+    }
+    insta::assert_snapshot!(answers.join("\n\n"));
+}
+
+#[tokio::test]
+async fn nothing_that_writes_or_reaches_the_disk_is_run() {
+    let bench = orders();
+    let mut answers = Vec::new();
+    for sql in [
+        "INSERT INTO orders VALUES (1)",
+        "WITH x AS (SELECT 1) INSERT INTO orders SELECT * FROM x",
+        "COPY (SELECT 1) TO '/tmp/out.csv'",
+        "EXPLAIN ANALYZE COPY (SELECT 1) TO '/tmp/out.csv'",
+        "CREATE TABLE t AS SELECT 1",
+        "SELECT * INTO t FROM orders",
+        "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'",
+        "SET datafusion.execution.batch_size = 1",
+        "DROP TABLE orders",
+        "UPDATE orders SET id = 1",
+        "DELETE FROM orders",
+        "CREATE VIEW v AS SELECT 1",
+    ] {
+        let error = bench.run(sql).await.unwrap_err();
+        assert_eq!(error.code().as_str(), "sql.plan", "{sql}: {error:?}");
+        answers.push(error.message().to_owned());
+    }
+    assert!(bench.run("SELECT * FROM '/etc/passwd'").await.is_err());
+    insta::assert_snapshot!(answers.join("\n"));
+}
+
+#[tokio::test]
+async fn system_tables_can_be_filtered_and_tables_shown() {
+    let bench = orders();
+    assert_eq!(
+        bench.ask("SELECT name FROM system.connections WHERE name LIKE 'l%'").await,
+        "landing"
+    );
+    assert_eq!(
+        bench.ask("SHOW TABLES").await,
+        "default|main|orders|FILE TABLE\ndefault|system|connections|SYSTEM TABLE\ndefault|system|secrets|SYSTEM TABLE"
+    );
+    assert_eq!(bench.ask("SELECT count(*) FROM information_schema.tables").await, "3");
+    assert_eq!(bench.describe(&["system", "connections"]).await, "name|TEXT|false|column|");
+    assert!(bench.ask("DESCRIBE orders").await.starts_with("Id|BIGINT|true|column|\ncustomer|"));
+}
+
+#[tokio::test]
+async fn plans_and_values_are_shown() {
+    let bench = orders();
+    assert_eq!(bench.ask("VALUES (1), (2)").await, "1\n2");
+    let plan = bench.ask("EXPLAIN SELECT id FROM orders WHERE amount > 1").await;
+    assert!(plan.contains("TextExec: format=CSV, files=1"), "{plan}");
+    let plan = bench.ask("EXPLAIN ANALYZE SELECT id FROM orders").await;
+    assert!(plan.contains("TextExec"), "{plan}");
+}
+
+#[tokio::test]
+async fn an_answer_larger_than_a_batch_arrives_in_batches() {
+    let rows: Vec<String> = (0..50_000).map(|id| format!("{id},name {id}")).collect();
+    let bench = Bench::new(&[("big.csv", format!("id,name\n{}", rows.join("\n")))]);
+    let batches = bench.run("SELECT * FROM landing.\"big.csv\"").await.unwrap();
+    assert!(
+        batches.len() > 4
+            && batches.iter().map(arrow::array::RecordBatch::num_rows).sum::<usize>() == 50_000
+    );
+    assert_eq!(
+        bench.ask("SELECT count(DISTINCT name), max(id) FROM landing.\"big.csv\"").await,
+        "50000|49999"
+    );
+}
+
+#[tokio::test]
+async fn queries_can_be_spawned() {
+    let bench = orders();
+    let rows = tokio::spawn(async move { bench.ask("SELECT count(*) FROM orders").await });
+    assert_eq!(rows.await.unwrap(), "2");
+    let bench = orders();
+    let rows = tokio::spawn(async move { bench.describe(&["orders"]).await });
+    assert!(rows.await.unwrap().contains("customer"));
+}
