@@ -15,6 +15,7 @@ use windlass_types::{Error, ErrorCode};
 #[derive(Debug, Parser)]
 #[command(
     name = "windlass",
+    bin_name = "windlass",
     version,
     about = "Draws what is in your S3 buckets: connect once, then browse, query, copy",
     after_help = "Examples:

@@ -28,7 +28,10 @@ impl Masked {
 
 impl History for Masked {
     fn save(&mut self, mut item: HistoryItem) -> Result<HistoryItem> {
-        item.command_line = windlass_core::sql::masked(&item.command_line);
+        // Commands of the prompt hold none, and are no statements that masking could read.
+        if !item.command_line.trim_start().starts_with('\\') {
+            item.command_line = windlass_core::sql::masked(&item.command_line);
+        }
         self.0.save(item)
     }
     fn load(&self, id: HistoryItemId) -> Result<HistoryItem> {
@@ -70,12 +73,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("history");
         let mut history = Masked::open(file.clone()).unwrap();
-        for line in ["SELECT 1;", "CREATE SECRET s = 'canary-4711';"] {
+        for line in ["SELECT 1;", "\\timing", "CREATE SECRET s = 'canary-4711';"] {
             history.save(HistoryItem::from_command_line(line)).unwrap();
         }
         history.sync().unwrap();
         let text = std::fs::read_to_string(&file).unwrap();
-        assert!(text.contains("SELECT 1;") && text.contains("CREATE SECRET"), "{text}");
+        assert!(
+            text.contains("SELECT 1;")
+                && text.contains("\\timing")
+                && text.contains("CREATE SECRET"),
+            "{text}"
+        );
         assert!(!text.contains("canary"), "{text}");
         #[cfg(unix)]
         {

@@ -227,7 +227,7 @@ async fn options_say_what_names_do_not() {
         "1"
     );
     assert_eq!(
-        bench.ask("SELECT \"5\"\" pipe\", \"a\"\"\nb\" FROM landing.\"s/a.csv\"").await,
+        bench.ask("SELECT \"5\"\" pipe\" AS x, \"a\"\"\nb\" AS y FROM landing.\"s/a.csv\"").await,
         "1|2"
     );
     assert_eq!(bench.ask("SELECT id, column_2, id_2 FROM main.r").await, "1|2|3");
