@@ -49,8 +49,8 @@ fn steps(parts: &DemoParts) -> Vec<Step> {
         step("Browse it.", &["ls", "landing:"]),
         step("Folder by folder.", &["ls", "landing:acme-landing/"]),
         step("One day of orders.", &["ls", "landing:acme-landing/orders/dt=2026-11-02/"]),
-        step("What is known of one object.", &["stat", "landing:acme-landing/raw/orders/orders-2026-11-01.csv"]),
-        step("Its first lines.", &["head", "-n", "3", "landing:acme-landing/raw/orders/orders-2026-11-01.csv"]),
+        step("What is known of one object.", &["stat", "landing:acme-landing/raw/orders/2026-11-01.csv"]),
+        step("Its first lines.", &["head", "-n", "3", "landing:acme-landing/raw/orders/2026-11-01.csv"]),
         step("Query Parquet files; `dt` comes from their paths.", &[
             "sql",
             "-c",
@@ -78,9 +78,12 @@ fn steps(parts: &DemoParts) -> Vec<Step> {
             "presign",
             "--expires",
             "1h",
-            "landing:acme-landing/raw/orders/orders-2026-11-01.csv",
+            "landing:acme-landing/raw/orders/2026-11-01.csv",
         ]),
-        refused("What these credentials may not read says so, and what to ask for.", &["ls", "landing:acme-private/"]),
+        refused("What these credentials may not read says so, and what to ask for.", &[
+            "cat",
+            "landing:acme-private/salaries/2026.csv",
+        ]),
         refused("A connection that does not work is not stored.", &[
             "sql",
             "-c",
@@ -99,6 +102,10 @@ fn shown(arguments: &[String]) -> String {
         let plain = argument.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c));
         if plain && !argument.is_empty() {
             line.push_str(argument);
+        } else if argument.contains('\'') && !argument.contains(['"', '$', '`', '\\', '!']) {
+            line.push('"');
+            line.push_str(argument);
+            line.push('"');
         } else {
             line.push('\'');
             line.push_str(&argument.replace('\'', "'\\''"));

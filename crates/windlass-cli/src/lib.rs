@@ -11,6 +11,7 @@ pub mod failure;
 pub mod remote;
 mod progress;
 mod prompt;
+mod reference;
 pub mod render;
 mod rows;
 pub mod session;
@@ -22,6 +23,7 @@ mod fake;
 pub use args::{Cli, parse};
 pub use console::Console;
 pub use failure::{Failure, Outcome};
+pub use reference::reference_markdown;
 pub use session::Session;
 
 use futures::future::BoxFuture;

@@ -67,8 +67,8 @@ async fn demo() -> Result<DemoParts> {
     })
     .await;
     sample::fill(service.state());
-    let (key, secret) = sample::demo_keys();
-    let environment = Arc::new(move |name: &str| (name == DEMO_SECRET).then(|| secret.clone()));
+    let (key, secret) = (sample::DEMO_ACCESS_KEY_ID.to_owned(), sample::DEMO_SECRET_ACCESS_KEY);
+    let environment = Arc::new(move |name: &str| (name == DEMO_SECRET).then(|| secret.to_owned()));
     let settings = Settings::from_environment(Some(Path::new(&folder.path().join("home"))), environment)?;
     let copies = folder.path().join("copies");
     std::fs::create_dir(&copies).map_err(|error| {

@@ -18,19 +18,14 @@ fn files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_is_in_no_output_log_or_file() {
     let s3 = TestS3::start_with(TestS3Options {
-        identities: vec![TestIdentity {
-            access_key_id: "AKIACANARY".into(),
-            secret_access_key: CANARY.into(),
-            read: vec!["lake".into()],
-            write: vec!["lake".into()],
-            list_buckets: true,
-            ..TestIdentity::default()
-        }],
+        identities: vec![
+            TestIdentity::new("AKIACANARY", CANARY).read(["lake"]).write(["lake"]).list_buckets(),
+        ],
         ..TestS3Options::default()
     })
     .await;
     s3.state().create_bucket("lake");
-    s3.state().put("lake", "a.csv", "x\n1\n".into());
+    s3.state().put("lake", "a.csv", "x\n1\n");
     let mut home = Home::new();
     home.set("WINDLASS_LOG", "trace");
     home.set("CANARY_VARIABLE", CANARY);

@@ -12,10 +12,10 @@ async fn lake() -> (TestS3, Home) {
     memory.create_bucket("other");
     for day in 1..=3 {
         let csv = format!("id,Amount\n{day}1,1.50\n{day}2,2.25\n");
-        memory.put("lake", &format!("orders/dt=2026-11-0{day}/part.csv"), csv.into());
+        memory.put("lake", &format!("orders/dt=2026-11-0{day}/part.csv"), csv);
     }
-    memory.put("lake", "odd/a//b .txt", "two slashes\n".into());
-    memory.put("lake", "odd/q?and#/z%20.txt", "hello\nworld\n".into());
+    memory.put("lake", "odd/a//b .txt", "two slashes\n");
+    memory.put("lake", "odd/q?and#/z%20.txt", "hello\nworld\n");
     let home = Home::new();
     let (id, secret) = s3.admin();
     home.connect("landing", &s3.endpoint(), &id, &secret, "COMMENT = 'raw'").good();

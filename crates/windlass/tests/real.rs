@@ -3,14 +3,14 @@
 mod common;
 
 use common::Home;
-use windlass_testkit::{Moto, Postgres, SeaweedFs};
+use windlass_testkit::{Moto, ONE_BUCKET, Postgres, SeaweedFs};
 
 /// One identity with all rights, one that reads, one with a single bucket.
 #[tokio::test(flavor = "multi_thread")]
 async fn seaweedfs_serves_every_identity_what_it_may() {
     let weed = SeaweedFs::start().await;
     let client = weed.client();
-    for bucket in ["lake", "one"] {
+    for bucket in ["lake", ONE_BUCKET] {
         client.create_bucket(bucket, "us-east-1").await;
     }
     client.put("lake", "orders/dt=2026-11-01/a.csv", "id,n\n1,10\n2,20\n").await;
@@ -34,12 +34,12 @@ async fn seaweedfs_serves_every_identity_what_it_may() {
     let file = home.scratch("big.bin");
     std::fs::write(&file, &big).unwrap();
     home.run(&["cp", file.to_str().unwrap(), "full:lake/big.bin"]).good();
-    home.run(&["cp", "full:lake/big.bin", "full:one/"]).good();
+    home.run(&["cp", "full:lake/big.bin", &format!("full:{ONE_BUCKET}/")]).good();
     let back = home.scratch("back.bin");
-    home.run(&["cp", "full:one/big.bin", back.to_str().unwrap()]).good();
+    home.run(&["cp", &format!("full:{ONE_BUCKET}/big.bin"), back.to_str().unwrap()]).good();
     assert!(std::fs::read(back).unwrap() == big, "the bytes came back as they went");
     // The identity of one bucket sees that one, and not the other.
-    connect("one", &weed.one(), "BUCKET = 'one'").good();
+    connect("one", &weed.one(), &format!("BUCKET = '{ONE_BUCKET}'")).good();
     assert!(connect("astray", &weed.one(), "BUCKET = 'lake'").refused(1).contains("test_failed"));
     let rows = home.rows("TEST CONNECTION full WITH WRITE");
     assert!(rows.iter().all(|row| row["status"] != "failed"), "{rows:#?}");

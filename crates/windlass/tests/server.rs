@@ -39,8 +39,8 @@ impl Drop for Server {
 async fn every_command_works_through_a_server() {
     let s3 = TestS3::start().await;
     s3.state().create_bucket("lake");
-    s3.state().put("lake", "a.csv", "x,y\n1,2\n".into());
-    s3.state().put("lake", "ünï/b.txt", "bytes".into());
+    s3.state().put("lake", "a.csv", "x,y\n1,2\n");
+    s3.state().put("lake", "ünï/b.txt", "bytes");
     let (id, secret) = s3.admin();
     let home = Home::new();
     let server = Server::start(&home);
