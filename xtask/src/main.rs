@@ -16,7 +16,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("windlass-query", &["windlass-types", "windlass-s3"]),
     (
         "windlass-core",
-        &["windlass-types", "windlass-sql", "windlass-state", "windlass-s3", "windlass-transfer", "windlass-query"],
+        &[
+            "windlass-types",
+            "windlass-sql",
+            "windlass-state",
+            "windlass-s3",
+            "windlass-transfer",
+            "windlass-query",
+        ],
     ),
     ("windlass-server", &["windlass-types", "windlass-core"]),
     ("windlass-cli", &["windlass-types", "windlass-core", "windlass-server"]),
@@ -44,8 +51,17 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 /// Libraries of which the lock file holds exactly one version.
 const SINGLE: &[&str] = &[
-    "datafusion", "arrow-array", "parquet", "object_store", "sqlparser", "rustls", "hyper", "axum", "aws-sdk-s3",
-    "sqlx", "tokio",
+    "datafusion",
+    "arrow-array",
+    "parquet",
+    "object_store",
+    "sqlparser",
+    "rustls",
+    "hyper",
+    "axum",
+    "aws-sdk-s3",
+    "sqlx",
+    "tokio",
 ];
 
 /// Longest source file, in lines.
@@ -58,7 +74,9 @@ fn main() -> Result<()> {
         "check-versions" => check_versions(),
         "check-files" => check_files(),
         "check" => check_layers().and_then(|()| check_versions()).and_then(|()| check_files()),
-        other => bail!("unknown task `{other}`; known are check, check-layers, check-versions, check-files"),
+        other => bail!(
+            "unknown task `{other}`; known are check, check-layers, check-versions, check-files"
+        ),
     }
 }
 
@@ -94,11 +112,12 @@ fn check_layers() -> Result<()> {
                 && !rooms.contains(&name)
                 && !dev
             {
-                faults.push(format!("`{library}` lives in {}, not in `{name}`", rooms.join(" and ")));
+                faults
+                    .push(format!("`{library}` lives in {}, not in `{name}`", rooms.join(" and ")));
             }
         }
     }
-    finish("layers", faults)
+    finish("layers", &faults)
 }
 
 fn check_versions() -> Result<()> {
@@ -112,15 +131,17 @@ fn check_versions() -> Result<()> {
             versions.entry(name).or_default().insert(text.trim_matches('"'));
         }
     }
-    let faults = SINGLE
+    let faults: Vec<String> = SINGLE
         .iter()
         .filter_map(|library| match versions.get(library) {
             Some(found) if found.len() == 1 => None,
-            Some(found) => Some(format!("`{library}` is there in {} versions: {found:?}", found.len())),
+            Some(found) => {
+                Some(format!("`{library}` is there in {} versions: {found:?}", found.len()))
+            }
             None => Some(format!("`{library}` is not in Cargo.lock; take it out of SINGLE")),
         })
         .collect();
-    finish("versions", faults)
+    finish("versions", &faults)
 }
 
 fn check_files() -> Result<()> {
@@ -132,14 +153,16 @@ fn check_files() -> Result<()> {
     for path in String::from_utf8_lossy(&output.stdout).lines() {
         let Ok(text) = std::fs::read_to_string(path) else { continue };
         let lines = text.lines().count();
-        if path.ends_with(".rs") && lines > MAX_LINES {
+        if std::path::Path::new(path).extension().is_some_and(|ext| ext == "rs")
+            && lines > MAX_LINES
+        {
             faults.push(format!("`{path}` has {lines} lines; find a seam (at most {MAX_LINES})"));
         }
         if path == "CONTRIBUTING.md" {
             faults.extend(missing_files(&text));
         }
     }
-    finish("files", faults)
+    finish("files", &faults)
 }
 
 /// Paths in backticks that CONTRIBUTING.md names and that do not exist.
@@ -147,18 +170,20 @@ fn missing_files(text: &str) -> Vec<String> {
     text.split('`')
         .skip(1)
         .step_by(2)
-        .filter(|word| word.starts_with("crates/") || word.starts_with("docs/") || word.starts_with("tests/"))
+        .filter(|word| {
+            word.starts_with("crates/") || word.starts_with("docs/") || word.starts_with("tests/")
+        })
         .filter(|word| !std::path::Path::new(word).exists())
         .map(|word| format!("CONTRIBUTING.md names `{word}`, which does not exist"))
         .collect()
 }
 
-fn finish(what: &str, faults: Vec<String>) -> Result<()> {
+fn finish(what: &str, faults: &[String]) -> Result<()> {
     if faults.is_empty() {
         println!("{what}: good");
         return Ok(());
     }
-    for fault in &faults {
+    for fault in faults {
         eprintln!("{what}: {fault}");
     }
     bail!("{} fault(s) in {what}", faults.len())

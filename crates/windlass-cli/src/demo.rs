@@ -40,56 +40,78 @@ fn steps(parts: &DemoParts) -> Vec<Step> {
     };
     vec![
         step("Keep the secret key once, sealed.", &["sql", "-c", &secret]),
-        step("Define a connection. It is tested before it is stored.", &[
-            "sql",
-            "-c",
-            &connect("landing", "PATH_DISPLAY_FILTERS = ('s3://acme-landing/', 's3://acme-archive/') COMMENT = 'raw drops'"),
-        ]),
+        step(
+            "Define a connection. It is tested before it is stored.",
+            &[
+                "sql",
+                "-c",
+                &connect(
+                    "landing",
+                    "PATH_DISPLAY_FILTERS = ('s3://acme-landing/', 's3://acme-archive/') COMMENT = 'raw drops'",
+                ),
+            ],
+        ),
         step("Test it, step by step.", &["connection", "test", "landing"]),
         step("Browse it.", &["ls", "landing:"]),
         step("Folder by folder.", &["ls", "landing:acme-landing/"]),
         step("One day of orders.", &["ls", "landing:acme-landing/orders/dt=2026-11-02/"]),
-        step("What is known of one object.", &["stat", "landing:acme-landing/raw/orders/2026-11-01.csv"]),
-        step("Its first lines.", &["head", "-n", "3", "landing:acme-landing/raw/orders/2026-11-01.csv"]),
-        step("Query Parquet files; `dt` comes from their paths.", &[
-            "sql",
-            "-c",
-            "SELECT dt, count(*) AS orders, sum(amount) AS total FROM landing.\"acme-landing/orders/\" GROUP BY dt ORDER BY dt",
-        ]),
-        step("Query compressed JSON lines.", &[
-            "sql",
-            "-c",
-            "SELECT * FROM landing.\"acme-landing/events/\" LIMIT 3",
-        ]),
-        step("Name files as a table, and use the name.", &[
-            "sql",
-            "-c",
-            "CREATE FILE TABLE raw_orders ON landing LOCATION = 's3://acme-landing/raw/orders/'; SELECT country, count(*) AS orders FROM raw_orders GROUP BY country ORDER BY orders DESC LIMIT 3",
-        ]),
-        step("Copy to this machine, verified.", &["cp", "landing:acme-landing/images/", &format!("{folder}/images/")]),
-        step("Copy inside the service: no byte comes here.", &[
-            "cp",
-            "landing:acme-landing/orders/",
-            "landing:acme-archive/orders/",
-        ]),
+        step(
+            "What is known of one object.",
+            &["stat", "landing:acme-landing/raw/orders/2026-11-01.csv"],
+        ),
+        step(
+            "Its first lines.",
+            &["head", "-n", "3", "landing:acme-landing/raw/orders/2026-11-01.csv"],
+        ),
+        step(
+            "Query Parquet files; `dt` comes from their paths.",
+            &[
+                "sql",
+                "-c",
+                "SELECT dt, count(*) AS orders, sum(amount) AS total FROM landing.\"acme-landing/orders/\" GROUP BY dt ORDER BY dt",
+            ],
+        ),
+        step(
+            "Query compressed JSON lines.",
+            &["sql", "-c", "SELECT * FROM landing.\"acme-landing/events/\" LIMIT 3"],
+        ),
+        step(
+            "Name files as a table, and use the name.",
+            &[
+                "sql",
+                "-c",
+                "CREATE FILE TABLE raw_orders ON landing LOCATION = 's3://acme-landing/raw/orders/'; SELECT country, count(*) AS orders FROM raw_orders GROUP BY country ORDER BY orders DESC LIMIT 3",
+            ],
+        ),
+        step(
+            "Copy to this machine, verified.",
+            &["cp", "landing:acme-landing/images/", &format!("{folder}/images/")],
+        ),
+        step(
+            "Copy inside the service: no byte comes here.",
+            &["cp", "landing:acme-landing/orders/", "landing:acme-archive/orders/"],
+        ),
         step("How much is there now?", &["du", "landing:acme-archive/"]),
-        step("Do both sides agree?", &["diff", "landing:acme-landing/orders/", "landing:acme-archive/orders/"]),
-        step("Let somebody read one file for an hour.", &[
-            "presign",
-            "--expires",
-            "1h",
-            "landing:acme-landing/raw/orders/2026-11-01.csv",
-        ]),
-        refused("What these credentials may not read says so, and what to ask for.", &[
-            "cat",
-            "landing:acme-private/salaries/2026.csv",
-        ]),
-        refused("A connection that does not work is not stored.", &[
-            "sql",
-            "-c",
-            &connect("broken", "BUCKET = 'acme-landin'"),
-        ]),
-        step("The least IAM policy for what you do with it.", &["policy", "landing", "--for", "read"]),
+        step(
+            "Do both sides agree?",
+            &["diff", "landing:acme-landing/orders/", "landing:acme-archive/orders/"],
+        ),
+        step(
+            "Let somebody read one file for an hour.",
+            &["presign", "--expires", "1h", "landing:acme-landing/raw/orders/2026-11-01.csv"],
+        ),
+        refused(
+            "What these credentials may not read says so, and what to ask for.",
+            &["cat", "landing:acme-private/salaries/2026.csv"],
+        ),
+        refused(
+            "A connection that does not work is not stored.",
+            &["sql", "-c", &connect("broken", "BUCKET = 'acme-landin'")],
+        ),
+        step(
+            "The least IAM policy for what you do with it.",
+            &["policy", "landing", "--for", "read"],
+        ),
         step("What is defined.", &["sql", "-c", "SHOW CONNECTIONS LIKE 'land%'"]),
     ]
 }
@@ -119,7 +141,9 @@ fn shown(arguments: &[String]) -> String {
 pub async fn run(session: &Session, prompt: bool) -> Ending {
     let parts = session.wiring.open_demo().await?;
     let console = &session.console;
-    console.line("An S3 service with sample data runs inside this process; the home is a new, empty folder.")?;
+    console.line(
+        "An S3 service with sample data runs inside this process; the home is a new, empty folder.",
+    )?;
     for step in steps(&parts) {
         console.line(&format!("\n# {}\n$ {}", step.title, shown(&step.arguments)))?;
         let code = run_one(session, &parts, &step.arguments).await?;
@@ -143,9 +167,14 @@ pub async fn run(session: &Session, prompt: bool) -> Ending {
     Ok(Outcome::Done)
 }
 
-async fn run_one(session: &Session, parts: &DemoParts, arguments: &[String]) -> Result<u8, crate::Failure> {
+async fn run_one(
+    session: &Session,
+    parts: &DemoParts,
+    arguments: &[String],
+) -> Result<u8, crate::Failure> {
     session.console.flush()?;
-    let all = std::iter::once("windlass").chain(arguments.iter().map(String::as_str)).map(OsString::from);
+    let all =
+        std::iter::once("windlass").chain(arguments.iter().map(String::as_str)).map(OsString::from);
     let Ok(mut cli) = parse(all) else {
         return Err(Error::new(ErrorCode::Internal, "a step of the demo is not a command").into());
     };
@@ -157,6 +186,7 @@ async fn run_one(session: &Session, parts: &DemoParts, arguments: &[String]) -> 
     });
     let cancel: CancellationToken = session.cancel.child_token();
     // Boxed: running a command inside a command is a recursive future.
-    let future: futures::future::LocalBoxFuture<'_, u8> = Box::pin(run_on(cli, wiring, session.console.clone(), cancel));
+    let future: futures::future::LocalBoxFuture<'_, u8> =
+        Box::pin(run_on(cli, wiring, session.console.clone(), cancel));
     Ok(future.await)
 }

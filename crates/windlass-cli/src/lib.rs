@@ -8,10 +8,10 @@ pub mod commands;
 pub mod console;
 pub mod demo;
 pub mod failure;
-pub mod remote;
 mod progress;
 mod prompt;
 mod reference;
+pub mod remote;
 pub mod render;
 mod rows;
 pub mod session;
@@ -95,8 +95,10 @@ impl Wiring {
     pub async fn open_demo(&self) -> Result<DemoParts> {
         match &self.demo {
             Some(demo) => demo().await,
-            None => Err(Error::new(ErrorCode::UsageInvalid, "this program was built without the demo")
-                .hint("use the `windlass` binary")),
+            None => {
+                Err(Error::new(ErrorCode::UsageInvalid, "this program was built without the demo")
+                    .hint("use the `windlass` binary"))
+            }
         }
     }
 

@@ -15,7 +15,9 @@ use tokio_util::sync::CancellationToken;
 use windlass_core::engine::{
     Answer, Check, CopyOptions, CopySide, Ctx, Engine, PresignMethod, Progress, Storage, Summary,
 };
-use windlass_server::wire::{ANSWERS, CopyBody, CopyEvent, FrameKind, Frames, RowsReader, StorageInfo, not_ours};
+use windlass_server::wire::{
+    ANSWERS, CopyBody, CopyEvent, FrameKind, Frames, StorageInfo, not_ours, read_rows,
+};
 use windlass_types::error::ErrorBody;
 use windlass_types::{Error, ErrorCode, Name, Result};
 
@@ -80,12 +82,18 @@ impl Remote {
         let status = response.status();
         match response.json::<ErrorAnswer>().await {
             Ok(answer) => Err(answer.error.into()),
-            Err(_) => Err(not_ours().source(std::io::Error::other(format!("HTTP status {status}")))),
+            Err(_) => {
+                Err(not_ours().source(std::io::Error::other(format!("HTTP status {status}"))))
+            }
         }
     }
 
     async fn json<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T> {
-        self.send(request).await?.json().await.map_err(|error| not_ours().source(error.without_url()))
+        self.send(request)
+            .await?
+            .json()
+            .await
+            .map_err(|error| not_ours().source(error.without_url()))
     }
 
     /// The JSON lines of an answer, as they come.
@@ -94,7 +102,7 @@ impl Remote {
             let mut pending = Vec::new();
             let mut bytes = response.bytes_stream();
             while let Some(piece) = bytes.next().await {
-                let piece = piece.map_err(|error| cut(error))?;
+                let piece = piece.map_err(cut)?;
                 pending.extend_from_slice(&piece);
                 while let Some(end) = pending.iter().position(|b| *b == b'\n') {
                     let rest = pending.split_off(end + 1);
@@ -155,12 +163,10 @@ impl Engine for Remote {
                     FrameKind::Error => Err(error_of(&payload))?,
                     FrameKind::End => Err(not_ours())?,
                     FrameKind::Arrow => {
-                        let mut reader = RowsReader::default();
-                        let first = reader.read(&payload)?;
-                        let schema = reader.schema().ok_or_else(not_ours)?;
+                        let (schema, first) = read_rows(&payload)?;
                         let good = Arc::new(AtomicBool::new(true));
                         let (back, returned) = tokio::sync::oneshot::channel();
-                        let batches = rows(frames, reader, first, good.clone(), back).boxed();
+                        let batches = rows(frames, first, good.clone(), back).boxed();
                         yield Answer::Rows { schema, batches, good };
                         // The reader of the rows hands the frames back when it has read them all.
                         frames = returned.await.map_err(|_| {
@@ -176,8 +182,11 @@ impl Engine for Remote {
     async fn storage(&self, ctx: &Ctx, connection: &Name) -> Result<Storage> {
         let info: StorageInfo = self
             .json(
-                self.request(reqwest::Method::GET, &["connections", connection.as_str(), "storage"])
-                    .query(&[("fabric", &ctx.fabric)]),
+                self.request(
+                    reqwest::Method::GET,
+                    &["connections", connection.as_str(), "storage"],
+                )
+                .query(&[("fabric", &ctx.fabric)]),
             )
             .await?;
         Ok(Arc::new(RemoteStorage::new(self.clone(), ctx.fabric.clone(), connection.clone(), info)))
@@ -194,7 +203,8 @@ impl Engine for Remote {
         let names = self.server_names(&source, &destination);
         let Some((from, to, fabric)) = names else {
             // One side is this machine: its bytes go through the API.
-            return windlass_core::copy_between(source, destination, options, progress, cancel).await;
+            return windlass_core::copy_between(source, destination, options, progress, cancel)
+                .await;
         };
         let body = CopyBody {
             fabric,
@@ -211,7 +221,8 @@ impl Engine for Remote {
             concurrency: options.concurrency,
             max_memory: options.max_memory,
         };
-        let response = self.send(self.request(reqwest::Method::POST, &["copy"]).json(&body)).await?;
+        let response =
+            self.send(self.request(reqwest::Method::POST, &["copy"]).json(&body)).await?;
         let mut lines = Self::lines(response).boxed();
         loop {
             let line = tokio::select! {
@@ -231,7 +242,12 @@ impl Engine for Remote {
         }
     }
 
-    async fn policy(&self, ctx: &Ctx, connection: &Name, purpose: &str) -> Result<serde_json::Value> {
+    async fn policy(
+        &self,
+        ctx: &Ctx,
+        connection: &Name,
+        purpose: &str,
+    ) -> Result<serde_json::Value> {
         self.json(
             self.request(reqwest::Method::GET, &["connections", connection.as_str(), "policy"])
                 .query(&[("fabric", ctx.fabric.as_str()), ("purpose", purpose)]),
@@ -244,13 +260,17 @@ impl Engine for Remote {
     }
 
     async fn rotate_key(&self) -> Result<u64> {
-        let answer: serde_json::Value = self.json(self.request(reqwest::Method::POST, &["key", "rotate"])).await?;
+        let answer: serde_json::Value =
+            self.json(self.request(reqwest::Method::POST, &["key", "rotate"])).await?;
         answer["resealed"].as_u64().ok_or_else(not_ours)
     }
 
     async fn connection_names(&self, ctx: &Ctx) -> Result<Vec<Name>> {
         let rows: Vec<serde_json::Value> = self
-            .json(self.request(reqwest::Method::GET, &["connections"]).query(&[("fabric", &ctx.fabric)]))
+            .json(
+                self.request(reqwest::Method::GET, &["connections"])
+                    .query(&[("fabric", &ctx.fabric)]),
+            )
             .await?;
         rows.iter().filter_map(|row| row["name"].as_str()).map(Name::new).collect()
     }
@@ -275,17 +295,25 @@ impl Engine for Remote {
 
 impl Remote {
     /// Connections and fabric of both sides, if both are the server's.
-    fn server_names(&self, source: &CopySide, destination: &CopySide) -> Option<(String, String, String)> {
+    fn server_names(
+        &self,
+        source: &CopySide,
+        destination: &CopySide,
+    ) -> Option<(String, String, String)> {
         let group = |side: &CopySide| {
-            side.storage.server_side_copy_group().and_then(|group| {
-                group.strip_prefix(&format!("{}#", self.base)).map(str::to_owned)
-            })
+            side.storage
+                .server_side_copy_group()
+                .and_then(|group| group.strip_prefix(&format!("{}#", self.base)).map(str::to_owned))
         };
         let fabric = group(source)?;
         if group(destination)? != fabric {
             return None;
         }
-        Some((source.storage.name().as_str().to_owned(), destination.storage.name().as_str().to_owned(), fabric))
+        Some((
+            source.storage.name().as_str().to_owned(),
+            destination.storage.name().as_str().to_owned(),
+            fabric,
+        ))
     }
 }
 
@@ -302,7 +330,6 @@ fn error_of(payload: &[u8]) -> Error {
 /// The batches of one answer; gives the frames back at its end.
 fn rows(
     mut frames: FrameReceiver,
-    mut reader: RowsReader,
     first: Vec<arrow::record_batch::RecordBatch>,
     good: Arc<AtomicBool>,
     back: tokio::sync::oneshot::Sender<FrameReceiver>,
@@ -316,7 +343,7 @@ fn rows(
             let (kind, payload) = frame?;
             match kind {
                 FrameKind::Arrow => {
-                    for batch in reader.read(&payload)? {
+                    for batch in read_rows(&payload)?.1 {
                         yield batch;
                     }
                 }

@@ -15,7 +15,8 @@ use windlass_state::{ConnectionRow, FabricRow as Fabric, NewConnection, Sealed, 
 use windlass_types::connection::{check_customer_key, check_header, check_proxy};
 use windlass_types::options::{self, Alter};
 use windlass_types::{
-    ConnectionId, ConnectionKind, ConnectionSpec, Error, ErrorCode, Name, OptionMap, OptionValue, Result,
+    ConnectionId, ConnectionKind, ConnectionSpec, Error, ErrorCode, Name, OptionMap, OptionValue,
+    Result,
 };
 
 /// Regions of buckets, remembered with the connection.
@@ -109,7 +110,12 @@ fn verdict(verb: &str, name: &Name, steps: &[ProbeStep]) -> Result<Vec<String>> 
         let hint = step.hint.clone().unwrap_or_else(|| "see the message".to_owned());
         return Err(Error::new(
             ErrorCode::ConnectionUntested,
-            format!("connection `{}` was not {verb}: step `{}` failed: {}", name.as_str(), step.step, step.message),
+            format!(
+                "connection `{}` was not {verb}: step `{}` failed: {}",
+                name.as_str(),
+                step.step,
+                step.message
+            ),
         )
         .hint(format!("{hint}; or add `SKIP_VALIDATION = TRUE` to store it untested")));
     }
@@ -170,7 +176,11 @@ pub(crate) struct Create {
 
 impl Windlass {
     /// CREATE [OR REPLACE] CONNECTION: tests first (P-C7, U-C13), then stores.
-    pub(crate) async fn create_connection(&self, fabric: &Fabric, create: Create) -> Result<Answer> {
+    pub(crate) async fn create_connection(
+        &self,
+        fabric: &Fabric,
+        create: Create,
+    ) -> Result<Answer> {
         let Create { or_replace, if_not_exists, kind, name, options } = create;
         let name = name.not_reserved()?;
         let mut map: OptionMap = options.into_iter().map(|o| (o.name, o.value)).collect();
@@ -180,7 +190,10 @@ impl Windlass {
             && !or_replace
         {
             if if_not_exists {
-                return Ok(done(format!("connection `{}` exists; nothing changed", name.as_str()), vec![]));
+                return Ok(done(
+                    format!("connection `{}` exists; nothing changed", name.as_str()),
+                    vec![],
+                ));
             }
             return Err(exists(&row.name));
         }
@@ -192,14 +205,21 @@ impl Windlass {
             if row.kind != kind {
                 return Err(Error::new(
                     ErrorCode::ConnectionExists,
-                    format!("connection `{}` is of kind {}, not {}", name.as_str(), row.kind.as_str(), kind.as_str()),
+                    format!(
+                        "connection `{}` is of kind {}, not {}",
+                        name.as_str(),
+                        row.kind.as_str(),
+                        kind.as_str()
+                    ),
                 )
                 .hint("drop it first, or choose another name"));
             }
             return self.change(fabric, &row, map, clear, spec, skip, "replaced").await;
         }
-        let candidate = Candidate { id: ConnectionId::new(), name: &name, kind, options: &map, before: None };
-        let warnings = self.test_before_storing(fabric, &candidate, spec, &clear, skip, "created").await?;
+        let candidate =
+            Candidate { id: ConnectionId::new(), name: &name, kind, options: &map, before: None };
+        let warnings =
+            self.test_before_storing(fabric, &candidate, spec, &clear, skip, "created").await?;
         let new = NewConnection { name: name.clone(), kind, options: map, sealed: clear };
         self.inner.store.insert_connection(fabric.id, new, Utc::now()).await?;
         Ok(done(format!("connection `{}` created", name.as_str()), warnings))
@@ -218,8 +238,15 @@ impl Windlass {
         verb: &str,
     ) -> Result<Answer> {
         self.check_changes(row, &map).await?;
-        let candidate = Candidate { id: row.id, name: &row.name, kind: row.kind, options: &map, before: Some(row) };
-        let warnings = self.test_before_storing(fabric, &candidate, spec, &clear, skip, verb).await?;
+        let candidate = Candidate {
+            id: row.id,
+            name: &row.name,
+            kind: row.kind,
+            options: &map,
+            before: Some(row),
+        };
+        let warnings =
+            self.test_before_storing(fabric, &candidate, spec, &clear, skip, verb).await?;
         self.inner.store.update_connection(row, row.kind, map, clear, Utc::now()).await?;
         Ok(done(format!("connection `{}` {verb}", row.name.as_str()), warnings))
     }
@@ -236,7 +263,12 @@ impl Windlass {
         if row.kind != kind {
             return Err(Error::new(
                 ErrorCode::ConnectionNotFound,
-                format!("connection `{}` is of kind {}, not {}", name.as_str(), row.kind.as_str(), kind.as_str()),
+                format!(
+                    "connection `{}` is of kind {}, not {}",
+                    name.as_str(),
+                    row.kind.as_str(),
+                    kind.as_str()
+                ),
             )
             .hint(format!("write `ALTER {} CONNECTION {name} …`", row.kind.as_str())));
         }
@@ -277,7 +309,9 @@ impl Windlass {
             state(&row.options) != state(new)
         };
         let mut dependents = None;
-        for def in row.kind.options().iter().filter(|def| def.alter != Alter::Free && changed(def.name)) {
+        for def in
+            row.kind.options().iter().filter(|def| def.alter != Alter::Free && changed(def.name))
+        {
             if def.alter == Alter::Never {
                 return Err(never(def.name));
             }
@@ -287,7 +321,12 @@ impl Windlass {
             if let Some(list) = dependents.as_ref().filter(|list| !list.is_empty()) {
                 return Err(Error::new(
                     ErrorCode::ConnectionInUse,
-                    format!("{} of connection `{}` cannot change while {} depends on it", def.name, row.name.as_str(), list.join(", ")),
+                    format!(
+                        "{} of connection `{}` cannot change while {} depends on it",
+                        def.name,
+                        row.name.as_str(),
+                        list.join(", ")
+                    ),
                 )
                 .hint("drop what depends on it first, or create another connection"));
             }
@@ -295,7 +334,12 @@ impl Windlass {
         Ok(())
     }
 
-    async fn check_named_secrets(&self, fabric: &Fabric, kind: ConnectionKind, map: &OptionMap) -> Result<()> {
+    async fn check_named_secrets(
+        &self,
+        fabric: &Fabric,
+        kind: ConnectionKind,
+        map: &OptionMap,
+    ) -> Result<()> {
         for def in kind.options().iter().filter(|def| def.secret) {
             if let Some(OptionValue::Secret(name)) = map.get(def.name) {
                 self.secret(fabric, name).await?;
@@ -323,7 +367,12 @@ impl Windlass {
     }
 
     /// Secrets of options that are not stored yet: typed ones from `clear`, others from the vault.
-    async fn secrets_of(&self, fabric: &Fabric, candidate: &Candidate<'_>, clear: &Sealed) -> Result<Secrets> {
+    async fn secrets_of(
+        &self,
+        fabric: &Fabric,
+        candidate: &Candidate<'_>,
+        clear: &Sealed,
+    ) -> Result<Secrets> {
         let mut values = match candidate.before {
             Some(row) => self.inner.store.connection_values(row).await?,
             None => Sealed::new(),
@@ -331,7 +380,10 @@ impl Windlass {
         values.retain(|option, _| candidate.options.get(option) == Some(&OptionValue::Sealed));
         for def in candidate.kind.options().iter().filter(|def| def.secret) {
             if let Some(OptionValue::Secret(name)) = candidate.options.get(def.name) {
-                values.insert(def.name.to_owned(), self.inner.store.open_secret(fabric.id, name).await?);
+                values.insert(
+                    def.name.to_owned(),
+                    self.inner.store.open_secret(fabric.id, name).await?,
+                );
             }
         }
         values.extend(clear.iter().map(|(option, value)| (option.clone(), value.clone())));
@@ -339,21 +391,34 @@ impl Windlass {
     }
 
     /// TEST CONNECTION.
-    pub(crate) async fn test_connection(&self, fabric: &Fabric, name: &Name, write: bool) -> Result<Answer> {
+    pub(crate) async fn test_connection(
+        &self,
+        fabric: &Fabric,
+        name: &Name,
+        write: bool,
+    ) -> Result<Answer> {
         let row = self.connection(fabric, name).await?;
         let opened = self.open_row(&row).await?;
         test_answer(probe(&opened, write).await)
     }
 
     /// DROP CONNECTION (U-C16, U-C17).
-    pub(crate) async fn drop_connection(&self, fabric: &Fabric, name: &Name, if_exists: bool) -> Result<Answer> {
+    pub(crate) async fn drop_connection(
+        &self,
+        fabric: &Fabric,
+        name: &Name,
+        if_exists: bool,
+    ) -> Result<Answer> {
         match self.connection(fabric, name).await {
             Ok(_) => {}
             Err(error) if if_exists && error.code() == ErrorCode::ConnectionNotFound => {
-                return Ok(done(format!("no connection `{}`; nothing changed", name.as_str()), vec![]));
+                return Ok(done(
+                    format!("no connection `{}`; nothing changed", name.as_str()),
+                    vec![],
+                ));
             }
             Err(error) => return Err(error),
-        };
+        }
         self.inner.store.delete_connection(fabric.id, name).await?;
         Ok(done(format!("connection `{}` dropped", name.as_str()), vec![]))
     }
@@ -361,8 +426,11 @@ impl Windlass {
     /// A connection is a schema, so it cannot share a schema's name.
     async fn refuse_schema_of_that_name(&self, fabric: &Fabric, name: &Name) -> Result<()> {
         if self.inner.store.schemas(fabric.id).await?.contains(name) {
-            return Err(Error::new(ErrorCode::ConnectionExists, format!("`{}` is a schema", name.as_str()))
-                .hint("connections and schemas share one namespace; choose another name"));
+            return Err(Error::new(
+                ErrorCode::ConnectionExists,
+                format!("`{}` is a schema", name.as_str()),
+            )
+            .hint("connections and schemas share one namespace; choose another name"));
         }
         Ok(())
     }

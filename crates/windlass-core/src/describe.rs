@@ -18,9 +18,11 @@ fn shown(value: &OptionValue) -> String {
         OptionValue::Bool(flag) => if *flag { "TRUE" } else { "FALSE" }.to_owned(),
         OptionValue::Interval(seconds) => format!("{seconds} SECONDS"),
         OptionValue::List(items) => items.iter().map(shown).collect::<Vec<_>>().join(", "),
-        OptionValue::Group(items) => {
-            items.iter().map(|(name, value)| format!("{name} = {}", shown(value))).collect::<Vec<_>>().join(", ")
-        }
+        OptionValue::Group(items) => items
+            .iter()
+            .map(|(name, value)| format!("{name} = {}", shown(value)))
+            .collect::<Vec<_>>()
+            .join(", "),
         OptionValue::Secret(name) => format!("SECRET {name}"),
         OptionValue::Sealed => MASK.to_owned(),
     }
@@ -35,15 +37,31 @@ impl Windlass {
             vec!["kind".into(), row.kind.as_str().into(), Cell::Text(None)],
             vec!["fabric".into(), fabric.name.as_str().into(), Cell::Text(None)],
             vec!["id".into(), row.id.to_string().into(), Cell::Text(None)],
-            vec!["created_at".into(), windlass_types::entry::rfc3339(&row.created).into(), Cell::Text(None)],
-            vec!["updated_at".into(), windlass_types::entry::rfc3339(&row.updated).into(), Cell::Text(None)],
+            vec![
+                "created_at".into(),
+                windlass_types::entry::rfc3339(&row.created).into(),
+                Cell::Text(None),
+            ],
+            vec![
+                "updated_at".into(),
+                windlass_types::entry::rfc3339(&row.updated).into(),
+                Cell::Text(None),
+            ],
         ];
         for def in row.kind.options().iter().filter(|def| def.name != "SKIP_VALIDATION") {
             match row.options.get(def.name) {
-                Some(OptionValue::Sealed) => cells.push(vec![def.name.into(), MASK.into(), "sealed in the vault".into()]),
-                Some(value) => cells.push(vec![def.name.into(), shown(value).into(), Cell::Text(None)]),
+                Some(OptionValue::Sealed) => {
+                    cells.push(vec![def.name.into(), MASK.into(), "sealed in the vault".into()]);
+                }
+                Some(value) => {
+                    cells.push(vec![def.name.into(), shown(value).into(), Cell::Text(None)]);
+                }
                 None if def.default.is_empty() => {}
-                None => cells.push(vec![def.name.into(), Cell::Text(None), format!("default: {}", def.default).into()]),
+                None => cells.push(vec![
+                    def.name.into(),
+                    Cell::Text(None),
+                    format!("default: {}", def.default).into(),
+                ]),
             }
         }
         let dependents = self.inner.store.dependents(row.id).await?;
@@ -54,7 +72,11 @@ impl Windlass {
     }
 
     /// SHOW CREATE CONNECTION: a statement that parses back; secrets are masked.
-    pub(crate) async fn show_create_connection(&self, fabric: &Fabric, name: &Name) -> Result<Answer> {
+    pub(crate) async fn show_create_connection(
+        &self,
+        fabric: &Fabric,
+        name: &Name,
+    ) -> Result<Answer> {
         let row = self.connection(fabric, name).await?;
         let text = print_connection(row.kind, &row.name, &row.options);
         rows::answer(CREATE, &[vec![text.into()]], true)

@@ -7,7 +7,12 @@ use windlass_s3::probe::Status;
 use windlass_state::KeyStatus;
 
 fn check(check: &str, status: &str, message: impl Into<String>, hint: Option<&str>) -> Check {
-    Check { check: check.to_owned(), status: status.to_owned(), message: message.into(), hint: hint.map(str::to_owned) }
+    Check {
+        check: check.to_owned(),
+        status: status.to_owned(),
+        message: message.into(),
+        hint: hint.map(str::to_owned),
+    }
 }
 
 /// Looks at home, key, state, clock, network and AWS identity. What only AWS users need warns.
@@ -15,10 +20,13 @@ pub(crate) async fn doctor(windlass: &Windlass) -> Vec<Check> {
     let mut checks = vec![home(windlass), key_file(windlass)];
     checks.push(match windlass.inner.store.key_report().await {
         Ok(report) => match report.status {
-            KeyStatus::Ready => check("vault", "passed", "the master key opens the sealed values", None),
+            KeyStatus::Ready => {
+                check("vault", "passed", "the master key opens the sealed values", None)
+            }
             KeyStatus::Unused => check("vault", "passed", "nothing is sealed yet", None),
             KeyStatus::Unusable(why) => {
-                let hint = "put the key file back from your copy; sealed values cannot be read without it";
+                let hint =
+                    "put the key file back from your copy; sealed values cannot be read without it";
                 check("vault", "failed", why, Some(hint))
             }
         },
@@ -44,7 +52,12 @@ fn home(windlass: &Windlass) -> Check {
     let mode = std::fs::metadata(home).map_or(0, |meta| meta.permissions().mode() & 0o777);
     if mode & 0o077 != 0 {
         let message = format!("`{shown}` can be read by others (mode {mode:o})");
-        return check("home", "warning", message, Some("take the rights away: `chmod 700` on the folder"));
+        return check(
+            "home",
+            "warning",
+            message,
+            Some("take the rights away: `chmod 700` on the folder"),
+        );
     }
     check("home", "passed", format!("`{shown}`"), None)
 }
@@ -55,13 +68,22 @@ fn key_file(windlass: &Windlass) -> Check {
         Ok(meta) if meta.permissions().mode() & 0o077 != 0 => check(
             "key",
             "warning",
-            format!("`{}` can be read by others (mode {:o})", path.display(), meta.permissions().mode() & 0o777),
+            format!(
+                "`{}` can be read by others (mode {:o})",
+                path.display(),
+                meta.permissions().mode() & 0o777
+            ),
             Some("take the rights away: `chmod 600` on the file"),
         ),
-        Ok(_) => check("key", "passed", format!("`{}`; keep a copy elsewhere", path.display()), None),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            check("key", "passed", "no master key yet; it is made when the first secret is sealed", None)
+        Ok(_) => {
+            check("key", "passed", format!("`{}`; keep a copy elsewhere", path.display()), None)
         }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => check(
+            "key",
+            "passed",
+            "no master key yet; it is made when the first secret is sealed",
+            None,
+        ),
         Err(error) => check(
             "key",
             "failed",

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 pub use windlass_s3::{
-    ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part, PresignMethod, PutOptions,
-    PutResult, Storage, Upload,
+    ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part, PresignMethod,
+    PutOptions, PutResult, Storage, Upload,
 };
 pub use windlass_transfer::{Item, Progress, Summary};
 use windlass_types::{Location, Name, Result};
@@ -112,7 +112,12 @@ pub trait Engine: Send + Sync {
     ) -> Result<Summary>;
 
     /// The least IAM policy, for `read`, `full` or `catalog`.
-    async fn policy(&self, ctx: &Ctx, connection: &Name, purpose: &str) -> Result<serde_json::Value>;
+    async fn policy(
+        &self,
+        ctx: &Ctx,
+        connection: &Name,
+        purpose: &str,
+    ) -> Result<serde_json::Value>;
 
     /// Checks the installation.
     async fn doctor(&self) -> Result<Vec<Check>>;

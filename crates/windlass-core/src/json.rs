@@ -1,10 +1,10 @@
 //! Rows as JSON, by the contract: integers and finite floats are numbers, decimals text, NaN and
 //! infinity null, binary base64, times RFC 3339 UTC.
 
-use arrow::array::{Array, AsArray as _, ArrowPrimitiveType, PrimitiveArray};
+use arrow::array::{Array, ArrowPrimitiveType, AsArray as _, PrimitiveArray};
 use arrow::datatypes::{
-    DataType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit, UInt8Type,
-    UInt16Type, UInt32Type, UInt64Type,
+    DataType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    TimeUnit, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -43,7 +43,9 @@ pub fn value(array: &dyn Array, row: usize) -> Result<Value> {
         DataType::UInt16 => number::<UInt16Type>(array, row),
         DataType::UInt32 => number::<UInt32Type>(array, row),
         DataType::UInt64 => number::<UInt64Type>(array, row),
-        DataType::Float16 => float(f64::from(array.as_primitive::<Float16Type>().value(row).to_f32())),
+        DataType::Float16 => {
+            float(f64::from(array.as_primitive::<Float16Type>().value(row).to_f32()))
+        }
         // Through its own shortest text, so that 0.1 stays 0.1.
         DataType::Float32 => {
             let number = array.as_primitive::<Float32Type>().value(row);
@@ -56,7 +58,9 @@ pub fn value(array: &dyn Array, row: usize) -> Result<Value> {
         DataType::Binary => STANDARD.encode(array.as_binary::<i32>().value(row)).into(),
         DataType::LargeBinary => STANDARD.encode(array.as_binary::<i64>().value(row)).into(),
         DataType::BinaryView => STANDARD.encode(array.as_binary_view().value(row)).into(),
-        DataType::FixedSizeBinary(_) => STANDARD.encode(array.as_fixed_size_binary().value(row)).into(),
+        DataType::FixedSizeBinary(_) => {
+            STANDARD.encode(array.as_fixed_size_binary().value(row)).into()
+        }
         DataType::Timestamp(unit, _) => timestamp(array, *unit, row).into(),
         DataType::List(_) => list(&array.as_list::<i32>().value(row))?,
         DataType::LargeList(_) => list(&array.as_list::<i64>().value(row))?,
@@ -96,15 +100,17 @@ fn list(items: &dyn Array) -> Result<Value> {
 
 /// Decimals, dates, times of day, durations, intervals: as Arrow prints them.
 fn text(array: &dyn Array, row: usize) -> Result<String> {
-    let formatter = ArrayFormatter::try_new(array, &FormatOptions::default())
-        .map_err(|error| Error::new(ErrorCode::Internal, "a value cannot be printed").source(error))?;
+    let formatter = ArrayFormatter::try_new(array, &FormatOptions::default()).map_err(|error| {
+        Error::new(ErrorCode::Internal, "a value cannot be printed").source(error)
+    })?;
     Ok(formatter.value(row).to_string())
 }
 
 /// A time without zone is taken as UTC. What chrono cannot hold is printed as its number.
 fn timestamp(array: &dyn Array, unit: TimeUnit, row: usize) -> String {
     use arrow::datatypes::{
-        TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+        TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+        TimestampSecondType,
     };
     let (raw, time): (i64, Option<DateTime<Utc>>) = match unit {
         TimeUnit::Second => {
@@ -145,8 +151,9 @@ pub fn objects(batch: &RecordBatch) -> Result<Vec<Value>> {
 pub fn lines(batch: &RecordBatch) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     for object in objects(batch)? {
-        serde_json::to_writer(&mut bytes, &object)
-            .map_err(|error| Error::new(ErrorCode::Internal, "a row cannot be printed").source(error))?;
+        serde_json::to_writer(&mut bytes, &object).map_err(|error| {
+            Error::new(ErrorCode::Internal, "a row cannot be printed").source(error)
+        })?;
         bytes.push(b'\n');
     }
     Ok(bytes)
@@ -166,9 +173,20 @@ mod tests {
         let columns: Vec<(&str, ArrayRef)> = vec![
             ("f", Arc::new(Float64Array::from(vec![f64::NAN, 1.5]))),
             ("g", Arc::new(Float32Array::from(vec![f32::INFINITY, 0.1]))),
-            ("d", Arc::new(Decimal128Array::from(vec![12345, -5]).with_precision_and_scale(10, 2).unwrap())),
+            (
+                "d",
+                Arc::new(
+                    Decimal128Array::from(vec![12345, -5]).with_precision_and_scale(10, 2).unwrap(),
+                ),
+            ),
             ("b", Arc::new(BinaryArray::from(vec![b"\xff\x00".as_slice(), b""]))),
-            ("t", Arc::new(TimestampNanosecondArray::from(vec![Some(1_700_000_000_500_000_000), None]))),
+            (
+                "t",
+                Arc::new(TimestampNanosecondArray::from(vec![
+                    Some(1_700_000_000_500_000_000),
+                    None,
+                ])),
+            ),
             ("day", Arc::new(Date32Array::from(vec![0, 20_000]))),
             (
                 "l",

@@ -27,9 +27,9 @@ mod windlass;
 pub use local_engine::copy_between;
 pub use settings::{Environment, Settings};
 pub use windlass::Windlass;
-/// Statements: parsing, completion, help.
-pub use windlass_sql as sql;
 /// Storage of bare local paths, for the command line.
 pub use windlass_s3::local;
+/// Statements: parsing, completion, help.
+pub use windlass_sql as sql;
 /// Copies, differences, sums.
 pub use windlass_transfer as transfer;

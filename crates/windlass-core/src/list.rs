@@ -23,7 +23,12 @@ const COLUMNS: Columns = &[
 const BATCH: usize = 1000;
 
 /// Lists a place as an answer of rows.
-pub(crate) fn list(storage: &Storage, location: &Location, recursive: bool, limit: Option<u64>) -> Answer {
+pub(crate) fn list(
+    storage: &Storage,
+    location: &Location,
+    recursive: bool,
+    limit: Option<u64>,
+) -> Answer {
     let options = ListOptions { recursive, display: true, start_after: None };
     let limit = limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
     let batches = storage

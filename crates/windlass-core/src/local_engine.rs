@@ -1,6 +1,8 @@
 //! [`Engine`] in this process.
 
-use crate::engine::{Answer, Check, CopyOptions, CopySide, Ctx, Engine, PresignMethod, Progress, Summary};
+use crate::engine::{
+    Answer, Check, CopyOptions, CopySide, Ctx, Engine, PresignMethod, Progress, Summary,
+};
 use crate::windlass::Windlass;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -9,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use windlass_s3::Storage;
-use windlass_state::MasterKey;
 use windlass_s3::policy::{Purpose, policy};
+use windlass_state::MasterKey;
 use windlass_transfer::{CopyRequest, Side};
 use windlass_types::{ConnectionSpec, Error, ErrorCode, KeyPattern, Name, Result};
 
@@ -42,7 +44,12 @@ impl Engine for Windlass {
         copy_between(source, destination, options, progress, cancel).await
     }
 
-    async fn policy(&self, ctx: &Ctx, connection: &Name, purpose: &str) -> Result<serde_json::Value> {
+    async fn policy(
+        &self,
+        ctx: &Ctx,
+        connection: &Name,
+        purpose: &str,
+    ) -> Result<serde_json::Value> {
         let purpose: Purpose = purpose.parse()?;
         let fabric = self.fabric(&ctx.fabric).await?;
         let row = self.connection(&fabric, connection).await?;
@@ -50,7 +57,10 @@ impl Engine for Windlass {
             ConnectionSpec::S3(spec) => policy(&spec, purpose),
             ConnectionSpec::Local(_) => Err(Error::new(
                 ErrorCode::UsageInvalid,
-                format!("connection `{}` is a local folder; it has no IAM policy", row.name.as_str()),
+                format!(
+                    "connection `{}` is a local folder; it has no IAM policy",
+                    row.name.as_str()
+                ),
             )
             .hint("name an S3 connection")),
         }
@@ -94,8 +104,16 @@ pub async fn copy_between(
     let request = CopyRequest {
         source: Side { storage: source.storage, location: source.location },
         destination: Side { storage: destination.storage, location: destination.location },
-        include: options.include.iter().map(|text| KeyPattern::parse(text)).collect::<Result<_>>()?,
-        exclude: options.exclude.iter().map(|text| KeyPattern::parse(text)).collect::<Result<_>>()?,
+        include: options
+            .include
+            .iter()
+            .map(|text| KeyPattern::parse(text))
+            .collect::<Result<_>>()?,
+        exclude: options
+            .exclude
+            .iter()
+            .map(|text| KeyPattern::parse(text))
+            .collect::<Result<_>>()?,
         dry_run: options.dry_run,
         move_: options.delete_source,
         concurrency: options.concurrency,
@@ -106,7 +124,11 @@ pub async fn copy_between(
 
 impl Windlass {
     /// Runs statements and collects the rows of each: for tests and small answers.
-    pub async fn collect(&self, ctx: &mut Ctx, text: &str) -> Result<Vec<Vec<arrow::record_batch::RecordBatch>>> {
+    pub async fn collect(
+        &self,
+        ctx: &mut Ctx,
+        text: &str,
+    ) -> Result<Vec<Vec<arrow::record_batch::RecordBatch>>> {
         let mut answers = Vec::new();
         let mut stream = self.sql(ctx, text);
         while let Some(answer) = stream.next().await {
@@ -119,7 +141,10 @@ impl Windlass {
     }
 
     /// The probe of a connection's storage, for `doctor`.
-    pub(crate) async fn probe_named(&self, name: &str) -> Result<Vec<windlass_s3::probe::ProbeStep>> {
+    pub(crate) async fn probe_named(
+        &self,
+        name: &str,
+    ) -> Result<Vec<windlass_s3::probe::ProbeStep>> {
         let fabric = self.fabric("default").await?;
         let row = self.connection(&fabric, &Name::new(name)?).await?;
         Ok(crate::connections::probe(&self.open_row(&row).await?, false).await)

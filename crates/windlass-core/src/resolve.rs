@@ -29,7 +29,9 @@ impl Resolver for Scope {
     async fn file_table(&self, schema: Option<&str>, table: &str) -> Result<Option<FileTable>> {
         let schema = Name::new(schema.unwrap_or(DEFAULT_SCHEMA))?;
         let store = &self.windlass.inner.store;
-        let Some(row) = store.file_table(self.fabric.id, &schema, &Name::new(table)?).await? else { return Ok(None) };
+        let Some(row) = store.file_table(self.fabric.id, &schema, &Name::new(table)?).await? else {
+            return Ok(None);
+        };
         Ok(Some(FileTable {
             connection: row.connection_name.as_str().to_owned(),
             location: row.location,
@@ -47,6 +49,9 @@ impl Resolver for Scope {
 
     async fn tables(&self) -> Result<Vec<(String, String)>> {
         let rows = self.windlass.inner.store.file_tables(self.fabric.id).await?;
-        Ok(rows.into_iter().map(|row| (row.schema.as_str().to_owned(), row.name.as_str().to_owned())).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| (row.schema.as_str().to_owned(), row.name.as_str().to_owned()))
+            .collect())
     }
 }

@@ -104,8 +104,9 @@ pub(crate) fn batch(columns: Columns, rows: &[Vec<Cell>]) -> Result<RecordBatch>
         .enumerate()
         .map(|(index, (_, kind))| column(*kind, rows.iter().map(|row| &row[index])))
         .collect();
-    RecordBatch::try_new(schema(columns), arrays)
-        .map_err(|error| Error::new(ErrorCode::Internal, "rows do not fit their columns").source(error))
+    RecordBatch::try_new(schema(columns), arrays).map_err(|error| {
+        Error::new(ErrorCode::Internal, "rows do not fit their columns").source(error)
+    })
 }
 
 fn column<'a>(kind: Kind, cells: impl Iterator<Item = &'a Cell>) -> ArrayRef {

@@ -3,10 +3,10 @@
 use crate::engine::Answer;
 use crate::rows::done;
 use crate::windlass::Windlass;
+use chrono::Utc;
 use secrecy::SecretString;
 use windlass_sql::SecretInput;
 use windlass_state::{FabricRow as Fabric, SecretOrigin, SecretRow};
-use chrono::Utc;
 use windlass_types::{Error, ErrorCode, Name, Result};
 
 /// Largest secret, in bytes.
@@ -37,10 +37,16 @@ impl Windlass {
         let name = name.not_reserved()?;
         if self.inner.store.secrets(fabric.id).await?.iter().any(|row| row.name == name) {
             if if_not_exists {
-                return Ok(done(format!("secret `{}` exists; nothing changed", name.as_str()), vec![]));
+                return Ok(done(
+                    format!("secret `{}` exists; nothing changed", name.as_str()),
+                    vec![],
+                ));
             }
-            return Err(Error::new(ErrorCode::SecretExists, format!("secret `{}` exists", name.as_str()))
-                .hint("use `ALTER SECRET` to give it another value"));
+            return Err(Error::new(
+                ErrorCode::SecretExists,
+                format!("secret `{}` exists", name.as_str()),
+            )
+            .hint("use `ALTER SECRET` to give it another value"));
         }
         let (value, origin) = self.read_secret(&source, remote)?;
         self.inner.store.create_secret(fabric.id, &name, &value, origin, Utc::now()).await?;
@@ -60,7 +66,12 @@ impl Windlass {
         Ok(done(format!("secret `{}` altered", name.as_str()), vec![]))
     }
 
-    pub(crate) async fn drop_secret(&self, fabric: &Fabric, name: &Name, if_exists: bool) -> Result<Answer> {
+    pub(crate) async fn drop_secret(
+        &self,
+        fabric: &Fabric,
+        name: &Name,
+        if_exists: bool,
+    ) -> Result<Answer> {
         match self.secret(fabric, name).await {
             Ok(_) => {}
             Err(error) if if_exists && error.code() == ErrorCode::SecretNotFound => {
@@ -73,7 +84,11 @@ impl Windlass {
     }
 
     /// The value and where it came from. One line end at the end of a file is not part of it.
-    fn read_secret(&self, source: &SecretInput, remote: bool) -> Result<(SecretString, SecretOrigin)> {
+    fn read_secret(
+        &self,
+        source: &SecretInput,
+        remote: bool,
+    ) -> Result<(SecretString, SecretOrigin)> {
         let (value, origin) = match source {
             SecretInput::Literal(text) => (text.expose().to_owned(), SecretOrigin::Value),
             SecretInput::Env(_) | SecretInput::File(_) if remote => {
@@ -85,16 +100,22 @@ impl Windlass {
             }
             SecretInput::Env(variable) => {
                 let value = (self.inner.settings.environment)(variable).ok_or_else(|| {
-                    Error::new(ErrorCode::SecretSource, format!("the environment variable `{variable}` is not set"))
-                        .hint("set it for the process that runs this statement")
+                    Error::new(
+                        ErrorCode::SecretSource,
+                        format!("the environment variable `{variable}` is not set"),
+                    )
+                    .hint("set it for the process that runs this statement")
                 })?;
                 (value, SecretOrigin::Env)
             }
             SecretInput::File(path) => {
                 let value = std::fs::read_to_string(path).map_err(|error| {
-                    Error::new(ErrorCode::SecretSource, format!("cannot read the secret file `{path}`"))
-                        .source(error)
-                        .hint("give the path of a text file this process may read")
+                    Error::new(
+                        ErrorCode::SecretSource,
+                        format!("cannot read the secret file `{path}`"),
+                    )
+                    .source(error)
+                    .hint("give the path of a text file this process may read")
                 })?;
                 let value = value.strip_suffix('\n').unwrap_or(&value);
                 (value.strip_suffix('\r').unwrap_or(value).to_owned(), SecretOrigin::File)

@@ -22,7 +22,10 @@ pub struct Settings {
 
 impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Settings").field("home", &self.home).field("key_file", &self.key_file).finish_non_exhaustive()
+        f.debug_struct("Settings")
+            .field("home", &self.home)
+            .field("key_file", &self.key_file)
+            .finish_non_exhaustive()
     }
 }
 
@@ -38,8 +41,11 @@ impl Settings {
                 (_, Some(data), _) => PathBuf::from(data).join("windlass"),
                 (.., Some(user)) => PathBuf::from(user).join(".local/share/windlass"),
                 _ => {
-                    return Err(Error::new(ErrorCode::HomeInvalid, "no home folder: HOME is not set")
-                        .hint("set WINDLASS_HOME or give `--home DIR`"));
+                    return Err(Error::new(
+                        ErrorCode::HomeInvalid,
+                        "no home folder: HOME is not set",
+                    )
+                    .hint("set WINDLASS_HOME or give `--home DIR`"));
                 }
             },
         };
@@ -58,7 +64,9 @@ impl Settings {
 
     /// What the store is opened with.
     pub fn database(&self) -> String {
-        self.database_url.clone().unwrap_or_else(|| self.home.join("windlass.db").display().to_string())
+        self.database_url
+            .clone()
+            .unwrap_or_else(|| self.home.join("windlass.db").display().to_string())
     }
 
     /// Creates the home folder, readable by its owner only.
@@ -68,9 +76,12 @@ impl Settings {
             return Ok(());
         }
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.home).map_err(|error| {
-            Error::new(ErrorCode::HomeInvalid, format!("cannot create the home folder `{}`", self.home.display()))
-                .source(error)
-                .hint("give a folder you may write with `--home DIR` or WINDLASS_HOME")
+            Error::new(
+                ErrorCode::HomeInvalid,
+                format!("cannot create the home folder `{}`", self.home.display()),
+            )
+            .source(error)
+            .hint("give a folder you may write with `--home DIR` or WINDLASS_HOME")
         })
     }
 }

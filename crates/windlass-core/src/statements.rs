@@ -8,8 +8,8 @@ use crate::windlass::Windlass;
 use arrow::array::{Array as _, AsArray as _, BooleanArray};
 use arrow::compute::filter_record_batch;
 use chrono::Utc;
-use futures::StreamExt as _;
 use futures::FutureExt as _;
+use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -18,7 +18,11 @@ use windlass_types::{Error, ErrorCode, Result};
 
 impl Windlass {
     /// Runs one statement. Boxed: the futures below are deep.
-    pub(crate) fn run<'a>(&'a self, ctx: &'a mut Ctx, statement: Statement) -> BoxFuture<'a, Result<Answer>> {
+    pub(crate) fn run<'a>(
+        &'a self,
+        ctx: &'a mut Ctx,
+        statement: Statement,
+    ) -> BoxFuture<'a, Result<Answer>> {
         Box::pin(self.run_one(ctx, statement))
     }
 
@@ -26,12 +30,19 @@ impl Windlass {
         let fabric = self.fabric(&ctx.fabric).await?;
         match statement {
             Statement::CreateConnection { or_replace, if_not_exists, kind, name, options } => {
-                self.create_connection(&fabric, Create { or_replace, if_not_exists, kind, name, options }).boxed().await
+                self.create_connection(
+                    &fabric,
+                    Create { or_replace, if_not_exists, kind, name, options },
+                )
+                .boxed()
+                .await
             }
             Statement::AlterConnection { kind, name, changes } => {
                 self.alter_connection(&fabric, kind, &name, changes).boxed().await
             }
-            Statement::DropConnection { if_exists, name } => self.drop_connection(&fabric, &name, if_exists).boxed().await,
+            Statement::DropConnection { if_exists, name } => {
+                self.drop_connection(&fabric, &name, if_exists).boxed().await
+            }
             Statement::Describe { target: DescribeTarget::Connection(name) } => {
                 self.describe_connection(&fabric, &name).boxed().await
             }
@@ -39,36 +50,62 @@ impl Windlass {
                 let engine = self.query().await?;
                 let name = fabric.name.as_str().to_owned();
                 let rows = engine.describe(&parts, &name, self.scope(fabric)).boxed().await?;
-                Ok(Answer::Rows { schema: rows.schema, batches: rows.stream, good: Arc::new(AtomicBool::new(true)) })
+                Ok(Answer::Rows {
+                    schema: rows.schema,
+                    batches: rows.stream,
+                    good: Arc::new(AtomicBool::new(true)),
+                })
             }
-            Statement::Show { what, like } => self.show(fabric, &what, like.as_deref()).boxed().await,
-            Statement::ShowCreate { name } => self.show_create_connection(&fabric, &name).boxed().await,
-            Statement::Test { name, write } => self.test_connection(&fabric, &name, write).boxed().await,
+            Statement::Show { what, like } => {
+                self.show(fabric, &what, like.as_deref()).boxed().await
+            }
+            Statement::ShowCreate { name } => {
+                self.show_create_connection(&fabric, &name).boxed().await
+            }
+            Statement::Test { name, write } => {
+                self.test_connection(&fabric, &name, write).boxed().await
+            }
             Statement::CreateSecret { if_not_exists, name, source } => {
                 self.create_secret(&fabric, name, if_not_exists, source, ctx.remote).boxed().await
             }
-            Statement::AlterSecret { name, source } => self.alter_secret(&fabric, &name, source, ctx.remote).boxed().await,
-            Statement::DropSecret { if_exists, name } => self.drop_secret(&fabric, &name, if_exists).boxed().await,
+            Statement::AlterSecret { name, source } => {
+                self.alter_secret(&fabric, &name, source, ctx.remote).boxed().await
+            }
+            Statement::DropSecret { if_exists, name } => {
+                self.drop_secret(&fabric, &name, if_exists).boxed().await
+            }
             Statement::CreateFileTable { if_not_exists, name, connection, location, options } => {
                 let create = CreateFileTable { if_not_exists, name, connection, location, options };
                 self.create_file_table(&fabric, create).boxed().await
             }
-            Statement::DropTable { if_exists, name } => self.drop_table(&fabric, &name, if_exists).boxed().await,
+            Statement::DropTable { if_exists, name } => {
+                self.drop_table(&fabric, &name, if_exists).boxed().await
+            }
             Statement::List { connection, path, recursive, limit } => {
                 let row = self.connection(&fabric, &connection).await?;
                 let storage = self.open_row(&row).await?.storage();
                 let location = storage.binding().resolve_any(&path)?;
                 Ok(crate::list::list(&storage, &location, recursive, limit))
             }
-            Statement::CreateSchema { if_not_exists, name } => self.create_schema(&fabric, name, if_not_exists).boxed().await,
-            Statement::DropSchema { if_exists, name } => self.drop_schema(&fabric, &name, if_exists).boxed().await,
+            Statement::CreateSchema { if_not_exists, name } => {
+                self.create_schema(&fabric, name, if_not_exists).boxed().await
+            }
+            Statement::DropSchema { if_exists, name } => {
+                self.drop_schema(&fabric, &name, if_exists).boxed().await
+            }
             Statement::CreateFabric { if_not_exists, name } => {
                 if self.inner.store.fabrics().await?.iter().any(|row| row.name == name) {
                     if if_not_exists {
-                        return Ok(done(format!("fabric `{}` exists; nothing changed", name.as_str()), vec![]));
+                        return Ok(done(
+                            format!("fabric `{}` exists; nothing changed", name.as_str()),
+                            vec![],
+                        ));
                     }
-                    return Err(Error::new(ErrorCode::FabricExists, format!("fabric `{}` exists", name.as_str()))
-                        .hint("add `IF NOT EXISTS`, or choose another name"));
+                    return Err(Error::new(
+                        ErrorCode::FabricExists,
+                        format!("fabric `{}` exists", name.as_str()),
+                    )
+                    .hint("add `IF NOT EXISTS`, or choose another name"));
                 }
                 self.inner.store.create_fabric(&name, Utc::now()).await?;
                 Ok(done(format!("fabric `{}` created", name.as_str()), vec![]))
@@ -82,14 +119,23 @@ impl Windlass {
                 let engine = self.query().await?;
                 let name = fabric.name.as_str().to_owned();
                 let rows = engine.query(&text, &name, self.scope(fabric)).boxed().await?;
-                Ok(Answer::Rows { schema: rows.schema, batches: rows.stream, good: Arc::new(AtomicBool::new(true)) })
+                Ok(Answer::Rows {
+                    schema: rows.schema,
+                    batches: rows.stream,
+                    good: Arc::new(AtomicBool::new(true)),
+                })
             }
         }
     }
 
     /// SHOW x [LIKE p] without the query engine: it is what scripts call most, and starts at once.
     /// LIKE matches the column `name`, else the first.
-    async fn show(&self, fabric: windlass_state::FabricRow, what: &str, pattern: Option<&str>) -> Result<Answer> {
+    async fn show(
+        &self,
+        fabric: windlass_state::FabricRow,
+        what: &str,
+        pattern: Option<&str>,
+    ) -> Result<Answer> {
         let Some(mut batch) = self.system_table(&fabric, what).await? else {
             let known: Vec<&str> = crate::system::TABLES.iter().map(|table| table.name).collect();
             let near = windlass_types::options::nearest(what, &known)
@@ -100,10 +146,12 @@ impl Windlass {
         if let Some(pattern) = pattern {
             let column = batch.column_by_name("name").unwrap_or_else(|| batch.column(0));
             let names = column.as_string::<i32>();
-            let keep: BooleanArray =
-                (0..names.len()).map(|row| Some(!names.is_null(row) && like(pattern, names.value(row)))).collect();
-            batch = filter_record_batch(&batch, &keep)
-                .map_err(|error| Error::new(ErrorCode::Internal, "LIKE could not be applied").source(error))?;
+            let keep: BooleanArray = (0..names.len())
+                .map(|row| Some(!names.is_null(row) && like(pattern, names.value(row))))
+                .collect();
+            batch = filter_record_batch(&batch, &keep).map_err(|error| {
+                Error::new(ErrorCode::Internal, "LIKE could not be applied").source(error)
+            })?;
         }
         Ok(Answer::Rows {
             schema: batch.schema(),

@@ -122,42 +122,68 @@ fn identity(options: &OptionMap) -> String {
 
 impl Windlass {
     /// Rows of a system table as the fabric sees it; None if there is no such table.
-    pub(crate) async fn system_table(&self, fabric: &Fabric, name: &str) -> Result<Option<RecordBatch>> {
+    pub(crate) async fn system_table(
+        &self,
+        fabric: &Fabric,
+        name: &str,
+    ) -> Result<Option<RecordBatch>> {
         let Some(table) = TABLES.iter().find(|table| table.name == name) else { return Ok(None) };
         let store = &self.inner.store;
         let rows: Vec<Vec<Cell>> = match name {
-            "connections" => store.connections(fabric.id).await?.into_iter().map(|row| connection_row(fabric, row)).collect(),
+            "connections" => store
+                .connections(fabric.id)
+                .await?
+                .into_iter()
+                .map(|row| connection_row(fabric, &row))
+                .collect(),
             "errors" => ErrorCode::ALL
                 .iter()
-                .map(|code| vec![code.as_str().into(), code.class().as_str().into(), code.doc().trim().into()])
+                .map(|code| {
+                    vec![
+                        code.as_str().into(),
+                        code.class().as_str().into(),
+                        code.doc().trim().into(),
+                    ]
+                })
                 .collect(),
-            "fabrics" => {
-                store.fabrics().await?.into_iter().map(|row| vec![row.name.as_str().into(), row.id.to_string().into()]).collect()
-            }
-            "file_tables" => {
-                store
-                    .file_tables(fabric.id)
-                    .await?
-                    .into_iter()
-                    .map(|row| {
-                        vec![
-                            fabric.name.as_str().into(),
-                            row.schema.as_str().into(),
-                            row.name.as_str().into(),
-                            row.connection_name.as_str().into(),
-                            row.location.into(),
-                            row.created.into(),
-                            row.id.to_string().into(),
-                        ]
-                    })
-                    .collect()
-            }
+            "fabrics" => store
+                .fabrics()
+                .await?
+                .into_iter()
+                .map(|row| vec![row.name.as_str().into(), row.id.to_string().into()])
+                .collect(),
+            "file_tables" => store
+                .file_tables(fabric.id)
+                .await?
+                .into_iter()
+                .map(|row| {
+                    vec![
+                        fabric.name.as_str().into(),
+                        row.schema.as_str().into(),
+                        row.name.as_str().into(),
+                        row.connection_name.as_str().into(),
+                        row.location.into(),
+                        row.created.into(),
+                        row.id.to_string().into(),
+                    ]
+                })
+                .collect(),
             "options" => option_rows(),
             "schemas" => {
                 let mut rows: Vec<Vec<Cell>> = Vec::new();
-                rows.extend(store.schemas(fabric.id).await?.iter().map(|n| vec![n.as_str().into(), "schema".into()]));
                 rows.extend(
-                    store.connections(fabric.id).await?.iter().map(|r| vec![r.name.as_str().into(), "connection".into()]),
+                    store
+                        .schemas(fabric.id)
+                        .await?
+                        .iter()
+                        .map(|n| vec![n.as_str().into(), "schema".into()]),
+                );
+                rows.extend(
+                    store
+                        .connections(fabric.id)
+                        .await?
+                        .iter()
+                        .map(|r| vec![r.name.as_str().into(), "connection".into()]),
                 );
                 rows
             }
@@ -181,7 +207,7 @@ impl Windlass {
     }
 }
 
-fn connection_row(fabric: &Fabric, row: windlass_state::ConnectionRow) -> Vec<Cell> {
+fn connection_row(fabric: &Fabric, row: &windlass_state::ConnectionRow) -> Vec<Cell> {
     let options = &row.options;
     vec![
         row.name.as_str().into(),

@@ -21,7 +21,11 @@ pub(crate) struct CreateFileTable {
 }
 
 impl Windlass {
-    pub(crate) async fn create_file_table(&self, fabric: &Fabric, create: CreateFileTable) -> Result<Answer> {
+    pub(crate) async fn create_file_table(
+        &self,
+        fabric: &Fabric,
+        create: CreateFileTable,
+    ) -> Result<Answer> {
         let schema = self.schema_of(fabric, &create.name).await?;
         let shown = format!("{}.{}", schema.as_str(), create.name.table.as_str());
         if self.inner.store.file_table(fabric.id, &schema, &create.name.table).await?.is_some() {
@@ -49,7 +53,12 @@ impl Windlass {
         Ok(done(format!("file table `{shown}` created"), vec![]))
     }
 
-    pub(crate) async fn drop_table(&self, fabric: &Fabric, name: &TableName, if_exists: bool) -> Result<Answer> {
+    pub(crate) async fn drop_table(
+        &self,
+        fabric: &Fabric,
+        name: &TableName,
+        if_exists: bool,
+    ) -> Result<Answer> {
         let schema = self.schema_of(fabric, name).await?;
         let shown = format!("{}.{}", schema.as_str(), name.table.as_str());
         if self.inner.store.file_table(fabric.id, &schema, &name.table).await?.is_none() {
@@ -63,8 +72,14 @@ impl Windlass {
         Ok(done(format!("file table `{shown}` dropped; its files stay"), vec![]))
     }
 
-    pub(crate) async fn create_schema(&self, fabric: &Fabric, name: Name, if_not_exists: bool) -> Result<Answer> {
-        let exists = name.as_str() == DEFAULT_SCHEMA || self.inner.store.schemas(fabric.id).await?.contains(&name);
+    pub(crate) async fn create_schema(
+        &self,
+        fabric: &Fabric,
+        name: Name,
+        if_not_exists: bool,
+    ) -> Result<Answer> {
+        let exists = name.as_str() == DEFAULT_SCHEMA
+            || self.inner.store.schemas(fabric.id).await?.contains(&name);
         if exists && if_not_exists {
             return Ok(done(format!("schema `{}` exists; nothing changed", name.as_str()), vec![]));
         }
@@ -80,7 +95,12 @@ impl Windlass {
         Ok(done(format!("schema `{}` created", name.as_str()), vec![]))
     }
 
-    pub(crate) async fn drop_schema(&self, fabric: &Fabric, name: &Name, if_exists: bool) -> Result<Answer> {
+    pub(crate) async fn drop_schema(
+        &self,
+        fabric: &Fabric,
+        name: &Name,
+        if_exists: bool,
+    ) -> Result<Answer> {
         if !self.inner.store.schemas(fabric.id).await?.contains(name) {
             if if_exists {
                 return Ok(done(format!("no schema `{}`; nothing changed", name.as_str()), vec![]));
@@ -97,7 +117,9 @@ impl Windlass {
             Some(schema) => schema.clone(),
             None => Name::new(DEFAULT_SCHEMA)?,
         };
-        if schema.as_str() != DEFAULT_SCHEMA && !self.inner.store.schemas(fabric.id).await?.contains(&schema) {
+        if schema.as_str() != DEFAULT_SCHEMA
+            && !self.inner.store.schemas(fabric.id).await?.contains(&schema)
+        {
             return Err(no_schema(&schema));
         }
         Ok(schema)

@@ -3,16 +3,17 @@
 use crate::connections::{StoredRegions, secrets_from};
 use crate::resolve::Scope;
 use crate::settings::Settings;
+use chrono::Utc;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use tokio::sync::OnceCell;
 use windlass_query::Engine as QueryEngine;
 use windlass_s3::local::LocalStore;
 use windlass_s3::{S3Store, Secrets, Storage};
-use chrono::Utc;
 use windlass_state::{ConnectionRow, FabricRow as Fabric, KeySource, NewConnection, Store};
 use windlass_types::{
-    ConnectionId, ConnectionKind, ConnectionSpec, Error, ErrorCode, Name, OptionMap, OptionValue, Result,
+    ConnectionId, ConnectionKind, ConnectionSpec, Error, ErrorCode, Name, OptionMap, OptionValue,
+    Result,
 };
 
 /// The engine in this process. Cheap to clone.
@@ -92,7 +93,11 @@ impl Windlass {
 
     /// The query engine, made at first use: it is the slowest part to start.
     pub(crate) async fn query(&self) -> Result<Arc<QueryEngine>> {
-        self.inner.query.get_or_try_init(|| async { QueryEngine::new().map(Arc::new) }).await.cloned()
+        self.inner
+            .query
+            .get_or_try_init(|| async { QueryEngine::new().map(Arc::new) })
+            .await
+            .cloned()
     }
 
     /// The fabric of this name.
@@ -112,7 +117,8 @@ impl Windlass {
             Some(near) => format!("did you mean `{near}`? `SHOW CONNECTIONS` lists all"),
             None => "`SHOW CONNECTIONS` lists all".to_owned(),
         };
-        Err(Error::new(ErrorCode::ConnectionNotFound, format!("no connection `{}`", name.as_str())).hint(hint))
+        Err(Error::new(ErrorCode::ConnectionNotFound, format!("no connection `{}`", name.as_str()))
+            .hint(hint))
     }
 
     /// Opens the storage of a stored connection, or gives the one opened before.

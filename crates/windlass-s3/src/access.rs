@@ -1,6 +1,6 @@
 //! What the rest of Windlass may ask of a storage: the one seam to bytes.
 //!
-//! Implementors check binding and READ_ONLY here, once, below every feature. Keys are exact.
+//! Implementors check binding and `READ_ONLY` here, once, below every feature. Keys are exact.
 //! All methods that do IO return [`windlass_types::Error`] with the code a caller acts on:
 //! `object.not_found`, `bucket.not_found`, `connection.denied`, `object.changed`, …
 
@@ -64,7 +64,7 @@ pub struct ObjectMeta {
 pub struct GetOptions {
     /// First byte and number of bytes; None reads all. A range past the end is cut.
     pub range: Option<ByteRange>,
-    /// Fail with `object.changed` unless the object still has this ETag.
+    /// Fail with `object.changed` unless the object still has this `ETag`.
     pub if_match: Option<String>,
     /// This version.
     pub version: Option<String>,
@@ -102,7 +102,7 @@ pub struct PutOptions {
     pub metadata: BTreeMap<String, String>,
     /// Fail with `object.changed` if the key exists.
     pub if_none_match: bool,
-    /// Fail with `object.changed` unless the key has this ETag.
+    /// Fail with `object.changed` unless the key has this `ETag`.
     pub if_match: Option<String>,
     /// Modification time to keep, where the storage can (local folders).
     pub modified: Option<DateTime<Utc>>,
@@ -111,7 +111,7 @@ pub struct PutOptions {
 /// What a write answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PutResult {
-    /// ETag without quotes.
+    /// `ETag` without quotes.
     pub etag: Option<String>,
     /// Version.
     pub version: Option<String>,
@@ -133,7 +133,7 @@ pub struct Upload {
 pub struct Part {
     /// From 1.
     pub number: i32,
-    /// ETag without quotes.
+    /// `ETag` without quotes.
     pub etag: String,
     /// Checksums by algorithm, base64.
     pub checksums: BTreeMap<String, String>,

@@ -20,14 +20,20 @@ fn check(headers: &HeaderMap) -> Result<(), Error> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(header::HOST).unwrap_or_default();
     if !is_loopback(host) {
-        return Err(Error::new(ErrorCode::ConnectionDenied, format!("the host `{host}` is not this machine"))
-            .hint("use `http://127.0.0.1:PORT` or `http://localhost:PORT`"));
+        return Err(Error::new(
+            ErrorCode::ConnectionDenied,
+            format!("the host `{host}` is not this machine"),
+        )
+        .hint("use `http://127.0.0.1:PORT` or `http://localhost:PORT`"));
     }
     if let Some(origin) = text(header::ORIGIN) {
         let same = origin.split_once("://").is_some_and(|(_, rest)| rest == host);
         if !same {
-            return Err(Error::new(ErrorCode::ConnectionDenied, "requests from other web pages are refused")
-                .hint("call the API from the server's own origin or from a program"));
+            return Err(Error::new(
+                ErrorCode::ConnectionDenied,
+                "requests from other web pages are refused",
+            )
+            .hint("call the API from the server's own origin or from a program"));
         }
     }
     Ok(())
@@ -39,7 +45,8 @@ fn is_loopback(host: &str) -> bool {
         _ => host,
     };
     let name = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]
@@ -56,7 +63,9 @@ mod tests {
             }
             check(&headers).is_ok()
         };
-        assert!(with("127.0.0.1:8650", None) && with("localhost", None) && with("[::1]:8650", None));
+        assert!(
+            with("127.0.0.1:8650", None) && with("localhost", None) && with("[::1]:8650", None)
+        );
         assert!(with("localhost:8650", Some("http://localhost:8650")));
         assert!(!with("evil.example", None) && !with("10.0.0.1:8650", None));
         assert!(!with("localhost:8650", Some("http://evil.example")));

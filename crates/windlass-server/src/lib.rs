@@ -41,16 +41,19 @@ fn routes() -> OpenApiRouter<App> {
 /// The OpenAPI document, as pretty JSON.
 pub fn openapi() -> Result<String> {
     let (_, document) = routes().split_for_parts();
-    document
-        .to_pretty_json()
-        .map_err(|error| Error::new(ErrorCode::Internal, "the OpenAPI document cannot be printed").source(error))
+    document.to_pretty_json().map_err(|error| {
+        Error::new(ErrorCode::Internal, "the OpenAPI document cannot be printed").source(error)
+    })
 }
 
 /// The whole application.
 pub fn router(engine: Arc<dyn Engine>) -> Router {
     let (router, document) = routes().split_for_parts();
     router
-        .route("/api/v1/openapi.json", axum::routing::get(move || async move { axum::Json(document) }))
+        .route(
+            "/api/v1/openapi.json",
+            axum::routing::get(move || async move { axum::Json(document) }),
+        )
         .fallback(reply::not_found)
         .layer(axum::middleware::from_fn(guard::same_origin))
         .with_state(App { engine })
@@ -73,7 +76,11 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener> {
 }
 
 /// Serves until `shutdown`, then lets open requests end.
-pub async fn serve(engine: Arc<dyn Engine>, listener: TcpListener, shutdown: CancellationToken) -> Result<()> {
+pub async fn serve(
+    engine: Arc<dyn Engine>,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> Result<()> {
     axum::serve(listener, router(engine))
         .with_graceful_shutdown(async move { shutdown.cancelled().await })
         .await

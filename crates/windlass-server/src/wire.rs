@@ -3,9 +3,8 @@
 //! Answers of SQL travel as frames, so that types survive: a byte for the kind, four bytes of
 //! length (big endian), the payload.
 
-use arrow::buffer::Buffer;
 use arrow::datatypes::SchemaRef;
-use arrow::ipc::reader::StreamDecoder;
+use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -49,7 +48,7 @@ pub struct WireOptions {
     /// Refuse if the key exists.
     #[serde(default)]
     pub if_none_match: bool,
-    /// Refuse unless the key has this ETag.
+    /// Refuse unless the key has this `ETag`.
     pub if_match: Option<String>,
     /// Modification time to keep.
     pub modified: Option<chrono::DateTime<chrono::Utc>>,
@@ -64,7 +63,6 @@ impl From<windlass_core::engine::PutOptions> for WireOptions {
             if_none_match,
             if_match,
             modified,
-            ..
         } = options;
         Self { content_type, headers, metadata, if_none_match, if_match, modified }
     }
@@ -72,14 +70,9 @@ impl From<windlass_core::engine::PutOptions> for WireOptions {
 
 impl From<WireOptions> for windlass_core::engine::PutOptions {
     fn from(options: WireOptions) -> Self {
-        let mut put = Self::default();
-        put.content_type = options.content_type;
-        put.headers = options.headers;
-        put.metadata = options.metadata;
-        put.if_none_match = options.if_none_match;
-        put.if_match = options.if_match;
-        put.modified = options.modified;
-        put
+        let WireOptions { content_type, headers, metadata, if_none_match, if_match, modified } =
+            options;
+        Self { content_type, headers, metadata, if_none_match, if_match, modified }
     }
 }
 
@@ -137,7 +130,7 @@ pub enum CopyEvent {
 /// Kind of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrameKind {
-    /// Arrow IPC stream bytes: the schema, then batches.
+    /// One whole Arrow IPC stream.
     Arrow,
     /// End of one answer's rows; the payload is `1` when the rows are good.
     End,
@@ -199,57 +192,30 @@ pub fn not_ours() -> Error {
         .hint("check the URL given with `--server`, and that both sides have the same version")
 }
 
-/// Writes one answer's rows as frames.
-pub struct RowsWriter(StreamWriter<Vec<u8>>);
-
-impl std::fmt::Debug for RowsWriter {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RowsWriter")
-    }
-}
-
 fn ipc(error: arrow::error::ArrowError) -> Error {
     Error::new(ErrorCode::Internal, "rows cannot be sent").source(error)
 }
 
-impl RowsWriter {
-    /// Begins with the schema.
-    pub fn new(schema: &SchemaRef) -> Result<Self> {
-        StreamWriter::try_new(Vec::new(), schema).map(Self).map_err(ipc)
+/// Rows as a frame: a whole Arrow IPC stream, so that each frame can be read by itself. Without a
+/// batch it carries the schema alone.
+pub fn rows_frame(schema: &SchemaRef, batch: Option<&RecordBatch>) -> Result<Bytes> {
+    let mut writer = StreamWriter::try_new(Vec::new(), schema).map_err(ipc)?;
+    if let Some(batch) = batch {
+        writer.write(batch).map_err(ipc)?;
     }
-
-    /// Adds a batch.
-    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.0.write(batch).map_err(ipc)
-    }
-
-    /// What has been written since the last call, as a frame.
-    pub fn take(&mut self) -> Bytes {
-        frame(FrameKind::Arrow, &std::mem::take(self.0.get_mut()))
-    }
+    writer.finish().map_err(ipc)?;
+    Ok(frame(FrameKind::Arrow, &writer.into_inner().map_err(ipc)?))
 }
 
-/// Reads one answer's rows from frames.
-#[derive(Debug, Default)]
-pub struct RowsReader(StreamDecoder);
-
-impl RowsReader {
-    /// The batches in a frame's payload.
-    pub fn read(&mut self, payload: &Bytes) -> Result<Vec<RecordBatch>> {
-        let mut buffer = Buffer::from(payload.clone());
-        let mut batches = Vec::new();
-        while !buffer.is_empty() {
-            if let Some(batch) = self.0.decode(&mut buffer).map_err(|error| not_ours().source(error))? {
-                batches.push(batch);
-            }
-        }
-        Ok(batches)
-    }
-
-    /// The schema, once the first frame was read.
-    pub fn schema(&self) -> Option<SchemaRef> {
-        self.0.schema()
-    }
+/// Reads the payload of a frame of rows.
+pub fn read_rows(payload: &Bytes) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+    let reader =
+        StreamReader::try_new(payload.as_ref(), None).map_err(|error| not_ours().source(error))?;
+    let schema = reader.schema();
+    let batches = reader
+        .collect::<std::result::Result<Vec<_>, _>>()
+        .map_err(|error| not_ours().source(error))?;
+    Ok((schema, batches))
 }
 
 #[cfg(test)]
@@ -261,28 +227,34 @@ mod tests {
 
     #[test]
     fn rows_survive_any_cutting_of_the_bytes() {
-        let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]));
-        let batch = |n| RecordBatch::try_new(schema.clone(), vec![Arc::new(Int64Array::from(vec![n, n + 1]))]).unwrap();
-        let mut writer = RowsWriter::new(&schema).unwrap();
-        let mut sent = writer.take().to_vec();
+        let schema: SchemaRef =
+            Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]));
+        let batch = |n| {
+            RecordBatch::try_new(schema.clone(), vec![Arc::new(Int64Array::from(vec![n, n + 1]))])
+                .unwrap()
+        };
+        let mut sent = rows_frame(&schema, None).unwrap().to_vec();
         for n in 0..3 {
-            writer.write(&batch(n)).unwrap();
-            sent.extend_from_slice(&writer.take());
+            sent.extend_from_slice(&rows_frame(&schema, Some(&batch(n))).unwrap());
         }
         sent.extend_from_slice(&frame(FrameKind::End, b"1"));
         for cut in [1, 3, 7, sent.len()] {
-            let (mut frames, mut reader, mut seen, mut ended) = (Frames::default(), RowsReader::default(), vec![], false);
+            let (mut frames, mut seen, mut ended) = (Frames::default(), vec![], false);
             for piece in sent.chunks(cut) {
                 frames.push(piece);
                 while let Some((kind, payload)) = frames.next_frame().unwrap() {
                     match kind {
-                        FrameKind::Arrow => seen.extend(reader.read(&payload).unwrap()),
+                        FrameKind::Arrow => {
+                            let (read, batches) = read_rows(&payload).unwrap();
+                            assert_eq!(read, schema);
+                            seen.extend(batches);
+                        }
                         _ => ended = true,
                     }
                 }
             }
             assert_eq!(seen, vec![batch(0), batch(1), batch(2)]);
-            assert!(ended && reader.schema() == Some(schema.clone()));
+            assert!(ended);
         }
     }
 

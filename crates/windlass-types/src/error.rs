@@ -137,7 +137,7 @@ error_codes! {
     ConnectionDenied = "connection.denied", Denied;
     /// No credentials were found, or they are wrong or expired.
     ConnectionCredentials = "connection.credentials", Denied;
-    /// The connection is READ_ONLY and the request would have written.
+    /// The connection is `READ_ONLY` and the request would have written.
     ConnectionReadOnly = "connection.read_only", Denied;
     /// The service could not be reached: name, network, TLS, proxy.
     ConnectionUnreachable = "connection.unreachable", Unavailable;

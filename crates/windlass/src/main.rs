@@ -37,14 +37,24 @@ fn main() {
     exit(code.into());
 }
 
-/// Logs go to standard error, only when `WINDLASS_LOG` asks for them.
+/// Logs go to standard error, only when `WINDLASS_LOG` asks for them. The libraries that sign and
+/// send requests print whole headers below INFO, secrets among them: those are never shown.
 fn log() {
+    use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+    use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+    use tracing_subscriber::util::SubscriberInitExt as _;
     let Ok(filter) = std::env::var("WINDLASS_LOG") else { return };
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+    let ours_or_calm = filter_fn(|meta| {
+        let wire = ["aws_", "hyper", "h2", "rustls", "reqwest", "sqlx"]
+            .iter()
+            .any(|name| meta.target().starts_with(name));
+        !wire || *meta.level() <= tracing_subscriber::filter::LevelFilter::INFO
+    });
+    let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .init();
+        .with_filter(tracing_subscriber::EnvFilter::new(filter).and(ours_or_calm));
+    tracing_subscriber::registry().with(layer).init();
 }
 
 async fn open(request: OpenRequest) -> Result<Arc<dyn Engine>> {
@@ -59,7 +69,8 @@ async fn open(request: OpenRequest) -> Result<Arc<dyn Engine>> {
 /// An S3 service with sample data, and an engine with a home of its own.
 async fn demo() -> Result<DemoParts> {
     let folder = tempfile::Builder::new().prefix("windlass-demo-").tempdir().map_err(|error| {
-        Error::new(ErrorCode::HomeInvalid, "cannot create a temporary folder for the demo").source(error)
+        Error::new(ErrorCode::HomeInvalid, "cannot create a temporary folder for the demo")
+            .source(error)
     })?;
     let service = TestS3::start_with(TestS3Options {
         identities: sample::demo_identities(),
@@ -69,10 +80,12 @@ async fn demo() -> Result<DemoParts> {
     sample::fill(service.state());
     let (key, secret) = (sample::DEMO_ACCESS_KEY_ID.to_owned(), sample::DEMO_SECRET_ACCESS_KEY);
     let environment = Arc::new(move |name: &str| (name == DEMO_SECRET).then(|| secret.to_owned()));
-    let settings = Settings::from_environment(Some(Path::new(&folder.path().join("home"))), environment)?;
+    let settings =
+        Settings::from_environment(Some(Path::new(&folder.path().join("home"))), environment)?;
     let copies = folder.path().join("copies");
     std::fs::create_dir(&copies).map_err(|error| {
-        Error::new(ErrorCode::HomeInvalid, "cannot create a temporary folder for the demo").source(error)
+        Error::new(ErrorCode::HomeInvalid, "cannot create a temporary folder for the demo")
+            .source(error)
     })?;
     Ok(DemoParts {
         engine: Arc::new(Windlass::open(settings).await?),

@@ -31,7 +31,9 @@ async fn a_secret_is_in_no_output_log_or_file() {
     home.set("CANARY_VARIABLE", CANARY);
     let endpoint = s3.endpoint();
     let create = |name: &str, secret: &str, more: &str| {
-        format!("CREATE OR REPLACE S3 CONNECTION {name} ENDPOINT = '{endpoint}' ALLOW_HTTP = TRUE AWS_ACCESS_KEY_ID = 'AKIACANARY' AWS_SECRET_ACCESS_KEY = {secret} {more}")
+        format!(
+            "CREATE OR REPLACE S3 CONNECTION {name} ENDPOINT = '{endpoint}' ALLOW_HTTP = TRUE AWS_ACCESS_KEY_ID = 'AKIACANARY' AWS_SECRET_ACCESS_KEY = {secret} {more}"
+        )
     };
     let statements = [
         format!("CREATE SECRET named = '{CANARY}'"),

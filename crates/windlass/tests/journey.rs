@@ -26,7 +26,8 @@ async fn lake() -> (TestS3, Home) {
 async fn a_connection_can_be_browsed_read_and_queried() {
     let (_s3, home) = lake().await;
     let rows = home.run(&["-o", "json", "ls", "landing:lake/"]).json();
-    let keys: Vec<&str> = rows.as_array().unwrap().iter().map(|row| row["key"].as_str().unwrap()).collect();
+    let keys: Vec<&str> =
+        rows.as_array().unwrap().iter().map(|row| row["key"].as_str().unwrap()).collect();
     assert_eq!(keys, ["odd/", "orders/"]);
     let rows = home.run(&["-o", "json", "ls", "-r", "landing:lake/orders/"]).json();
     assert_eq!(rows.as_array().unwrap().len(), 3);
@@ -35,12 +36,18 @@ async fn a_connection_can_be_browsed_read_and_queried() {
     // Keys are literal.
     assert_eq!(home.run(&["cat", "landing:lake/odd/q?and#/z%20.txt"]).good(), "hello\nworld\n");
     assert_eq!(home.run(&["cat", "landing:lake/odd/a//b .txt"]).good(), "two slashes\n");
-    assert_eq!(home.run(&["head", "-n", "1", "landing:lake/odd/q?and#/z%20.txt"]).good(), "hello\n");
-    assert_eq!(home.run(&["cat", "--range", "0-4", "landing:lake/odd/q?and#/z%20.txt"]).good(), "hello");
+    assert_eq!(
+        home.run(&["head", "-n", "1", "landing:lake/odd/q?and#/z%20.txt"]).good(),
+        "hello\n"
+    );
+    assert_eq!(
+        home.run(&["cat", "--range", "0-4", "landing:lake/odd/q?and#/z%20.txt"]).good(),
+        "hello"
+    );
     // SQL says the same as ls, and more.
     let rows = home.rows("LIST landing.\"lake/orders/\" RECURSIVE");
     assert_eq!(rows.len(), 3);
-    assert_eq!(rows[0]["size"], 24);
+    assert_eq!(rows[0]["size"], 26);
     let rows = home.rows(
         "SELECT dt, count(*) AS n, sum(\"Amount\") AS total FROM landing.\"lake/orders/\" GROUP BY dt ORDER BY dt",
     );
@@ -49,7 +56,9 @@ async fn a_connection_can_be_browsed_read_and_queried() {
     assert_eq!(rows[0]["n"], 2);
     assert_eq!(rows[0]["total"], 3.75);
     // A column is found without regard to case.
-    let rows = home.rows("SELECT max(amount) AS m FROM landing.\"lake/orders/dt=*/*.csv\" WHERE dt = '2026-11-02'");
+    let rows = home.rows(
+        "SELECT max(amount) AS m FROM landing.\"lake/orders/dt=*/*.csv\" WHERE dt = '2026-11-02'",
+    );
     assert_eq!(rows[0]["m"], 2.25);
     let rows = home.rows("SELECT name FROM system.connections WHERE kind = 'S3' ORDER BY name");
     assert_eq!(rows.len(), 2, "landing, and s3 of a fresh home: {rows:?}");
@@ -60,7 +69,8 @@ async fn objects_are_copied_both_ways_and_removed() {
     let (s3, home) = lake().await;
     let local = home.scratch("orders");
     let local = local.to_str().unwrap();
-    let summary = home.run(&["-o", "json", "cp", "landing:lake/orders/", &format!("{local}/")]).json();
+    let summary =
+        home.run(&["-o", "json", "cp", "landing:lake/orders/", &format!("{local}/")]).json();
     assert_eq!((summary["copied"].as_u64(), summary["failed"].as_u64()), (Some(3), Some(0)));
     let text = std::fs::read_to_string(format!("{local}/dt=2026-11-02/part.csv")).unwrap();
     assert!(text.starts_with("id,Amount\n21"));
@@ -71,7 +81,9 @@ async fn objects_are_copied_both_ways_and_removed() {
     home.run_with(&["cp", "-", "landing:other/note.txt"], b"from a pipe").good();
     assert_eq!(home.run(&["cp", "landing:other/note.txt", "-"]).good(), "from a pipe");
     // A dry run does nothing.
-    let summary = home.run(&["-o", "json", "cp", "--dry-run", "landing:lake/orders/", "landing:other/dry/"]).json();
+    let summary = home
+        .run(&["-o", "json", "cp", "--dry-run", "landing:lake/orders/", "landing:other/dry/"])
+        .json();
     assert_eq!((summary["copied"].as_u64(), summary["dry_run"].as_bool()), (Some(3), Some(true)));
     assert!(!s3.state().keys("other").iter().any(|key| key.starts_with("dry/")));
     // Removing many asks; without a terminal it wants --yes.
@@ -125,7 +137,11 @@ async fn connections_and_secrets_are_altered_and_dropped_with_care() {
     let rows = home.rows("SHOW SECRETS");
     assert_eq!(rows[0]["used_by"], "landing");
     // A bad change is refused and changes nothing.
-    assert!(home.sql("ALTER S3 CONNECTION landing SET AWS_SECRET_ACCESS_KEY = 'wrong'").refused(1).contains("test_failed"));
+    assert!(
+        home.sql("ALTER S3 CONNECTION landing SET AWS_SECRET_ACCESS_KEY = 'wrong'")
+            .refused(1)
+            .contains("test_failed")
+    );
     home.run(&["ls", "landing:lake/"]).good();
     // OR REPLACE keeps the id and may change only what ALTER may.
     let before = home.rows("SHOW CONNECTIONS LIKE 'landing'")[0]["id"].clone();

@@ -30,7 +30,8 @@ async fn seaweedfs_serves_every_identity_what_it_may() {
     home.run_with(&["cp", "-", "full:lake/x.txt"], b"hello").good();
     assert_eq!(home.run(&["cat", "reader:x.txt"]).good(), "hello");
     // Through the whole path: up, across, down, in parts.
-    let big: Vec<u8> = (0..40_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let big: Vec<u8> =
+        (0..40_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let file = home.scratch("big.bin");
     std::fs::write(&file, &big).unwrap();
     home.run(&["cp", file.to_str().unwrap(), "full:lake/big.bin"]).good();
@@ -69,7 +70,14 @@ async fn moto_assumes_roles_enforces_policies_and_encrypts() {
     let endpoint = moto.endpoint();
     let admin = moto.keys();
     // KMS on every write.
-    home.connect("sealed", &endpoint, &admin.access_key_id, &admin.secret_access_key, &format!("ENCRYPTION_KMS_KEY = '{key}'")).good();
+    home.connect(
+        "sealed",
+        &endpoint,
+        &admin.access_key_id,
+        &admin.secret_access_key,
+        &format!("ENCRYPTION_KMS_KEY = '{key}'"),
+    )
+    .good();
     home.run_with(&["cp", "-", "sealed:lake/k.txt"], b"sealed").good();
     let stat = home.run(&["-o", "json", "stat", "sealed:lake/k.txt"]).good();
     assert!(stat.contains("aws:kms"), "{stat}");
@@ -80,8 +88,18 @@ async fn moto_assumes_roles_enforces_policies_and_encrypts() {
     home.connect("role", &endpoint, &user.access_key_id, &user.secret_access_key, &through).good();
     assert_eq!(home.rows("SELECT x FROM role.\"lake/a.csv\"")[0]["x"], 1);
     assert_eq!(home.run(&["cat", "role:elsewhere/b.csv"]).good(), "x\n2\n");
-    assert!(home.run_with(&["cp", "-", "role:lake/no.txt"], b"x").stderr.contains("connection.denied"));
-    let text = home.connect("denied", &endpoint, &nobody.access_key_id, &nobody.secret_access_key, "BUCKET = 'lake'").refused(1);
+    assert!(
+        home.run_with(&["cp", "-", "role:lake/no.txt"], b"x").stderr.contains("connection.denied")
+    );
+    let text = home
+        .connect(
+            "denied",
+            &endpoint,
+            &nobody.access_key_id,
+            &nobody.secret_access_key,
+            "BUCKET = 'lake'",
+        )
+        .refused(1);
     assert!(text.contains("s3:ListBucket"), "{text}");
     moto.enforce(false).await;
 }

@@ -24,7 +24,13 @@ fn the_error_reference_is_current() {
     for code in ErrorCode::ALL {
         let class = code.class();
         let (exit, http) = (class.exit_code(), class.http_status());
-        writeln!(text, "| `{code}` | {} | {exit} | {http} | {} |", class.as_str(), code.doc().trim()).unwrap();
+        writeln!(
+            text,
+            "| `{code}` | {} | {exit} | {http} | {} |",
+            class.as_str(),
+            code.doc().trim()
+        )
+        .unwrap();
     }
     check("errors.md", &text);
 }

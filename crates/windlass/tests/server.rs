@@ -94,7 +94,11 @@ async fn every_command_works_through_a_server() {
     through(&["sql", "-c", "-"], b"CREATE S3 CONNECTION bad ENDPOINT = 'http://127.0.0.1:9' ALLOW_HTTP = TRUE ANONYMOUS = TRUE SKIP_VALIDATION = TRUE").good();
     assert_eq!(through(&["connection", "test", "bad"], b"").code, 1);
     // Files and environment of the server are not the client's to name.
-    assert!(through(&["sql", "-c", "CREATE SECRET s FROM FILE '/etc/hostname'"], b"").refused(1).contains("secret.source"));
+    assert!(
+        through(&["sql", "-c", "CREATE SECRET s FROM FILE '/etc/hostname'"], b"")
+            .refused(1)
+            .contains("secret.source")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,12 +106,25 @@ async fn other_programs_find_json_lines_and_an_openapi_document() {
     let home = Home::new();
     let server = Server::start(&home);
     let http = reqwest::Client::new();
-    let document: serde_json::Value =
-        http.get(format!("{}/api/v1/openapi.json", server.url)).send().await.unwrap().json().await.unwrap();
+    let document: serde_json::Value = http
+        .get(format!("{}/api/v1/openapi.json", server.url))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     assert!(document["paths"].as_object().unwrap().contains_key("/api/v1/sql"));
     let body = serde_json::json!({ "sql": "SELECT 1 AS a UNION ALL SELECT 2 ORDER BY a" });
-    let text =
-        http.post(format!("{}/api/v1/sql", server.url)).json(&body).send().await.unwrap().text().await.unwrap();
+    let text = http
+        .post(format!("{}/api/v1/sql", server.url))
+        .json(&body)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     assert_eq!(text, "{\"a\":1}\n{\"a\":2}\n");
     let answer = http
         .post(format!("{}/api/v1/sql", server.url))
@@ -126,8 +143,12 @@ async fn other_programs_find_json_lines_and_an_openapi_document() {
         .await
         .unwrap();
     assert_eq!(answer.status(), 403);
-    let answer =
-        http.get(format!("{}/api/v1/connections", server.url)).header("host", "evil.example").send().await.unwrap();
+    let answer = http
+        .get(format!("{}/api/v1/connections", server.url))
+        .header("host", "evil.example")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 403);
 }
 

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Home, steady};
+use std::fmt::Write as _;
 use windlass_testkit::TestS3;
 
 /// Statements that are refused before anything is sent.
@@ -27,7 +28,7 @@ fn contradictions_are_refused_at_once() {
         "CREATE S3 CONNECTION x ROLE_DURATION = 5 MINUTES AWS_ROLE = 'arn:aws:iam::123456789012:role/x'",
         "CREATE S3 CONNECTION x BUCKET = 'Not a bucket'",
         "CREATE S3 CONNECTION x PREFIX = 'raw/'",
-        "CREATE S3 CONNECTION x CA_FILE = '/nonexistent/ca.pem' SKIP_VALIDATION = TRUE",
+        "CREATE S3 CONNECTION x CA_FILE = '/nonexistent/ca.pem' ANONYMOUS = TRUE ENDPOINT = 'https://127.0.0.1:9'",
         "CREATE S3 CONNECTION system",
         "CREATE S3 CONNECTION 9lives",
         "CREATE LOCAL CONNECTION x",
@@ -53,7 +54,7 @@ fn contradictions_are_refused_at_once() {
     let mut all = String::new();
     for statement in statements {
         let output = home.sql(statement);
-        all.push_str(&format!("> {statement}\n{}\n", steady(&output.refused(1))));
+        writeln!(all, "> {statement}\n{}", steady(&output.refused(1))).unwrap();
     }
     insta::assert_snapshot!(all);
 }
@@ -68,14 +69,17 @@ async fn a_wrong_connection_is_refused_with_the_failed_step() {
     let endpoint = s3.endpoint();
     let mut all = String::new();
     let mut refuse = |what: &str, output: common::Output| {
-        all.push_str(&format!("{what}\n{}\n", steady(&output.refused(1))));
+        writeln!(all, "{what}\n{}", steady(&output.refused(1))).unwrap();
     };
     refuse("wrong key id", home.connect("x", &endpoint, "AKIANOBODY", &secret, ""));
     refuse("wrong secret", home.connect("x", &endpoint, &id, "wrong-secret-value", ""));
     refuse("no such bucket", home.connect("x", &endpoint, &id, &secret, "BUCKET = 'nolake'"));
     refuse("nobody listens", home.connect("x", "http://127.0.0.1:9", &id, &secret, ""));
     refuse("no such host", home.connect("x", "http://nowhere.invalid:9000", &id, &secret, ""));
-    refuse("https on a plain port", home.connect("x", &endpoint.replace("http://", "https://"), &id, &secret, ""));
+    refuse(
+        "https on a plain port",
+        home.connect("x", &endpoint.replace("http://", "https://"), &id, &secret, ""),
+    );
     insta::assert_snapshot!(all);
     // Nothing was stored, and SKIP_VALIDATION stores it anyway.
     assert!(home.rows("SHOW CONNECTIONS LIKE 'x'").is_empty());

@@ -7,10 +7,14 @@ use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
+use std::fmt::Write as _;
 use windlass_core::engine::{
-    ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part, PutOptions, PutResult, Upload,
+    ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part, PutOptions,
+    PutResult, Upload,
 };
-use windlass_server::wire::{LENGTH_HEADER, META_HEADER, OPTIONS_HEADER, StorageInfo, WireOptions, not_ours};
+use windlass_server::wire::{
+    LENGTH_HEADER, META_HEADER, OPTIONS_HEADER, StorageInfo, WireOptions, not_ours,
+};
 use windlass_types::error::ErrorBody;
 use windlass_types::path::Binding;
 use windlass_types::{Entry, Error, Location, Name, ObjectPath, Result};
@@ -52,7 +56,7 @@ fn header_json(options: PutOptions) -> String {
             out.push(c);
         } else {
             for unit in c.encode_utf16(&mut [0; 2]) {
-                out.push_str(&format!("\\u{unit:04x}"));
+                let _ = write!(out, "\\u{unit:04x}");
             }
         }
     }
@@ -75,7 +79,11 @@ impl RemoteStorage {
     }
 
     fn on_upload(&self, method: Method, what: &[&str], upload: &Upload) -> RequestBuilder {
-        self.request(method, what).query(&[("bucket", &upload.bucket), ("key", &upload.key), ("upload", &upload.id)])
+        self.request(method, what).query(&[
+            ("bucket", &upload.bucket),
+            ("key", &upload.key),
+            ("upload", &upload.id),
+        ])
     }
 }
 
@@ -135,7 +143,9 @@ impl ObjectAccess for RemoteStorage {
         let mut request = self.on(Method::GET, &["object"], object);
         request = match options.range {
             None => request,
-            Some(ByteRange::Bounded(offset, length)) => request.query(&[("offset", offset), ("length", length)]),
+            Some(ByteRange::Bounded(offset, length)) => {
+                request.query(&[("offset", offset), ("length", length)])
+            }
             Some(ByteRange::From(offset)) => request.query(&[("offset", offset)]),
             Some(ByteRange::Last(last)) => request.query(&[("last", last)]),
         };
@@ -146,28 +156,46 @@ impl ObjectAccess for RemoteStorage {
         }
         let response = self.remote.send(request).await?;
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let meta = header(META_HEADER).and_then(|text| serde_json::from_str(text).ok()).ok_or_else(not_ours)?;
-        let length = header(LENGTH_HEADER).and_then(|text| text.parse().ok()).ok_or_else(not_ours)?;
+        let meta = header(META_HEADER)
+            .and_then(|text| serde_json::from_str(text).ok())
+            .ok_or_else(not_ours)?;
+        let length =
+            header(LENGTH_HEADER).and_then(|text| text.parse().ok()).ok_or_else(not_ours)?;
         // Content-Length guards the end: a body cut short is an error of the HTTP client.
         Ok(ObjectBody { meta, length, stream: response.bytes_stream().map_err(cut).boxed() })
     }
 
-    async fn put(&self, object: &ObjectPath, body: Bytes, options: PutOptions) -> Result<PutResult> {
-        let request = self.on(Method::PUT, &["object"], object).header(OPTIONS_HEADER, header_json(options)).body(body);
+    async fn put(
+        &self,
+        object: &ObjectPath,
+        body: Bytes,
+        options: PutOptions,
+    ) -> Result<PutResult> {
+        let request = self
+            .on(Method::PUT, &["object"], object)
+            .header(OPTIONS_HEADER, header_json(options))
+            .body(body);
         self.remote.json(request).await
     }
 
     async fn create_upload(&self, object: &ObjectPath, options: PutOptions) -> Result<Upload> {
-        let request = self.on(Method::POST, &["upload"], object).header(OPTIONS_HEADER, header_json(options));
+        let request =
+            self.on(Method::POST, &["upload"], object).header(OPTIONS_HEADER, header_json(options));
         self.remote.json(request).await
     }
 
     async fn upload_part(&self, upload: &Upload, number: i32, body: Bytes) -> Result<Part> {
-        let request = self.on_upload(Method::PUT, &["part"], upload).query(&[("number", number)]).body(body);
+        let request =
+            self.on_upload(Method::PUT, &["part"], upload).query(&[("number", number)]).body(body);
         self.remote.json(request).await
     }
 
-    async fn complete_upload(&self, upload: &Upload, parts: &[Part], options: &PutOptions) -> Result<PutResult> {
+    async fn complete_upload(
+        &self,
+        upload: &Upload,
+        parts: &[Part],
+        options: &PutOptions,
+    ) -> Result<PutResult> {
         let request = self
             .on_upload(Method::POST, &["complete"], upload)
             .header(OPTIONS_HEADER, header_json(options.clone()))
@@ -176,7 +204,10 @@ impl ObjectAccess for RemoteStorage {
     }
 
     async fn abort_upload(&self, upload: &Upload) -> Result<()> {
-        self.remote.send(self.on_upload(Method::DELETE, &["upload", "abort"], upload)).await.map(drop)
+        self.remote
+            .send(self.on_upload(Method::DELETE, &["upload", "abort"], upload))
+            .await
+            .map(drop)
     }
 
     async fn delete(&self, object: &ObjectPath) -> Result<()> {
@@ -184,16 +215,24 @@ impl ObjectAccess for RemoteStorage {
     }
 
     async fn delete_many(&self, bucket: &str, keys: &[String]) -> Result<Vec<(String, Error)>> {
-        let request = self.request(Method::POST, &["delete"]).json(&json!({ "bucket": bucket, "keys": keys }));
+        let request = self
+            .request(Method::POST, &["delete"])
+            .json(&json!({ "bucket": bucket, "keys": keys }));
         let answer: DeleteAnswer = self.remote.json(request).await?;
         Ok(answer.failed.into_iter().map(|failure| (failure.key, failure.error.into())).collect())
     }
 
     async fn create_bucket(&self, bucket: &str) -> Result<()> {
-        self.remote.send(self.request(Method::PUT, &["bucket"]).query(&[("bucket", bucket)])).await.map(drop)
+        self.remote
+            .send(self.request(Method::PUT, &["bucket"]).query(&[("bucket", bucket)]))
+            .await
+            .map(drop)
     }
 
     async fn delete_bucket(&self, bucket: &str) -> Result<()> {
-        self.remote.send(self.request(Method::DELETE, &["bucket"]).query(&[("bucket", bucket)])).await.map(drop)
+        self.remote
+            .send(self.request(Method::DELETE, &["bucket"]).query(&[("bucket", bucket)]))
+            .await
+            .map(drop)
     }
 }

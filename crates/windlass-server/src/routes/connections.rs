@@ -52,7 +52,10 @@ async fn rows(app: &App, mut ctx: Ctx, statement: String) -> Result<Vec<Value>> 
 /// Lists the connections of a fabric, as `SHOW CONNECTIONS`.
 #[utoipa::path(get, path = "/connections", tag = "connections", params(InFabric),
     responses((status = 200, body = Vec<Object>)))]
-async fn connections(State(app): State<App>, Query(fabric): Query<InFabric>) -> Reply<Json<Vec<Value>>> {
+async fn connections(
+    State(app): State<App>,
+    Query(fabric): Query<InFabric>,
+) -> Reply<Json<Vec<Value>>> {
     Ok(Json(rows(&app, fabric.ctx(), "SHOW CONNECTIONS".to_owned()).await?))
 }
 

@@ -52,7 +52,8 @@ async fn copy(State(app): State<App>, Json(body): Json<CopyBody>) -> Reply<Respo
         Ok::<_, windlass_types::Error>(CopySide { storage, location: Location { bucket, key } })
     };
     let source = side(&body.source, body.source_bucket, body.source_key).await?;
-    let destination = side(&body.destination, body.destination_bucket, body.destination_key).await?;
+    let destination =
+        side(&body.destination, body.destination_bucket, body.destination_key).await?;
     let options = CopyOptions {
         include: body.include,
         exclude: body.exclude,
@@ -85,5 +86,6 @@ async fn copy(State(app): State<App>, Json(body): Json<CopyBody>) -> Reply<Respo
             }
         }
     };
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines.boxed())).into_response())
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines.boxed()))
+        .into_response())
 }

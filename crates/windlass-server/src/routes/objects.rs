@@ -14,10 +14,13 @@ use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::time::Duration;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use windlass_core::engine::{ByteRange, GetOptions, ListOptions, ObjectMeta, PresignMethod, PutOptions, Storage};
+use windlass_core::engine::{
+    ByteRange, GetOptions, ListOptions, ObjectMeta, PresignMethod, PutOptions, Storage,
+};
 use windlass_types::{Error, ErrorCode, Location, Name, ObjectPath};
 
 /// Largest body of one write or part, in bytes.
@@ -89,8 +92,11 @@ async fn list(
 ) -> Reply<Response> {
     let storage = storage(&app, &name, &fabric).await?;
     let location = Location { bucket: query.bucket, key: query.key };
-    let options =
-        ListOptions { recursive: query.recursive, display: query.display, start_after: query.start_after };
+    let options = ListOptions {
+        recursive: query.recursive,
+        display: query.display,
+        start_after: query.start_after,
+    };
     let mut entries = storage.list(&location, options).peekable();
     // The first entry decides the status: a listing that is refused is an error answer.
     if let Some(Err(_)) = std::pin::Pin::new(&mut entries).peek().await
@@ -135,7 +141,7 @@ struct GetQuery {
     length: Option<u64>,
     /// The last bytes.
     last: Option<u64>,
-    /// Fail unless the object has this ETag.
+    /// Fail unless the object has this `ETag`.
     if_match: Option<String>,
 }
 
@@ -157,9 +163,12 @@ async fn get(
         (Some(offset), None, None) => Some(ByteRange::From(offset)),
         (None, None, None) => None,
         _ => {
-            return Err(Error::new(ErrorCode::UsageInvalid, "offset, length and last do not go together")
-                .hint("give offset, offset and length, or last")
-                .into());
+            return Err(Error::new(
+                ErrorCode::UsageInvalid,
+                "offset, length and last do not go together",
+            )
+            .hint("give offset, offset and length, or last")
+            .into());
         }
     };
     let options = GetOptions { range, if_match: part.if_match, version: query.version.clone() };
@@ -184,7 +193,7 @@ fn ascii(json: &str) -> String {
         } else {
             let mut units = [0; 2];
             for unit in c.encode_utf16(&mut units) {
-                text.push_str(&format!("\\u{unit:04x}"));
+                let _ = write!(text, "\\u{unit:04x}");
             }
         }
     }
@@ -194,7 +203,10 @@ fn ascii(json: &str) -> String {
 fn put_options(headers: &HeaderMap) -> Result<PutOptions, Failure> {
     let Some(value) = headers.get(OPTIONS_HEADER) else { return Ok(PutOptions::default()) };
     let options: WireOptions = serde_json::from_slice(value.as_bytes()).map_err(|error| {
-        Failure(Error::new(ErrorCode::UsageInvalid, format!("`{OPTIONS_HEADER}` cannot be read")).source(error))
+        Failure(
+            Error::new(ErrorCode::UsageInvalid, format!("`{OPTIONS_HEADER}` cannot be read"))
+                .source(error),
+        )
     })?;
     Ok(options.into())
 }
@@ -255,8 +267,10 @@ async fn delete_many(
     Json(body): Json<DeleteBody>,
 ) -> Reply<Json<Value>> {
     let failed = storage(&app, &name, &fabric).await?.delete_many(&body.bucket, &body.keys).await?;
-    let failed: Vec<DeleteFailure> =
-        failed.into_iter().map(|(key, error)| DeleteFailure { key, error: (&error).into() }).collect();
+    let failed: Vec<DeleteFailure> = failed
+        .into_iter()
+        .map(|(key, error)| DeleteFailure { key, error: (&error).into() })
+        .collect();
     Ok(Json(json!({ "failed": failed })))
 }
 
@@ -284,7 +298,11 @@ struct PartQuery {
 }
 
 fn upload(query: &ObjectQuery, part: &PartQuery) -> windlass_core::engine::Upload {
-    windlass_core::engine::Upload { bucket: query.bucket.clone(), key: query.key.clone(), id: part.upload.clone() }
+    windlass_core::engine::Upload {
+        bucket: query.bucket.clone(),
+        key: query.key.clone(),
+        id: part.upload.clone(),
+    }
 }
 
 /// Writes one part.
@@ -318,7 +336,8 @@ async fn complete_upload(
     Json(parts): Json<Vec<windlass_core::engine::Part>>,
 ) -> Reply<Json<Value>> {
     let storage = storage(&app, &name, &fabric).await?;
-    let result = storage.complete_upload(&upload(&query, &part), &parts, &put_options(&headers)?).await?;
+    let result =
+        storage.complete_upload(&upload(&query, &part), &parts, &put_options(&headers)?).await?;
     Ok(Json(json!(result)))
 }
 
@@ -390,6 +409,9 @@ async fn presign(
     Json(body): Json<PresignBody>,
 ) -> Reply<Json<Value>> {
     let expires = Duration::from_secs(body.expires);
-    let url = app.engine.presign(&fabric.ctx(), &Name::new(name)?, &body.path, body.method, expires).await?;
+    let url = app
+        .engine
+        .presign(&fabric.ctx(), &Name::new(name)?, &body.path, body.method, expires)
+        .await?;
     Ok(Json(json!({ "url": url })))
 }

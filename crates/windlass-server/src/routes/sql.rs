@@ -2,7 +2,7 @@
 
 use crate::App;
 use crate::reply::{Reply, error_line};
-use crate::wire::{self, FrameKind, RowsWriter};
+use crate::wire::{self, FrameKind};
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -35,7 +35,11 @@ struct SqlBody {
 /// line: `{"error": {…}}`. With `Accept: application/vnd.windlass.answers` rows come as framed Arrow.
 #[utoipa::path(post, path = "/sql", tag = "sql", request_body = SqlBody,
     responses((status = 200, description = "rows", content_type = "application/x-ndjson", body = String)))]
-async fn sql(State(app): State<App>, headers: HeaderMap, Json(body): Json<SqlBody>) -> Reply<Response> {
+async fn sql(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Json(body): Json<SqlBody>,
+) -> Reply<Response> {
     let framed = headers.get(header::ACCEPT).is_some_and(|value| value == wire::ANSWERS);
     let ctx = Ctx { fabric: body.fabric.unwrap_or_else(|| "default".to_owned()), remote: true };
     let (kind, mut stream) = if framed {
@@ -98,11 +102,9 @@ fn answers_framed(
             while let Some(answer) = answers.next().await {
                 match answer? {
                     Answer::Rows { schema, mut batches, good } => {
-                        let mut writer = RowsWriter::new(&schema)?;
-                        yield writer.take();
+                        yield wire::rows_frame(&schema, None)?;
                         while let Some(batch) = batches.next().await {
-                            writer.write(&batch?)?;
-                            yield writer.take();
+                            yield wire::rows_frame(&schema, Some(&batch?))?;
                         }
                         let good: &[u8] = if good.load(Ordering::Relaxed) { b"1" } else { b"0" };
                         yield wire::frame(FrameKind::End, good);

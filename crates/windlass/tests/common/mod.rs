@@ -66,7 +66,9 @@ impl Home {
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
         // Nothing of the machine's own AWS set-up may reach a test.
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_") || name.starts_with("WINDLASS_")) {
+        for (name, _) in std::env::vars()
+            .filter(|(name, _)| name.starts_with("AWS_") || name.starts_with("WINDLASS_"))
+        {
             command.env_remove(name);
         }
         command
@@ -120,7 +122,14 @@ impl Home {
     }
 
     /// A connection to an S3-compatible service.
-    pub fn connect(&self, name: &str, endpoint: &str, key_id: &str, secret: &str, more: &str) -> Output {
+    pub fn connect(
+        &self,
+        name: &str,
+        endpoint: &str,
+        key_id: &str,
+        secret: &str,
+        more: &str,
+    ) -> Output {
         self.sql(&format!(
             "CREATE S3 CONNECTION {name} ENDPOINT = '{endpoint}' ALLOW_HTTP = TRUE \
              AWS_ACCESS_KEY_ID = '{key_id}' AWS_SECRET_ACCESS_KEY = '{secret}' {more}"
