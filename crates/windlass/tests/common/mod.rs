@@ -150,3 +150,13 @@ pub fn steady(text: &str) -> String {
     out.push_str(rest);
     out
 }
+
+/// Cuts ` (request …)`, which differs each time, out of what a service answered.
+pub fn without_request_ids(text: &str) -> String {
+    let mut parts = text.split(" (request ");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out.push_str(part.split_once(')').map_or("", |(_, rest)| rest));
+    }
+    out
+}
