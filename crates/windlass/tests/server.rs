@@ -77,7 +77,8 @@ async fn every_command_works_through_a_server() {
     ] {
         let local = home.run(&arguments);
         let remote = through(&arguments, b"");
-        let text = |output: common::Output| (output.code, common::without_request_ids(&output.stderr));
+        let text =
+            |output: common::Output| (output.code, common::without_request_ids(&output.stderr));
         assert_eq!(text(local), text(remote), "{arguments:?}");
     }
     // Bytes of this machine go through the API; copies between connections stay there.
