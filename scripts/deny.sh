@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs cargo-deny once (from crates.io, outside the checkout) and runs it.
+# Installs cargo-deny once, outside the checkout, and runs it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools="${XDG_CACHE_HOME:-$HOME/.cache}/windlass/tools"

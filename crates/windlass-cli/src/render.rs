@@ -6,7 +6,6 @@ pub mod csv;
 pub mod json;
 pub mod table;
 pub mod text;
-pub mod value;
 
 use crate::console::Console;
 use crate::failure::Failure;

@@ -1,7 +1,7 @@
 //! Completion at the prompt: the language says what may stand at the cursor, the engine which
 //! names and paths there are.
 
-use crate::render::text::{is_harmful, safe};
+use crate::render::text::safe;
 use arrow::array::AsArray as _;
 use futures::{StreamExt as _, TryStreamExt as _};
 use reedline::{Completer, CompletionResult, Span, Suggestion};
@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use windlass_core::engine::{Answer, Ctx, Engine, ListOptions};
 use windlass_core::sql;
+use windlass_core::value::is_harmful;
 use windlass_types::{EntryKind, Name, Result};
 
 /// Suggestions shown at most.

@@ -1,9 +1,9 @@
 //! Rows as CSV (RFC 4180, lines end in LF): null is nothing, empty text is `""`.
 
 use crate::render::text::safe;
-use crate::render::value::text;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
+use windlass_core::value::text;
 
 /// Writes the rows of one result.
 pub struct Csv {

@@ -1,9 +1,9 @@
 //! Rows as JSON: an array per result, or an object per line.
 
-use crate::render::value::{json, quote};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use std::collections::HashSet;
+use windlass_core::value::{json, quote};
 
 /// Writes the rows of one result.
 pub struct Json {

@@ -4,9 +4,9 @@
 //! streams in constant memory.
 
 use crate::render::text::{fit, safe, width};
-use crate::render::value::text;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
+use windlass_core::value::text;
 
 /// Rows held back to choose widths.
 const LOOK_AHEAD: usize = 1000;

@@ -3,13 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use unicode_width::UnicodeWidthChar as _;
-
-/// Whether a character may move the cursor, change colours or reorder what is shown.
-pub fn is_harmful(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-            | '\u{200e}' | '\u{200f}' | '\u{061c}')
-}
+use windlass_core::value::is_harmful;
 
 /// The text with harmful characters written as `\n`, `\t`, `\u{1b}`.
 pub fn safe(text: &str) -> Cow<'_, str> {

@@ -78,7 +78,7 @@ fn answers_json(
             match answer? {
                 Answer::Rows { mut batches, .. } => {
                     while let Some(batch) = batches.next().await {
-                        yield windlass_core::json::lines(&batch?)?.into();
+                        yield windlass_core::json::lines(&batch?).into();
                     }
                 }
                 Answer::Done { message, warnings } => {

@@ -1,9 +1,8 @@
 //! One value of a record batch as JSON or as plain text.
 //!
 //! Integers and finite floats are numbers, decimals text, NaN and infinity null, binary base64,
-//! times RFC 3339 in UTC: the mapping is part of the contract of the command line.
+//! times RFC 3339 in UTC: the mapping is part of the contract.
 
-use crate::render::text::is_harmful;
 use arrow::array::{Array, ArrayRef, AsArray as _, downcast_dictionary_array, downcast_run_array};
 use arrow::datatypes::{
     DataType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type,
@@ -243,6 +242,13 @@ fn formatted_float(array: &dyn Array, row: usize) -> Option<String> {
     }
 }
 
+/// Whether a character may move the cursor of a terminal, change colours or reorder what is shown.
+pub fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+            | '\u{200e}' | '\u{200f}' | '\u{061c}')
+}
+
 /// Appends a JSON string; characters that may harm a terminal are escaped too.
 pub fn quote(text: &str, out: &mut String) {
     out.push('"');
@@ -263,5 +269,4 @@ pub fn quote(text: &str, out: &mut String) {
 }
 
 #[cfg(test)]
-#[path = "value/tests.rs"]
 mod tests;
