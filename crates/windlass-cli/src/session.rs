@@ -89,6 +89,23 @@ impl Session {
         }
     }
 
+    /// Opens what a path names, to read from it: a local path must be there, or be a pattern. Who
+    /// forgets the colon of a connection should not be told that it is empty.
+    pub async fn existing_place(&self, text: &str) -> Result<Place> {
+        let place = self.place(text).await?;
+        if let Address::Local(path) = &place.address
+            && !windlass_types::KeyPattern::is_pattern(text)
+            && path.symlink_metadata().is_err()
+        {
+            return Err(Error::new(
+                ErrorCode::LocalNotFound,
+                format!("no file or folder `{text}`"),
+            )
+            .hint(format!("a connection is written with a colon: `{text}:`")));
+        }
+        Ok(place)
+    }
+
     /// Opens a place behind a connection; a local path is refused.
     pub async fn remote_place(&self, text: &str) -> Result<Place> {
         match Address::parse(text)? {

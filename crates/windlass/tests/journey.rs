@@ -203,5 +203,9 @@ fn a_local_folder_is_a_connection_too() {
     assert_eq!(home.rows("SELECT a + b AS c FROM disk.\"sub/x.csv\"")[0]["c"], 3);
     let rows = home.run(&["-o", "json", "ls", "disk:"]).json();
     assert_eq!(rows[0]["key"], "sub/");
+    for command in [vec!["ls", "disk"], vec!["du", "disk"], vec!["cp", "disk", "disk:x"]] {
+        let text = home.run(&command).refused(1);
+        assert!(text.contains("local.not_found") && text.contains("`disk:`"), "{text}");
+    }
     assert!(home.run(&["cat", "disk:../../etc/passwd"]).refused(1).contains("path.outside"));
 }

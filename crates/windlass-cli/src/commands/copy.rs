@@ -93,7 +93,7 @@ pub async fn copy(session: &Session, args: Copy) -> Ending {
         }
         (_, Address::Stdio) => {
             plain(&args.options)?;
-            let place = session.place(&args.source).await?;
+            let place = session.existing_place(&args.source).await?;
             pipe::download(session, place, args.options.dry_run).await
         }
         _ => transfer(session, &args.source, &args.destination, args.options, false).await,
@@ -130,7 +130,7 @@ async fn transfer(
     for glob in options.include.iter().chain(&options.exclude) {
         KeyPattern::parse(glob)?;
     }
-    let source = session.place(source).await?;
+    let source = session.existing_place(source).await?;
     let mut destination = session.place(destination).await?;
     into_folder(&mut destination);
     let engine = session.engine().await?;

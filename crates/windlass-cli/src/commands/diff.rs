@@ -60,8 +60,8 @@ const CHUNK: usize = 1000;
 
 /// `diff`.
 pub async fn run(session: &Session, args: Diff) -> Ending {
-    let left = side(session.place(&args.left).await?);
-    let right = side(session.place(&args.right).await?);
+    let left = side(session.existing_place(&args.left).await?);
+    let right = side(session.existing_place(&args.right).await?);
     let options = DiffOptions {
         filter: Filter { include: args.include, exclude: args.exclude },
         same: args.all,

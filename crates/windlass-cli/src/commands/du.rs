@@ -45,7 +45,7 @@ const COLUMNS: Columns =
 
 /// `du`.
 pub async fn run(session: &Session, args: Du) -> Ending {
-    let place = session.place(&args.path).await?;
+    let place = session.existing_place(&args.path).await?;
     if place.location.bucket.is_none() {
         return Err(Error::new(ErrorCode::UsageInvalid, "`du` sums up one bucket or folder")
             .hint("write `CONN:BUCKET/PREFIX`")

@@ -159,7 +159,7 @@ const CHUNK: usize = 1000;
 /// `ls`.
 pub async fn run(session: &Session, mut args: Ls) -> Ending {
     let names = args.filter.names();
-    let place = session.place(&args.path).await?;
+    let place = session.existing_place(&args.path).await?;
     let listing = Listing::of(&place, args.recursive)?;
     let now = Utc::now();
     let options = ListOptions { recursive: listing.recursive, display: true, start_after: None };
