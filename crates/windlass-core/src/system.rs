@@ -88,7 +88,7 @@ pub(crate) const TABLES: &[SystemTable] = &[
         doc: "Secrets of the fabric, never their values.",
     },
     SystemTable {
-        name: "tables",
+        name: "system_tables",
         columns: &[("name", Kind::Text), ("meaning", Kind::Text)],
         doc: "The tables of `system`.",
     },
