@@ -138,3 +138,55 @@ async fn public_buckets_need_nobody() {
     reads(&home, "anyone");
     assert!(s3.state().requests().iter().all(|request| request.access_key_id.is_none()));
 }
+
+/// Forwards plain HTTP to whatever the absolute request line names, and counts.
+fn proxy() -> (std::net::SocketAddr, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let seen = count.clone();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (mut client, seen) = (client.unwrap(), seen.clone());
+            std::thread::spawn(move || -> std::io::Result<()> {
+                let mut head = [0; 16 * 1024];
+                let length = client.read(&mut head)?;
+                let text = String::from_utf8_lossy(&head[..length]).into_owned();
+                let Some((start, rest)) = text.split_once("http://") else { return Ok(()) };
+                let (host, path) = rest.split_once('/').unwrap();
+                let mut server = std::net::TcpStream::connect(host)?;
+                seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                // One request a connection, so that nothing has to be parsed further.
+                let request =
+                    format!("{start}/{path}").replacen("\r\n", "\r\nconnection: close\r\n", 1);
+                server.write_all(request.as_bytes())?;
+                std::io::copy(&mut server, &mut client)?;
+                client.shutdown(std::net::Shutdown::Both)
+            });
+        }
+    });
+    (address, count)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_and_headers_are_used() {
+    let s3 = TestS3::start_with(TestS3Options {
+        identities: vec![TestIdentity::new("AKIAREADER", "reader-secret").read(["lake"])],
+        require_header: Some(("x-tenant".to_owned(), "blue".to_owned())),
+        ..TestS3Options::default()
+    })
+    .await;
+    s3.state().create_bucket("lake");
+    s3.state().put("lake", "a.csv", "x\n1\n");
+    let home = Home::new();
+    let keys = "AWS_ACCESS_KEY_ID = 'AKIAREADER' AWS_SECRET_ACCESS_KEY = 'reader-secret'";
+    create(&home, "bare", &s3.endpoint(), keys).refused(1);
+    let headers = format!("{keys} HEADERS = ('x-tenant: blue', 'x-other: 1')");
+    create(&home, "tenant", &s3.endpoint(), &headers).good();
+    reads(&home, "tenant");
+    let (address, count) = proxy();
+    create(&home, "proxied", &s3.endpoint(), &format!("{headers} PROXY = 'http://{address}'"))
+        .good();
+    reads(&home, "proxied");
+    assert!(count.load(std::sync::atomic::Ordering::Relaxed) > 3);
+}
