@@ -55,7 +55,13 @@ pub struct Global {
     #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
     /// Fabric that names belong to
-    #[arg(long, global = true, value_name = "NAME", env = "WINDLASS_FABRIC")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "WINDLASS_FABRIC",
+        hide_env_values = true
+    )]
     pub fabric: Option<String>,
     /// Only the answer, warnings and errors
     #[arg(short, long, global = true)]
