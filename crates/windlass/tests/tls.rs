@@ -1,4 +1,4 @@
-//! Certificates: CA_FILE is trusted, everything else is refused and says why.
+//! Certificates: `CA_FILE` is trusted, everything else is refused and says why.
 
 mod common;
 
