@@ -100,34 +100,49 @@ def idle_server(windlass, env):
         server.wait()
 
 
-def listing(options, windlass, env, folder):
-    port, master, volume, filer = (free_port() for _ in range(4))
+def seaweed(options, folder, env, s5cmd_at):
+    """Starts SeaweedFS until a bucket can be made; ports are free when asked for, not when used."""
     config = os.path.join(folder, "s3.json")
     with open(config, "w") as file:
         json.dump({"identities": [{"name": "bench", "credentials": [{"accessKey": "bench", "secretKey": "bench-secret"}],
                                    "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}, file)
-    data = os.path.join(folder, "data")
-    os.mkdir(data)
-    weed = subprocess.Popen(
-        [options.weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={data}", "-s3", f"-s3.port={port}",
-         f"-s3.config={config}", f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",
-         "-volume.max=50"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        endpoint = f"http://127.0.0.1:{port}"
-        for _ in range(120):
+    for attempt in range(3):
+        data = os.path.join(folder, f"data{attempt}")
+        os.mkdir(data)
+        names = ["master", "volume", "filer", "s3"]
+        ports = [free_port() for _ in range(8)]
+        flags = [f"-{name}.port={ports[at]}" for at, name in enumerate(names)]
+        flags += [f"-{name}.port.grpc={ports[at + 4]}" for at, name in enumerate(names)]
+        weed = subprocess.Popen(
+            [os.path.abspath(options.weed), "server", "-s3", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={data}", f"-s3.config={config}",
+             f"-filer.localSocket={folder}/filer{attempt}.sock", *flags, "-volume.max=50", "-master.telemetry=false",
+             "-s3.port.iceberg=0", "-s3.port.lance=0"],
+            cwd=folder, env={**env, "HOME": folder}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        endpoint = f"http://127.0.0.1:{ports[3]}"
+        begun = time.monotonic()
+        while weed.poll() is None and time.monotonic() - begun < 90:
             try:
-                urllib.request.urlopen(f"{endpoint}/status", timeout=1)
-                break
-            except urllib.error.HTTPError:
-                break
-            except OSError:
-                time.sleep(0.5)
-        s5cmd = [os.path.join(options.peers, "s5cmd"), "--endpoint-url", endpoint]
-        for _ in range(60):
-            made = subprocess.run([*s5cmd, "mb", "s3://bench"], env=env, capture_output=True)
+                made = subprocess.run([*s5cmd_at(endpoint), "--retry-count", "0", "mb", "s3://bench"], env=env,
+                                      capture_output=True, timeout=15)
+            except subprocess.TimeoutExpired:
+                continue
             if made.returncode == 0 or b"BucketAlready" in made.stderr:
-                break
+                return weed, endpoint
             time.sleep(1)
+        weed.kill()
+        weed.wait()
+    raise SystemExit("SeaweedFS did not start")
+
+
+def listing(options, windlass, env, folder):
+    import glob
+    # The program itself: the package's entry point is a Python script, whose start would count.
+    program = (glob.glob(os.path.join(options.peers, "..", "lib", "*", "site-packages", "s5cmd", "bin", "s5cmd"))
+               or [os.path.join(options.peers, "s5cmd")])[0]
+    s5cmd_at = lambda endpoint: [program, "--endpoint-url", endpoint]
+    weed, endpoint = seaweed(options, folder, env, s5cmd_at)
+    s5cmd = s5cmd_at(endpoint)
+    try:
         tree = os.path.join(folder, "tree")
         for number in range(options.keys):
             place = os.path.join(tree, f"{number % 200:03}")
@@ -147,7 +162,7 @@ def listing(options, windlass, env, folder):
             "windlass": [windlass, "-o", "jsonl", "ls", "-r", "b:bench/"],
             "s5cmd": [*s5cmd, "ls", "s3://bench/*"],
             "rclone": [os.path.join(options.peers, "rclone"), "--config", os.path.join(folder, "rclone.conf"),
-                       "lsf", "-R", "--fast-list", "--files-only", "--format", "pst", "b:bench"],
+                       "lsf", "-R", "--fast-list", "--files-only", "--format", "ps", "b:bench"],
         }, env, options.runs)
     finally:
         weed.terminate()

@@ -127,6 +127,33 @@ async fn a_role_needs_its_external_id() {
     assert_eq!(session.duration.as_secs(), 900);
 }
 
+/// The keys of the role end while one command is still reading through them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_is_assumed_again_before_its_keys_end_also_in_the_middle_of_work() {
+    let s3 = service().await;
+    s3.state().add_role(TestRole::new(ROLE).lifetime(std::time::Duration::from_secs(11)));
+    let home = Home::new();
+    let endpoint = s3.endpoint();
+    for number in 0..100 {
+        s3.state().put("lake", &format!("many/{number}.txt"), vec![b'x'; 1 << 16]);
+    }
+    create(
+        &home,
+        "role",
+        &endpoint,
+        &format!(
+            "AWS_ACCESS_KEY_ID = 'AKIANOTHING' AWS_SECRET_ACCESS_KEY = 'nothing-secret' \
+             AWS_ROLE = '{ROLE}' STS_ENDPOINT = '{endpoint}' MAX_REQUESTS_PER_SECOND = 12"
+        ),
+    )
+    .good();
+    let before = s3.state().sessions().len();
+    let to = home.scratch("many");
+    home.run(&["cp", "role:many/", &format!("{}/", to.display())]).good();
+    assert_eq!(std::fs::read_dir(to).unwrap().count(), 100);
+    assert!(s3.state().sessions().len() > before + 1, "one process assumed the role twice");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn public_buckets_need_nobody() {
     let s3 = TestS3::start().await;

@@ -80,6 +80,10 @@ async fn a_wrong_connection_is_refused_with_the_failed_step() {
         "https on a plain port",
         home.connect("x", &endpoint.replace("http://", "https://"), &id, &secret, ""),
     );
+    let role = "AWS_ROLE = 'arn:aws:iam::123456789012:role/loader' STS_ENDPOINT =";
+    let sts = |url: &str| home.connect("x", &endpoint, &id, &secret, &format!("{role} '{url}'"));
+    refuse("STS is not there", sts("http://127.0.0.1:9"));
+    refuse("STS knows no such role", sts(&endpoint));
     insta::assert_snapshot!(all);
     // Nothing was stored, and SKIP_VALIDATION stores it anyway.
     assert!(home.rows("SHOW CONNECTIONS LIKE 'x'").is_empty());

@@ -56,6 +56,17 @@ pub(crate) struct Scene {
     pub(crate) now: DateTime<Utc>,
 }
 
+impl Scene {
+    /// The option that says where this request goes.
+    pub(crate) fn option(&self) -> &'static str {
+        match self.verb {
+            Verb::Metrics => "CLOUDWATCH_ENDPOINT",
+            Verb::Identify | Verb::AssumeRole if self.spec.sts_endpoint.is_some() => "STS_ENDPOINT",
+            _ => "ENDPOINT",
+        }
+    }
+}
+
 /// What is known of a failed request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Facts {
@@ -456,8 +467,20 @@ fn answer(status: u16, facts: &Facts, scene: &Scene) -> Finding {
         (Some(kind), _) => format!("`{kind}`"),
         (None, _) => "nothing S3 says".to_owned(),
     };
+    let (service, hint) = match scene.verb {
+        Verb::Metrics => {
+            ("CloudWatch", "CLOUDWATCH_ENDPOINT must speak CloudWatch's present (CBOR) protocol")
+        }
+        Verb::Identify | Verb::AssumeRole => ("STS", "STS_ENDPOINT must be the address of an STS"),
+        _ => (
+            "S3",
+            "ENDPOINT must be the address of the S3 API; a console or a web site often has another port",
+        ),
+    };
     Finding::new(
-        format!("wrong endpoint: `{endpoint}` answers, but not as S3 does (HTTP {status}, {kind})"),
-        "ENDPOINT must be the address of the S3 API; a console or a web site often has another port",
+        format!(
+            "wrong endpoint: `{endpoint}` answers, but not as {service} does (HTTP {status}, {kind})"
+        ),
+        hint,
     )
 }

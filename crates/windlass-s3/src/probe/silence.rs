@@ -87,12 +87,15 @@ pub(crate) fn network(facts: &Facts, scene: &Scene) -> Finding {
     ]) {
         return Finding::new(
             format!("connection closed: `{}` ended it without an answer", authority(endpoint)),
-            "a firewall or another kind of service may be there; check host, port and scheme of ENDPOINT",
+            format!(
+                "a firewall or another kind of service may be there; check host, port and scheme of {}",
+                scene.option()
+            ),
         );
     }
     Finding::new(
         format!("no answer from `{}`: {}", authority(endpoint), facts.chain),
-        "check ENDPOINT and the network of this machine",
+        format!("check {} and the network of this machine", scene.option()),
     )
 }
 
@@ -144,6 +147,15 @@ pub(crate) fn unknown_host(host: &str, scene: &Scene) -> Finding {
     Finding::new(
         format!("unknown host: no address for `{host}`"),
         match (&scene.spec.endpoint, &scene.spec.proxy) {
+            _ if scene.option() != "ENDPOINT" => {
+                return Finding::new(
+                    format!("unknown host: no address for `{host}`"),
+                    format!(
+                        "check the host in {}, and this machine's name service (DNS)",
+                        scene.option()
+                    ),
+                );
+            }
             (_, Some(_)) => "check the host in PROXY and ENDPOINT, and the name service (DNS)",
             (Some(_), None) => {
                 "check the host in ENDPOINT, and this machine's name service (DNS); with ADDRESSING_STYLE = VIRTUAL the bucket is part of the host"
@@ -163,7 +175,7 @@ pub(crate) fn refused(scene: &Scene) -> Finding {
     }
     Finding::new(
         format!("refused: nothing listens at `{}`", authority(&scene.endpoint)),
-        "check the port in ENDPOINT, and that the service runs",
+        format!("check the port in {}, and that the service runs", scene.option()),
     )
 }
 
@@ -173,15 +185,24 @@ pub(crate) fn silent(scene: &Scene, connected: Option<bool>) -> Finding {
     match connected {
         Some(true) => Finding::new(
             format!("timeout: `{at}` accepts connections but does not answer"),
-            "the service hangs, or something else listens there; check ENDPOINT and the service's log",
+            format!(
+                "the service hangs, or something else listens there; check {} and the service's log",
+                scene.option()
+            ),
         ),
         Some(false) => Finding::new(
             format!("timeout: no connection to `{at}`"),
-            "a firewall may drop packets, or the address is wrong; check ENDPOINT, VPN and PROXY",
+            format!(
+                "a firewall may drop packets, or the address is wrong; check {}, VPN and PROXY",
+                scene.option()
+            ),
         ),
         None => Finding::new(
             format!("timeout: no answer from `{at}`"),
-            "the service or the network is slow or blocked; check ENDPOINT, VPN and PROXY, then try again",
+            format!(
+                "the service or the network is slow or blocked; check {}, VPN and PROXY, then try again",
+                scene.option()
+            ),
         ),
     }
 }
