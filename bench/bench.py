@@ -1,172 +1,202 @@
-"""Whole-process figures of Windlass and its peers, side by side on one SeaweedFS.
+"""Windlass beside its peers, whole processes side by side on one SeaweedFS; prints ratios.
 
-Prints a row per tool (median of the runs: wall seconds, client CPU seconds, peak RSS) and the ratio of
-Windlass to the best peer. The machine is shared: trust ratios of one run, not single times.
+The machine is shared by client and server: trust ratios of one run, not single times.
 """
 
 import argparse
+import glob
 import json
 import os
-import socket
-import statistics
 import subprocess
 import tempfile
 import time
 import urllib.request
 
+from measure import compare, run
+from servers import KEY, SECRET, helper, seaweed
 
-def free_port():
-    # SeaweedFS puts its gRPC port at port + 10000.
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        if port < 50000:
-            return port
-
-
-def run(command, env, quiet=True):
-    """One process: (wall seconds, CPU seconds, peak RSS in MB)."""
-    out = subprocess.DEVNULL if quiet else None
-    start = time.perf_counter()
-    child = subprocess.Popen(command, env=env, stdout=out, stderr=subprocess.PIPE)
-    error = child.stderr.read()
-    _, status, usage = os.wait4(child.pid, 0)
-    wall = time.perf_counter() - start
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode != 0:
-        raise SystemExit(f"{command} ended with {child.returncode}: {error.decode()[-2000:]}")
-    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
-
-
-def compare(title, tools, env, runs):
-    print(f"\n{title} (median of {runs})")
-    print(f"  {'tool':<12}{'wall s':>10}{'CPU s':>10}{'RSS MB':>10}")
-    figures = {name: [] for name in tools}
-    for name, command in tools.items():  # one warm-up each, then in turn
-        run(command, env)
-    for _ in range(runs):
-        for name, command in tools.items():
-            figures[name].append(run(command, env))
-    medians = {name: [statistics.median(column) for column in zip(*rows)] for name, rows in figures.items()}
-    for name, (wall, cpu, rss) in medians.items():
-        print(f"  {name:<12}{wall:>10.3f}{cpu:>10.3f}{rss:>10.1f}")
-    peers = [values for name, values in medians.items() if name != "windlass"]
-    if peers:
-        ours = medians["windlass"]
-        best = [min(column) for column in zip(*peers)]
-        ratios = [f"{what} {a / b:.2f}" for what, a, b in zip(("wall", "CPU", "RSS"), ours, best) if b]
-        print(f"  windlass / best peer: {', '.join(ratios)}")
+WORKS = ["start", "idle", "small", "large", "list", "flat", "sync", "endless"]
 
 
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--windlass", required=True)
+    arguments.add_argument("--tools", required=True, help="the program windlass-bench")
     arguments.add_argument("--peers", required=True)
     arguments.add_argument("--weed", required=True)
-    arguments.add_argument("--keys", type=int, default=100_000)
-    arguments.add_argument("--runs", type=int, default=3)
+    arguments.add_argument("--runs", type=int, default=5)
+    arguments.add_argument("--keys", type=int, default=200_000)
+    arguments.add_argument("--files", type=int, default=20_000)
+    arguments.add_argument("--only", nargs="*", choices=WORKS, default=WORKS)
     options = arguments.parse_args()
-    windlass = os.path.abspath(options.windlass)
-
+    bench = Bench(options)
     with tempfile.TemporaryDirectory(prefix="windlass-bench-") as folder:
-        env = {
+        bench.prepare(folder)
+        if "start" in options.only:
+            for command in (["--version"], ["sql", "-c", "SHOW CONNECTIONS"]):
+                compare(f"start-up: windlass {' '.join(command)}", {"windlass": [bench.windlass, *command]}, bench.env, 20)
+        if "idle" in options.only:
+            bench.idle()
+        if "endless" in options.only:
+            bench.endless()
+        if set(options.only) - {"start", "idle", "endless"}:
+            with seaweed(os.path.abspath(options.weed), folder, bench.env, bench.s5cmd_program) as endpoint:
+                bench.connect(endpoint)
+                for work in ("small", "large", "list", "flat", "sync"):
+                    if work in options.only:
+                        getattr(bench, work)()
+
+
+class Bench:
+    def __init__(self, options):
+        self.options = options
+        self.windlass = os.path.abspath(options.windlass)
+        self.tools = os.path.abspath(options.tools)
+        # The program itself: the package's entry point is a Python script, whose start would count.
+        self.s5cmd_program = (glob.glob(os.path.join(options.peers, "..", "lib", "*", "site-packages", "s5cmd", "bin", "s5cmd"))
+                              or [os.path.join(options.peers, "s5cmd")])[0]
+
+    def prepare(self, folder):
+        self.folder = folder
+        self.env = {
             "PATH": os.environ["PATH"],
             "HOME": folder,
             "WINDLASS_HOME": os.path.join(folder, "home"),
-            "AWS_ACCESS_KEY_ID": "bench",
-            "AWS_SECRET_ACCESS_KEY": "bench-secret",
+            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
             "AWS_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
         }
-        run([windlass, "sql", "-c", "SHOW CONNECTIONS"], env)  # makes the home
-        compare("start-up: windlass --version", {"windlass": [windlass, "--version"]}, env, 20)
-        compare("start-up: windlass sql -c 'SHOW CONNECTIONS'",
-                {"windlass": [windlass, "sql", "-c", "SHOW CONNECTIONS"]}, env, 20)
-        idle_server(windlass, env)
-        listing(options, windlass, env, folder)
+        run([self.windlass, "sql", "-c", "SHOW CONNECTIONS"], self.env)  # makes the home
 
+    def connect(self, endpoint, name="b"):
+        """The service for every tool, under `name`."""
+        self.endpoint = endpoint
+        run([self.windlass, "sql", "-c", f"CREATE OR REPLACE S3 CONNECTION {name} ENDPOINT = '{endpoint}' ALLOW_HTTP = TRUE "
+             f"AWS_ACCESS_KEY_ID = '{KEY}' AWS_SECRET_ACCESS_KEY = '{SECRET}' SKIP_VALIDATION = TRUE"], self.env)
+        with open(os.path.join(self.folder, "rclone.conf"), "a") as file:
+            file.write(f"[{name}]\ntype = s3\nprovider = Other\nendpoint = {endpoint}\naccess_key_id = {KEY}\n"
+                       f"secret_access_key = {SECRET}\nforce_path_style = true\n")
 
-def idle_server(windlass, env):
-    server = subprocess.Popen([windlass, "-o", "json", "serve", "--listen", "127.0.0.1:0"], env=env, stdout=subprocess.PIPE)
-    try:
-        url = json.loads(server.stdout.readline())["listening"]
-        urllib.request.urlopen(f"{url}/api/v1/health", timeout=10).read()
-        time.sleep(1)
-        with open(f"/proc/{server.pid}/status") as status:
-            rss = next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS"))
-        print(f"\nserve, idle: {rss:.1f} MB")
-    finally:
-        server.terminate()
-        server.wait()
+    def s5cmd(self, *words, endpoint=None):
+        return [self.s5cmd_program, "--endpoint-url", endpoint or self.endpoint, "--numworkers", "64", *words]
 
+    def rclone(self, *words):
+        return [os.path.join(self.options.peers, "rclone"), "--config", os.path.join(self.folder, "rclone.conf"),
+                "--transfers", "64", "--checkers", "64", "--fast-list", "--s3-no-head", *words]
 
-def seaweed(options, folder, env, s5cmd_at):
-    """Starts SeaweedFS until a bucket can be made; ports are free when asked for, not when used."""
-    config = os.path.join(folder, "s3.json")
-    with open(config, "w") as file:
-        json.dump({"identities": [{"name": "bench", "credentials": [{"accessKey": "bench", "secretKey": "bench-secret"}],
-                                   "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}, file)
-    for attempt in range(3):
-        data = os.path.join(folder, f"data{attempt}")
-        os.mkdir(data)
-        names = ["master", "volume", "filer", "s3"]
-        ports = [free_port() for _ in range(8)]
-        flags = [f"-{name}.port={ports[at]}" for at, name in enumerate(names)]
-        flags += [f"-{name}.port.grpc={ports[at + 4]}" for at, name in enumerate(names)]
-        weed = subprocess.Popen(
-            [os.path.abspath(options.weed), "server", "-s3", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={data}", f"-s3.config={config}",
-             f"-filer.localSocket={folder}/filer{attempt}.sock", *flags, "-volume.max=50", "-master.telemetry=false",
-             "-s3.port.iceberg=0", "-s3.port.lance=0"],
-            cwd=folder, env={**env, "HOME": folder}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        endpoint = f"http://127.0.0.1:{ports[3]}"
-        begun = time.monotonic()
-        while weed.poll() is None and time.monotonic() - begun < 90:
-            try:
-                made = subprocess.run([*s5cmd_at(endpoint), "--retry-count", "0", "mb", "s3://bench"], env=env,
-                                      capture_output=True, timeout=15)
-            except subprocess.TimeoutExpired:
-                continue
-            if made.returncode == 0 or b"BucketAlready" in made.stderr:
-                return weed, endpoint
-            time.sleep(1)
-        weed.kill()
-        weed.wait()
-    raise SystemExit("SeaweedFS did not start")
-
-
-def listing(options, windlass, env, folder):
-    import glob
-    # The program itself: the package's entry point is a Python script, whose start would count.
-    program = (glob.glob(os.path.join(options.peers, "..", "lib", "*", "site-packages", "s5cmd", "bin", "s5cmd"))
-               or [os.path.join(options.peers, "s5cmd")])[0]
-    s5cmd_at = lambda endpoint: [program, "--endpoint-url", endpoint]
-    weed, endpoint = seaweed(options, folder, env, s5cmd_at)
-    s5cmd = s5cmd_at(endpoint)
-    try:
-        tree = os.path.join(folder, "tree")
-        for number in range(options.keys):
-            place = os.path.join(tree, f"{number % 200:03}")
+    def tree(self, name, count, size):
+        """`count` files of `size` random bytes in 200 folders."""
+        at = os.path.join(self.folder, name)
+        if os.path.isdir(at):
+            return at
+        block = os.urandom(size + 4096)
+        for number in range(count):
+            place = os.path.join(at, f"{number % 200:03}")
             if number < 200:
                 os.makedirs(place)
-            with open(os.path.join(place, f"{number:07}.txt"), "w") as file:
-                file.write("x")
-        print(f"\nuploading {options.keys} keys …")
-        run([*s5cmd, "--numworkers", "64", "cp", f"{tree}/", "s3://bench/"], env)
-        with open(os.path.join(folder, "rclone.conf"), "w") as file:
-            file.write(f"[b]\ntype = s3\nprovider = Other\nendpoint = {endpoint}\naccess_key_id = bench\n"
-                       "secret_access_key = bench-secret\nforce_path_style = true\n")
-        statement = (f"CREATE OR REPLACE S3 CONNECTION b ENDPOINT = '{endpoint}' ALLOW_HTTP = TRUE "
-                     "AWS_ACCESS_KEY_ID = 'bench' AWS_SECRET_ACCESS_KEY = 'bench-secret'")
-        run([windlass, "sql", "-c", statement], env)
-        compare(f"listing {options.keys} keys in 200 folders, recursive", {
-            "windlass": [windlass, "-o", "jsonl", "ls", "-r", "b:bench/"],
-            "s5cmd": [*s5cmd, "ls", "s3://bench/*"],
-            "rclone": [os.path.join(options.peers, "rclone"), "--config", os.path.join(folder, "rclone.conf"),
-                       "lsf", "-R", "--fast-list", "--files-only", "--format", "ps", "b:bench"],
-        }, env, options.runs)
-    finally:
-        weed.terminate()
-        weed.wait()
+            with open(os.path.join(place, f"{number:07}.bin"), "wb") as file:
+                file.write(block[number % 4096:][:size])
+        return at
+
+    def idle(self):
+        server = subprocess.Popen([self.windlass, "-o", "json", "serve", "--listen", "127.0.0.1:0"], env=self.env, stdout=subprocess.PIPE)
+        try:
+            url = json.loads(server.stdout.readline())["listening"]
+            urllib.request.urlopen(f"{url}/api/v1/health", timeout=10).read()
+            time.sleep(1)
+            with open(f"/proc/{server.pid}/status") as status:
+                rss = next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS"))
+            print(f"\nserve, idle: {rss:.1f} MB", flush=True)
+        finally:
+            server.terminate()
+            server.wait()
+
+    def small(self):
+        count, runs = self.options.files, self.options.runs
+        tree = self.tree("small", count, 10_240)
+        compare(f"upload of {count} files of 10 KB", {
+            "windlass": [self.windlass, "cp", f"{tree}/", "b:bench/small/"],
+            "s5cmd": self.s5cmd("cp", f"{tree}/", "s3://bench/small/"),
+            "rclone": self.rclone("copy", "--no-traverse", "--ignore-times", tree, "b:bench/small"),
+        }, self.env, runs)
+        down = os.path.join(self.folder, "down")
+        compare(f"download of {count} objects of 10 KB", {
+            "windlass": [self.windlass, "cp", "b:bench/small/", f"{down}/"],
+            "s5cmd": self.s5cmd("cp", "s3://bench/small/*", f"{down}/"),
+            "rclone": self.rclone("copy", "b:bench/small", down),
+        }, self.env, runs, clean=[down])
+        compare(f"copy of {count} objects of 10 KB within the service", {
+            "windlass": [self.windlass, "cp", "b:bench/small/", "b:bench/copy-w/"],
+            "s5cmd": self.s5cmd("cp", "s3://bench/small/*", "s3://bench/copy-s/"),
+            "rclone": self.rclone("copy", "--ignore-times", "b:bench/small", "b:bench/copy-r"),
+        }, self.env, runs)
+
+    def large(self):
+        at = os.path.join(self.folder, "large")
+        os.makedirs(at, exist_ok=True)
+        for name in ("one.bin", "two.bin"):
+            with open(os.path.join(at, name), "wb") as file:
+                for _ in range(64):
+                    file.write(os.urandom(8 << 20))
+        compare("upload of 2 x 512 MB", {
+            "windlass": [self.windlass, "cp", f"{at}/", "b:bench/large/"],
+            "s5cmd": self.s5cmd("cp", f"{at}/", "s3://bench/large/"),
+            "rclone": self.rclone("copy", "--no-traverse", "--ignore-times", at, "b:bench/large"),
+        }, self.env, self.options.runs)
+        down = os.path.join(self.folder, "down")
+        compare("download of 2 x 512 MB", {
+            "windlass": [self.windlass, "cp", "b:bench/large/", f"{down}/"],
+            "s5cmd": self.s5cmd("cp", "s3://bench/large/*", f"{down}/"),
+            "rclone": self.rclone("copy", "b:bench/large", down),
+        }, self.env, self.options.runs, clean=[down])
+
+    def fill(self, bucket, flat):
+        tree = self.tree("tiny", self.options.keys, 1)
+        print(f"\nuploading {self.options.keys} keys …", flush=True)
+        subprocess.run(self.s5cmd("mb", f"s3://{bucket}"), env=self.env, capture_output=True)
+        source = os.path.join(tree, "*", "*") if flat else f"{tree}/"
+        run(self.s5cmd("cp", *(["--flatten"] if flat else []), source, f"s3://{bucket}/" + ("flat/" if flat else "")), self.env)
+
+    def listings(self, bucket, what):
+        tools = lambda connection, endpoint: {
+            "windlass": [self.windlass, "-o", "jsonl", "ls", "-r", f"{connection}:{bucket}/"],
+            "s5cmd": self.s5cmd("ls", f"s3://{bucket}/*", endpoint=endpoint),
+            "rclone": self.rclone("lsf", "-R", "--files-only", "--format", "ps", f"{connection}:{bucket}"),
+        }
+        compare(f"listing of {self.options.keys} keys, {what}", tools("b", self.endpoint), self.env, self.options.runs)
+        near = self.endpoint
+        with helper(self.tools, "delay", near.removeprefix("http://"), 30) as address:
+            self.connect(f"http://{address}", f"far_{bucket}")
+            compare(f"listing of {self.options.keys} keys, {what}, 30 ms added to each request",
+                    tools(f"far_{bucket}", f"http://{address}"), self.env, self.options.runs, warm=False)
+        self.endpoint = near
+
+    def list(self):
+        self.fill("tree", flat=False)
+        self.listings("tree", "200 folders")
+
+    def flat(self):
+        self.fill("flat", flat=True)
+        self.listings("flat", "one flat prefix")
+
+    def sync(self):
+        self.fill("tree", flat=False)
+        subprocess.run(self.s5cmd("mb", "s3://twin"), env=self.env, capture_output=True)
+        run([self.windlass, "cp", "b:tree/", "b:twin/"], self.env)
+        compare(f"sync of two equal trees of {self.options.keys}", {
+            "windlass": [self.windlass, "sync", "b:tree/", "b:twin/"],
+            "s5cmd": self.s5cmd("sync", "s3://tree/*", "s3://twin/"),
+            "rclone": self.rclone("sync", "--size-only", "b:tree", "b:twin"),
+        }, self.env, self.options.runs)
+
+    def endless(self):
+        keys = 5_000_000
+        with helper(self.tools, "listing", keys) as address:
+            self.connect(f"http://{address}", "endless")
+            compare(f"sync of {keys} keys against {keys}, nothing to do", {
+                "windlass": [self.windlass, "sync", "endless:one/", "endless:two/"],
+            }, self.env, 1, warm=False)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "windlass",
         &["windlass-types", "windlass-core", "windlass-server", "windlass-cli", "windlass-testkit"],
     ),
+    ("windlass-bench", &[]),
     ("xtask", &[]),
 ];
 
@@ -46,7 +47,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("axum", &["windlass-server"]),
     ("clap", &["windlass-cli"]),
     ("indicatif", &["windlass-cli"]),
-    ("anyhow", &["windlass", "xtask"]),
+    ("anyhow", &["windlass", "windlass-bench", "xtask"]),
 ];
 
 /// Libraries of which the lock file holds exactly one version.
