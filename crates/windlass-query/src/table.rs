@@ -3,6 +3,7 @@
 use crate::files::SourceFile;
 use crate::format::{Declared, Kind};
 use crate::partition::{Partitions, partitions};
+use crate::read::RANGE;
 use crate::sample::{Learnt, learn};
 use crate::store::{QueryStore, url};
 use crate::text::{Part, TextExec, TextScan};
@@ -36,6 +37,8 @@ pub(crate) struct FilesTable {
     pub(crate) learnt: Learnt,
     file_schema: SchemaRef,
     schema: SchemaRef,
+    /// Columns of the files that give way to folders.
+    hidden: Vec<String>,
 }
 
 impl FilesTable {
@@ -51,8 +54,14 @@ impl FilesTable {
         let partitions = partitions(&files);
         let mut learnt = learn(state, store, &files, declared, table).await?;
         // A folder says the same of every row; a column of that name in the files gives way.
+        let folder = |name: &String| partitions.fields.iter().any(|field| field.name() == name);
+        let mut hidden: Vec<String> = Vec::new();
         learnt.columns.retain(|column| {
-            !partitions.fields.iter().any(|field| field.name() == column.field.name())
+            let name = column.field.name();
+            if folder(name) {
+                hidden.push(name.clone());
+            }
+            !folder(name)
         });
         let fields: Vec<_> = learnt.columns.iter().map(|column| column.field.clone()).collect();
         let all: Vec<_> = fields.iter().chain(&partitions.fields).cloned().collect();
@@ -63,6 +72,7 @@ impl FilesTable {
             learnt,
             file_schema: Arc::new(Schema::new(fields)),
             schema: Arc::new(Schema::new(all)),
+            hidden,
         })
     }
 
@@ -79,6 +89,13 @@ impl FilesTable {
             ("files", format!("{} ({}): {}", self.files.len(), ByteSize(size), names.join(", "))),
             ("types", format!("from {} of {} files", self.learnt.sampled, self.files.len())),
         ]
+    }
+
+    /// What is worth telling about a partition column.
+    pub(crate) fn partition_note(&self, name: &str) -> Option<String> {
+        self.hidden.iter().any(|hidden| hidden == name).then(|| {
+            "the name of the folder; a column of the same name in the files is not read".to_owned()
+        })
     }
 
     /// The partition columns.
@@ -122,7 +139,11 @@ impl FilesTable {
             .zip(&self.partitions.values)
             .enumerate()
             .filter(|(row, _)| passes(*row))
-            .map(|(_, (file, values))| Part { file: Arc::clone(file), values: values.clone() })
+            .map(|(_, (file, values))| Part {
+                file: Arc::clone(file),
+                values: values.clone(),
+                tasks: 1,
+            })
             .collect())
     }
 }
@@ -182,12 +203,23 @@ impl TableProvider for FilesTable {
         }
         let groups = runs(parts, state.config().target_partitions());
         if self.learnt.kind != Kind::Parquet {
+            let mut groups = groups;
+            let tasks = state.config().target_partitions() / groups.len();
+            // The first rows of a file are soonest read from its front.
+            if limit.is_none() {
+                for part in groups.iter_mut().flatten() {
+                    let splits = self.learnt.plain.contains(&part.file.object.key)
+                        && part.file.size > 2 * RANGE;
+                    part.tasks = if splits { tasks } else { 1 };
+                }
+            }
             let scan = TextScan {
                 kind: self.learnt.kind,
                 options: self.learnt.text.clone(),
                 file_schema: Arc::clone(&self.file_schema),
                 projection,
                 schema,
+                hidden: self.partitions.fields.iter().map(|field| field.name().clone()).collect(),
             };
             return Ok(Arc::new(TextExec::new(scan, groups)));
         }
