@@ -146,7 +146,7 @@ impl Layout {
         if every {
             for name in &names {
                 if scan.file_schema.field_with_name(name).is_err() && !scan.hidden.contains(name) {
-                    return Err(unsampled(file, name));
+                    return Err(unsampled(&format!("`{}`", file.address()), name));
                 }
             }
         }
@@ -191,10 +191,10 @@ impl Layout {
 }
 
 /// The error of a column that only a file outside the sample has.
-pub(crate) fn unsampled(file: &SourceFile, name: &str) -> Error {
+pub(crate) fn unsampled(file: &str, name: &str) -> Error {
     Error::new(
         ErrorCode::FormatInvalid,
-        format!("`{}` has a column `{name}` that the files read for the schema do not have", file.address()),
+        format!("{file} has a column `{name}` that the files read for the schema do not have"),
     )
     .hint("name the columns you want, or read more files for the schema: CREATE FILE TABLE ... CONTENT_TYPE = (SAMPLE_FILES = 1000), or INFER = FULL")
 }

@@ -3,7 +3,7 @@
 use crate::files::SourceFile;
 use crate::format::{Declared, Kind};
 use crate::partition::{Partitions, partitions};
-use crate::read::RANGE;
+use crate::read::{RANGE, unsampled};
 use crate::sample::{Learnt, learn};
 use crate::store::{QueryStore, url};
 use crate::text::{Part, TextExec, TextScan};
@@ -19,9 +19,12 @@ use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::listing::helpers::expr_applicable_for_cols;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder};
 use datafusion::datasource::table_schema::TableSchema;
-use datafusion::error::Result as EngineResult;
+use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_expr_adapter::{
+    DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
+};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::scalar::ScalarValue;
@@ -148,6 +151,29 @@ impl FilesTable {
     }
 }
 
+/// Refuses a Parquet file with columns that no file read for the schema has.
+#[derive(Debug)]
+struct Strict {
+    known: SchemaRef,
+    hidden: Vec<String>,
+}
+
+impl PhysicalExprAdapterFactory for Strict {
+    fn create(
+        &self,
+        logical: SchemaRef,
+        physical: SchemaRef,
+    ) -> EngineResult<Arc<dyn PhysicalExprAdapter>> {
+        for field in physical.fields() {
+            let name = field.name();
+            if self.known.field_with_name(name).is_err() && !self.hidden.contains(name) {
+                return Err(DataFusionError::External(Box::new(unsampled("a file", name))));
+            }
+        }
+        DefaultPhysicalExprAdapterFactory.create(logical, physical)
+    }
+}
+
 /// Cuts `items` into at most `groups` runs, in order.
 fn runs<T>(items: Vec<T>, groups: usize) -> Vec<Vec<T>> {
     let size = items.len().div_ceil(groups.max(1)).max(1);
@@ -241,11 +267,18 @@ impl TableProvider for FilesTable {
             .build();
         let format = ParquetFormat::default().with_force_view_types(false);
         let source = format.file_source(table_schema);
+        let columns = self.file_schema.fields().len();
+        let strict = projection.iter().filter(|at| **at < columns).count() == columns;
+        let adapter = strict.then(|| {
+            let (known, hidden) = (Arc::clone(&self.file_schema), self.hidden.clone());
+            Arc::new(Strict { known, hidden }) as Arc<dyn PhysicalExprAdapterFactory>
+        });
         let every = filters.iter().all(|filter| self.is_partition_filter(filter));
         let config = FileScanConfigBuilder::new(url(), source)
             .with_file_groups(groups)
             .with_projection_indices(Some(projection))?
             .with_limit(limit.filter(|_| every))
+            .with_expr_adapter(adapter)
             .build();
         format.create_physical_plan(state, config).await
     }
