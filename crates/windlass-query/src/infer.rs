@@ -310,7 +310,9 @@ mod tests {
 
     fn guess(values: &[&str]) -> (DataType, Option<&'static str>) {
         let mut guess = Guess::default();
-        values.iter().for_each(|value| guess.add(value));
+        for value in values {
+            guess.add(value);
+        }
         (guess.kind, guess.note)
     }
 

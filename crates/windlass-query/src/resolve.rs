@@ -251,7 +251,7 @@ pub(crate) fn columns(
         let before = fields.len();
         match known {
             Some(known) => {
-                fields.extend((1..).zip(known.fields()).map(|(n, f)| Some((n, f.as_ref()))))
+                fields.extend((1..).zip(known.fields()).map(|(n, f)| Some((n, f.as_ref()))));
             }
             None => fields.push(None),
         }

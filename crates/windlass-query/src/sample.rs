@@ -212,11 +212,8 @@ async fn csv(
         // Records are taken when as many bytes are there as were looked at in vain, doubled.
         let end = if whole { rest.len() } else { last_start(&rest, Some(options)) };
         let mut decoder = layout.decoder(RECORDS).map_err(bad)?;
-        let batches = match decoder.all(&rest[..end]) {
-            Ok(batches) => batches,
-            // The query that reads them says where they are wrong.
-            Err(_) => break,
-        };
+        // The query that reads wrong records says where they are.
+        let Ok(batches) = decoder.all(&rest[..end]) else { break };
         for batch in &batches {
             for (column, guess) in batch.columns().iter().zip(&mut guesses) {
                 let column = column.as_string::<i32>();
@@ -229,7 +226,8 @@ async fn csv(
             records += batch.num_rows();
         }
         rest.drain(..end);
-        if whole || enough(records, read, infer) {
+        // A quote that is never closed must not bring in the whole file.
+        if whole || enough(records, read, infer) || rest.len() > options.longest.max(MOST) {
             break;
         }
         let wanted = (rest.len() * 2).max(BYTES.min(64 << 10));
