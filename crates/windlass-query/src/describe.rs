@@ -40,7 +40,8 @@ pub(crate) fn describe(table: &Resolved) -> Result<RecordBatch> {
                 .columns
                 .iter()
                 .find(|column| *column.field.name() == row.name)
-                .and_then(|column| column.note.clone());
+                .and_then(|column| column.note.clone())
+                .or_else(|| files.partition_note(&row.name));
         }
         rows.extend(files.notes().into_iter().map(|(name, note)| Row {
             name: name.to_owned(),

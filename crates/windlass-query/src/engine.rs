@@ -3,7 +3,7 @@
 use crate::describe::describe;
 use crate::error::{from_engine, missing_column};
 use crate::identifiers::correct;
-use crate::resolve::{MAIN, Resolved, Resolver, resolve, tables};
+use crate::resolve::{MAIN, Resolved, Resolver, columns, resolve, tables};
 use crate::store::{QueryStore, url};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -106,6 +106,22 @@ impl Engine {
             match tree.as_ref() {
                 Tree::ShowTables { .. } => {
                     return Ok(Rows::of(tables(resolver.as_ref(), fabric).await?));
+                }
+                Tree::ShowColumns { show_options: options, .. } => {
+                    let table =
+                        options.show_in.as_ref().and_then(|within| within.parent_name.as_ref());
+                    let table = table.filter(|_| options.filter_position.is_none());
+                    let table = table.ok_or_else(|| {
+                        Error::new(ErrorCode::SqlSyntax, "SHOW COLUMNS takes one table").hint(
+                            "write SHOW COLUMNS FROM table; filter information_schema.columns",
+                        )
+                    })?;
+                    let session = self.session(fabric)?;
+                    let table =
+                        resolve(&session, fabric, resolver.as_ref(), &reference(table)?).await?;
+                    let schema = table.provider.schema();
+                    let tables = [(table.schema, table.table, Some(schema))];
+                    return Ok(Rows::of(columns(fabric, &tables)?));
                 }
                 Tree::ExplainTable { table_name, .. } => {
                     return self.describe_reference(reference(table_name)?, fabric, resolver).await;
@@ -247,7 +263,7 @@ async fn plan(state: &SessionState, mut statement: Statement) -> Result<LogicalP
 
 fn refused(what: &str) -> Error {
     Error::new(ErrorCode::SqlPlan, format!("{what} is not possible here"))
-        .hint("queries read: SELECT, WITH, VALUES, EXPLAIN, DESCRIBE and SHOW TABLES; `windlass cp` writes files")
+        .hint("queries read: SELECT, WITH, VALUES, EXPLAIN, DESCRIBE, SHOW TABLES and SHOW COLUMNS; `windlass cp` writes files")
 }
 
 /// An error unless the statement only reads.

@@ -114,6 +114,10 @@ fn nothing(storage: &Storage, table: &str, rest: &str, empty: usize) -> Error {
             .and_then(|(_, path)| path.split_once('/'))
             .map_or_else(String::new, |(bucket, _)| format!("{bucket}/")),
     };
+    if empty > 0 {
+        return Error::new(ErrorCode::FormatEmpty, message)
+            .hint("they hold neither rows nor names of columns");
+    }
     Error::new(ErrorCode::FormatEmpty, message).hint(format!(
         "see what is there with `LIST {}.\"{bucket}{folder}\"`; names that begin with `_` or `.` are left out",
         storage.name(),

@@ -1,6 +1,10 @@
 //! What format files have: by option, by name, then by content.
 
 use crate::files::SourceFile;
+use arrow::datatypes::DataType;
+use sqlparser::dialect::GenericDialect;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::Token;
 use std::fmt;
 use std::sync::Arc;
 use windlass_types::{Error, ErrorCode, OptionMap, OptionValue, Result};
@@ -35,6 +39,17 @@ pub(crate) enum Compression {
     Xz,
 }
 
+/// How much of the files decides the types of their columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Infer {
+    /// The first rows of some files.
+    Sample,
+    /// Every row of every file.
+    Full,
+    /// Nothing: every column is text.
+    None,
+}
+
 /// How text files are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TextOptions {
@@ -46,12 +61,37 @@ pub(crate) struct TextOptions {
     pub(crate) null: Option<String>,
     /// None: by the name of each file, then by its first bytes.
     pub(crate) compression: Option<Compression>,
+    /// Most bytes of a first record or of a JSON line.
+    pub(crate) longest: usize,
 }
+
+impl Default for TextOptions {
+    fn default() -> Self {
+        Self {
+            header: true,
+            delimiter: b',',
+            quote: b'"',
+            escape: None,
+            comment: None,
+            null: None,
+            compression: None,
+            longest: 16 << 20,
+        }
+    }
+}
+
+/// Files of which the heads are read unless `SAMPLE_FILES` says more.
+const FILES: usize = 8;
 
 /// What the option `CONTENT_TYPE` says.
 #[derive(Debug)]
 pub(crate) struct Declared {
     pub(crate) kind: Option<Kind>,
+    pub(crate) infer: Infer,
+    /// Files of which the heads are read.
+    pub(crate) sample: usize,
+    /// Names and types the person gave.
+    pub(crate) types: Vec<(String, DataType)>,
     delimiter: Option<u8>,
     text: TextOptions,
 }
@@ -61,16 +101,11 @@ impl Declared {
     pub(crate) fn read(options: &OptionMap) -> Result<Self> {
         let mut declared = Self {
             kind: None,
+            infer: Infer::Sample,
+            sample: FILES,
+            types: Vec::new(),
             delimiter: None,
-            text: TextOptions {
-                header: true,
-                delimiter: b',',
-                quote: b'"',
-                escape: None,
-                comment: None,
-                null: None,
-                compression: None,
-            },
+            text: TextOptions::default(),
         };
         if let Some(value) = options.get("COMPRESSION") {
             declared.set("COMPRESSION", value)?;
@@ -92,6 +127,25 @@ impl Declared {
             OptionValue::Text(text) | OptionValue::Word(text) => text.as_str(),
             OptionValue::Bool(flag) if name == "HEADER" => {
                 self.text.header = *flag;
+                return Ok(());
+            }
+            OptionValue::Integer(number) if matches!(name, "SAMPLE_FILES" | "MAX_LINE") => {
+                let number = usize::try_from(*number).ok().filter(|number| *number > 0);
+                let number = number.ok_or_else(|| invalid(name, "is not a number above 0"))?;
+                if name == "MAX_LINE" {
+                    self.text.longest = number.saturating_mul(1 << 20);
+                } else {
+                    self.sample = number;
+                }
+                return Ok(());
+            }
+            OptionValue::List(items) if name == "TYPES" => {
+                for item in items {
+                    let (OptionValue::Text(text) | OptionValue::Word(text)) = item else {
+                        return Err(invalid(name, "has the wrong type"));
+                    };
+                    self.types.push(column(text)?);
+                }
                 return Ok(());
             }
             _ => return Err(invalid(name, "has the wrong type")),
@@ -123,6 +177,15 @@ impl Declared {
                 "FALSE" => self.text.header = false,
                 _ => return Err(invalid(name, "is not TRUE or FALSE")),
             },
+            "INFER" => {
+                self.infer = match text.to_ascii_uppercase().as_str() {
+                    "SAMPLE" => Infer::Sample,
+                    "FULL" => Infer::Full,
+                    "NONE" => Infer::None,
+                    _ => return Err(invalid(name, "is not SAMPLE, FULL or NONE")),
+                }
+            }
+            "TYPES" => self.types.push(column(text)?),
             "DELIMITER" => self.delimiter = Some(byte(name, text)?),
             "QUOTE" => self.text.quote = byte(name, text)?,
             "ESCAPE" => self.text.escape = Some(byte(name, text)?),
@@ -142,6 +205,28 @@ impl Declared {
 
 fn invalid(name: &str, why: &str) -> Error {
     Error::new(ErrorCode::OptionInvalid, format!("{name} {why}"))
+}
+
+/// One entry of `TYPES`: a column as SQL defines it, such as `price DECIMAL(10, 2)`.
+fn column(text: &str) -> Result<(String, DataType)> {
+    let wrong = || {
+        invalid("TYPES", &format!("has no column and type in `{text}`")).hint(
+            "write `'name TYPE'` with BOOLEAN, INTEGER, BIGINT, BIGINT UNSIGNED, REAL, DOUBLE, DECIMAL(p, s), TEXT, DATE, TIME, TIMESTAMP or TIMESTAMP WITH TIME ZONE",
+        )
+    };
+    let dialect = GenericDialect {};
+    let mut parser = Parser::new(&dialect).try_with_sql(text).map_err(|_| wrong())?;
+    let name = parser.parse_identifier().map_err(|_| wrong())?;
+    let kind = parser.parse_data_type().map_err(|_| wrong())?;
+    if parser.peek_token().token != Token::EOF {
+        return Err(wrong());
+    }
+    let kind = crate::schema::arrow(&kind).ok_or_else(wrong)?;
+    let name = match name.quote_style {
+        None => name.value.to_ascii_lowercase(),
+        Some(_) => name.value,
+    };
+    Ok((name, kind))
 }
 
 fn byte(name: &str, text: &str) -> Result<u8> {

@@ -6,7 +6,10 @@
 use datafusion::common::SchemaError;
 use datafusion::common::TableReference;
 use datafusion::sql::parser::Statement;
-use sqlparser::ast::{Expr, Ident, visit_expressions_mut};
+use sqlparser::ast::{
+    Expr, Ident, JoinConstraint, JoinOperator, ObjectNamePart, Query, SetExpr, VisitMut as _,
+    VisitorMut, visit_expressions_mut,
+};
 use std::ops::ControlFlow;
 
 /// Rewrites the column `error` says is missing; false if nothing could be.
@@ -66,5 +69,63 @@ fn rewrite(
         }
         ControlFlow::<()>::Continue(())
     });
-    changed
+    let mut using = Using { name, real, changed };
+    let _ = tree.visit(&mut using);
+    using.changed
+}
+
+/// Renames a column in `JOIN ... USING (column)`, which is no expression.
+struct Using<'a> {
+    name: &'a str,
+    real: &'a str,
+    changed: bool,
+}
+
+impl Using<'_> {
+    fn body(&mut self, body: &mut SetExpr) {
+        match body {
+            SetExpr::SetOperation { left, right, .. } => {
+                self.body(left);
+                self.body(right);
+            }
+            SetExpr::Select(select) => {
+                let joins = select.from.iter_mut().flat_map(|table| &mut table.joins);
+                joins.for_each(|join| self.join(&mut join.join_operator));
+            }
+            _ => {}
+        }
+    }
+
+    fn join(&mut self, join: &mut JoinOperator) {
+        let (JoinOperator::Join(JoinConstraint::Using(columns))
+        | JoinOperator::Inner(JoinConstraint::Using(columns))
+        | JoinOperator::Left(JoinConstraint::Using(columns))
+        | JoinOperator::LeftOuter(JoinConstraint::Using(columns))
+        | JoinOperator::Right(JoinConstraint::Using(columns))
+        | JoinOperator::RightOuter(JoinConstraint::Using(columns))
+        | JoinOperator::FullOuter(JoinConstraint::Using(columns))
+        | JoinOperator::LeftSemi(JoinConstraint::Using(columns))
+        | JoinOperator::LeftAnti(JoinConstraint::Using(columns))) = join
+        else {
+            return;
+        };
+        for part in columns.iter_mut().flat_map(|column| &mut column.0) {
+            if let ObjectNamePart::Identifier(ident) = part
+                && ident.quote_style.is_none()
+                && ident.value.to_ascii_lowercase() == self.name
+            {
+                *ident = Ident::with_quote('"', self.real);
+                self.changed = true;
+            }
+        }
+    }
+}
+
+impl VisitorMut for Using<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        self.body(&mut query.body);
+        ControlFlow::Continue(())
+    }
 }

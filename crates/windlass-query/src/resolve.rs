@@ -4,7 +4,8 @@ use crate::engine::Session;
 use crate::files::find;
 use crate::format::Declared;
 use crate::table::FilesTable;
-use arrow::array::{ArrayRef, StringArray};
+use arrow::array::{ArrayRef, Int32Array, StringArray};
+use arrow::datatypes::{Field, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
@@ -75,6 +76,9 @@ pub(crate) async fn resolve(
         Some(SYSTEM) => (batch_table(system(resolver, table).await?)?, None),
         Some(INFORMATION) if table == "tables" => {
             (batch_table(tables(resolver, fabric).await?)?, None)
+        }
+        Some(INFORMATION) if table == "columns" => {
+            (batch_table(all_columns(session, fabric, resolver).await?)?, None)
         }
         schema => {
             let files = Arc::new(files(session, resolver, schema, table).await?);
@@ -211,5 +215,64 @@ pub(crate) async fn tables(resolver: &dyn Resolver, fabric: &str) -> Result<Reco
     ])
     .map_err(|error| {
         Error::new(ErrorCode::Internal, "the list of tables does not fit").source(error)
+    })
+}
+
+/// The columns of every table; one row without a column for a table whose files cannot be read.
+async fn all_columns(
+    session: &Session,
+    fabric: &str,
+    resolver: &dyn Resolver,
+) -> Result<RecordBatch> {
+    let mut names = resolver.tables().await?;
+    names.sort();
+    names.extend(resolver.system_tables().into_iter().map(|table| (SYSTEM.to_owned(), table)));
+    let mut found = Vec::with_capacity(names.len());
+    for (schema, table) in names {
+        let schema_of = if schema == SYSTEM {
+            system(resolver, &table).await.map(|batch| batch.schema())
+        } else {
+            let within = Some(schema.as_str()).filter(|schema| *schema != MAIN);
+            files(session, resolver, within, &table).await.map(|files| files.schema())
+        };
+        found.push((schema, table, schema_of.ok()));
+    }
+    columns(fabric, &found)
+}
+
+/// Columns of tables as `information_schema.columns` has them.
+pub(crate) fn columns(
+    fabric: &str,
+    tables: &[(String, String, Option<SchemaRef>)],
+) -> Result<RecordBatch> {
+    let mut names: Vec<(&str, &str)> = Vec::new();
+    let mut fields: Vec<Option<(i32, &Field)>> = Vec::new();
+    for (schema, table, known) in tables {
+        let before = fields.len();
+        match known {
+            Some(known) => {
+                fields.extend((1..).zip(known.fields()).map(|(n, f)| Some((n, f.as_ref()))));
+            }
+            None => fields.push(None),
+        }
+        names.extend(fields[before..].iter().map(|_| (schema.as_str(), table.as_str())));
+    }
+    let text = |texts: Vec<Option<String>>| -> ArrayRef { Arc::new(StringArray::from(texts)) };
+    let of = |what: fn(&Field) -> String| {
+        text(fields.iter().map(|field| field.map(|(_, field)| what(field))).collect())
+    };
+    let positions: Vec<Option<i32>> = fields.iter().map(|field| field.map(|(n, _)| n)).collect();
+    let yes = |field: &Field| if field.is_nullable() { "YES" } else { "NO" }.to_owned();
+    RecordBatch::try_from_iter_with_nullable([
+        ("table_catalog", text(vec![Some(fabric.to_owned()); fields.len()]), false),
+        ("table_schema", text(names.iter().map(|name| Some(name.0.to_owned())).collect()), false),
+        ("table_name", text(names.iter().map(|name| Some(name.1.to_owned())).collect()), false),
+        ("column_name", of(|field| field.name().clone()), true),
+        ("ordinal_position", Arc::new(Int32Array::from(positions)), true),
+        ("data_type", of(|field| crate::schema::sql(field.data_type())), true),
+        ("is_nullable", of(yes), true),
+    ])
+    .map_err(|error| {
+        Error::new(ErrorCode::Internal, "the list of columns does not fit").source(error)
     })
 }

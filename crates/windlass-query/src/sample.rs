@@ -1,28 +1,35 @@
 //! Reading the heads of a few files to learn what all of them hold.
 
+use crate::error::from_io;
 use crate::files::SourceFile;
-use crate::format::{Declared, Kind, TextOptions, by_names, kind_in};
+use crate::format::{Compression, Declared, Infer, Kind, TextOptions, by_names, kind_in};
+use crate::infer::{Guess, join, of_json};
+use crate::read::Layout;
+use crate::records::{Lines, last_start, line_end};
 use crate::schema::{Column, merge};
 use crate::store::QueryStore;
-use crate::text::{self, header};
-use arrow::csv::reader::Format;
-use arrow::datatypes::Schema;
+use crate::text::{self, first_record, header};
+use arrow::array::AsArray as _;
+use arrow::datatypes::{DataType, Field, Fields, Schema};
+use arrow::error::ArrowError;
 use datafusion::catalog::Session;
 use datafusion::datasource::file_format::FileFormat as _;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
-use futures::TryStreamExt as _;
 use futures::future::BoxFuture;
+use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::ObjectStore;
-use std::io::Cursor;
+use std::collections::HashSet;
 use std::sync::Arc;
 use windlass_types::{Error, ErrorCode, Result};
 
-/// Files whose heads are read.
-const FILES: usize = 8;
 /// Records of each that decide the types.
 const RECORDS: usize = 1000;
-/// Decompressed bytes of each that are read, unless one record is longer.
+/// Decompressed bytes of each that are read, unless they hold only a few records.
 const BYTES: usize = 256 << 10;
+/// Records that are read whatever bytes they take, up to [`MOST`].
+const FEW: usize = 10;
+/// Bytes of few records; one record is always read.
+const MOST: usize = 32 << 20;
 
 /// What was learnt.
 #[derive(Debug)]
@@ -32,9 +39,20 @@ pub(crate) struct Learnt {
     pub(crate) text: TextOptions,
     pub(crate) columns: Vec<Column>,
     pub(crate) sampled: usize,
+    /// Keys of the sampled files that are not compressed.
+    pub(crate) plain: HashSet<String>,
 }
 
-/// Reads the heads of up to eight files, spread over all.
+/// What one file taught.
+struct Sample {
+    schema: Schema,
+    plain: bool,
+}
+
+/// Files read side by side to learn from.
+const AT_ONCE: usize = 8;
+
+/// Reads the heads of some files, spread over all.
 pub(crate) async fn learn(
     state: &dyn Session,
     store: &Arc<QueryStore>,
@@ -52,36 +70,80 @@ pub(crate) async fn learn(
         },
     };
     let text = declared.text(kind);
-    let chosen = spread(files);
+    let most = if declared.infer == Infer::Full { files.len() } else { declared.sample };
+    let chosen = spread(files, most);
     // Boxed one by one: a closure over references would not be `Send` for every lifetime.
-    let mut heads: Vec<BoxFuture<'_, Result<(String, Schema)>>> = Vec::with_capacity(chosen.len());
+    let mut heads: Vec<BoxFuture<'_, Result<Sample>>> = Vec::with_capacity(chosen.len());
     for file in &chosen {
         let text = &text;
         heads.push(Box::pin(async move {
-            let schema = match kind {
-                Kind::Parquet => parquet(state, store, file).await?,
-                Kind::Json => json(file, text).await?,
-                Kind::Csv | Kind::Tsv => csv(file, text).await?,
-            };
-            Ok((file.name().to_owned(), schema))
+            match kind {
+                Kind::Parquet => {
+                    let schema = parquet(state, store, file).await?;
+                    Ok(Sample { schema, plain: false })
+                }
+                Kind::Json => json(file, text, declared.infer).await,
+                Kind::Csv | Kind::Tsv => csv(file, kind, text, declared.infer).await,
+            }
         }));
     }
-    let schemas = futures::future::try_join_all(heads).await?;
-    let sampled = schemas.len();
-    Ok(Learnt { kind, why, text, columns: merge(&schemas), sampled })
+    let samples: Vec<Sample> = futures::stream::iter(heads).buffered(AT_ONCE).try_collect().await?;
+    let mut plain = HashSet::new();
+    let mut schemas = Vec::with_capacity(samples.len());
+    for (file, sample) in chosen.iter().zip(samples) {
+        if sample.plain {
+            plain.insert(file.object.key.clone());
+        }
+        schemas.push((file.name().to_owned(), sample.schema));
+    }
+    if schemas.iter().all(|(_, schema)| schema.fields().is_empty()) {
+        return Err(Error::new(
+            ErrorCode::FormatEmpty,
+            format!("every file of `{table}` is empty"),
+        )
+        .hint("they hold neither rows nor names of columns"));
+    }
+    let mut columns = merge(&schemas);
+    for (name, kind) in &declared.types {
+        declare(&mut columns, name, kind)?;
+    }
+    Ok(Learnt { kind, why, text, columns, sampled: schemas.len(), plain })
+}
+
+/// Gives the column the type the person said.
+fn declare(columns: &mut [Column], name: &str, kind: &DataType) -> Result<()> {
+    let exact = columns.iter().position(|column| column.field.name() == name);
+    let mut same = (0..columns.len())
+        .filter(|at| columns[*at].field.name().to_lowercase() == name.to_lowercase());
+    let only = same.next().filter(|_| same.next().is_none());
+    let Some(at) = exact.or(only) else {
+        let names: Vec<&str> = columns.iter().map(|column| column.field.name().as_str()).collect();
+        return Err(Error::new(
+            ErrorCode::OptionInvalid,
+            format!("TYPES names a column `{name}` that the files read do not have"),
+        )
+        .hint(format!("columns are {}", names.join(", "))));
+    };
+    columns[at].field.set_data_type(kind.clone());
+    columns[at].note = Some("as declared".to_owned());
+    Ok(())
 }
 
 /// First, last and evenly between.
-fn spread(files: &[Arc<SourceFile>]) -> Vec<Arc<SourceFile>> {
-    if files.len() <= FILES {
+fn spread(files: &[Arc<SourceFile>], most: usize) -> Vec<Arc<SourceFile>> {
+    if files.len() <= most {
         return files.to_vec();
     }
-    (0..FILES).map(|step| Arc::clone(&files[step * (files.len() - 1) / (FILES - 1)])).collect()
+    let gaps = most.saturating_sub(1).max(1);
+    (0..most).map(|step| Arc::clone(&files[step * (files.len() - 1) / gaps])).collect()
 }
 
 async fn by_content(file: &Arc<SourceFile>, declared: &Declared, table: &str) -> Result<Kind> {
-    let head = head(file, &declared.text(Kind::Csv), false).await?;
-    kind_in(&head.bytes).ok_or_else(|| {
+    let head = head(file, &declared.text(Kind::Csv)).await?;
+    if head.is_empty() {
+        return Ok(Kind::Csv); // compressed nothing, which is said as of every empty file
+    }
+    kind_in(&head).ok_or_else(|| {
         Error::new(
             ErrorCode::FormatInvalid,
             format!("neither name nor content of `{}` says what format it has", file.address()),
@@ -92,95 +154,181 @@ async fn by_content(file: &Arc<SourceFile>, declared: &Declared, table: &str) ->
     })
 }
 
-struct Head {
-    bytes: Vec<u8>,
-    whole: bool,
-}
-
-/// Reads the first bytes, decompressed; goes on until the text (`quoting`: a CSV record) holds one whole line.
-async fn head(file: &Arc<SourceFile>, options: &TextOptions, quoting: bool) -> Result<Head> {
-    let mut stream = text::open(Arc::clone(file), options.compression).await?;
+/// The first bytes, decompressed: enough to know a format by.
+async fn head(file: &Arc<SourceFile>, options: &TextOptions) -> Result<Vec<u8>> {
+    let (mut stream, _) = text::open(Arc::clone(file), options.compression).await?;
     let mut bytes = Vec::new();
-    while let Some(chunk) =
-        stream.try_next().await.map_err(|error| crate::error::from_io(error, file))?
+    while bytes.len() < BYTES
+        && let Some(chunk) = stream.try_next().await.map_err(|error| from_io(error, file))?
     {
         bytes.extend_from_slice(&chunk);
-        if bytes.len() >= BYTES && text::record_end(&bytes, quoting.then_some(options)).is_some() {
-            return Ok(Head { bytes, whole: false });
-        }
-        if bytes.len() > text::LONGEST {
-            return Err(text::endless(file, "text"));
-        }
     }
-    Ok(Head { bytes, whole: true })
+    Ok(bytes)
 }
 
-impl Head {
-    /// The whole lines of it.
-    fn lines(&self) -> &[u8] {
-        let end = if self.whole {
-            self.bytes.len()
-        } else {
-            self.bytes.iter().rposition(|byte| *byte == b'\n').map_or(self.bytes.len(), |at| at + 1)
-        };
-        text::without_mark(&self.bytes[..end])
-    }
+/// Whether a sample of so many records and bytes is enough.
+fn enough(records: usize, bytes: usize, infer: Infer) -> bool {
+    infer != Infer::Full
+        && (records >= RECORDS
+            || (bytes >= BYTES && records >= FEW)
+            || (bytes >= MOST && records > 0))
 }
 
-async fn csv(file: &Arc<SourceFile>, options: &TextOptions) -> Result<Schema> {
-    let head = head(file, options, true).await?;
-    let lines = head.lines();
-    let names =
-        header(lines, options, head.whole).map_err(|error| text::unreadable(file, "CSV", error))?;
-    let Some(names) = names else { return Ok(Schema::empty()) };
-    let infer = |format: Format| format.infer_schema(Cursor::new(lines), Some(RECORDS));
-    let format = text::format(options).map_err(|error| text::unreadable(file, "CSV", error))?;
-    let format = format.with_header(options.header);
-    // The head may end inside a quoted field, which leaves a short record behind.
-    let (schema, _) = infer(format.clone())
-        .or_else(
-            |error| if head.whole { Err(error) } else { infer(format.with_truncated_rows(true)) },
-        )
-        .map_err(|error| text::unreadable(file, "CSV", error))?;
-    let fields: Vec<_> = schema
-        .fields()
+async fn csv(
+    file: &Arc<SourceFile>,
+    kind: Kind,
+    options: &TextOptions,
+    infer: Infer,
+) -> Result<Sample> {
+    let (mut stream, compression) = text::open(Arc::clone(file), options.compression).await?;
+    let plain = compression == Compression::None;
+    let bad = |error: ArrowError| text::unreadable(file, &kind.to_string(), error);
+    let mut bytes: Vec<u8> = Vec::new();
+    let mut whole = false;
+    while !whole && first_record(text::without_mark(&bytes), options, false).is_none() {
+        if bytes.len() > options.longest {
+            return Err(text::endless(file, kind, options));
+        }
+        match stream.try_next().await.map_err(|error| from_io(error, file))? {
+            Some(chunk) => bytes.extend_from_slice(&chunk),
+            None => whole = true,
+        }
+    }
+    let lines = text::without_mark(&bytes);
+    let Some(names) = header(lines, options, whole).map_err(bad)? else {
+        return Ok(Sample { schema: Schema::empty(), plain });
+    };
+    if infer == Infer::None {
+        let fields: Vec<Field> =
+            names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
+        return Ok(Sample { schema: Schema::new(fields), plain });
+    }
+    let (start, end) = first_record(lines, options, whole).unwrap_or_default();
+    let mut rest = lines[if options.header { end } else { start }..].to_vec();
+    let layout = Layout::of_text(&names, options);
+    let mut guesses = vec![Guess::default(); names.len()];
+    let (mut records, mut read) = (0, rest.len());
+    loop {
+        // Records are taken when as many bytes are there as were looked at in vain, doubled.
+        let end = if whole { rest.len() } else { last_start(&rest, Some(options)) };
+        let mut decoder = layout.decoder(RECORDS).map_err(bad)?;
+        // The query that reads wrong records says where they are.
+        let Ok(batches) = decoder.all(&rest[..end]) else { break };
+        for batch in &batches {
+            for (column, guess) in batch.columns().iter().zip(&mut guesses) {
+                let column = column.as_string::<i32>();
+                let left = match infer {
+                    Infer::Full => usize::MAX,
+                    _ => RECORDS.saturating_sub(records),
+                };
+                column.iter().take(left).flatten().for_each(|value| guess.add(value));
+            }
+            records += batch.num_rows();
+        }
+        rest.drain(..end);
+        // A quote that is never closed must not bring in the whole file.
+        if whole || enough(records, read, infer) || rest.len() > options.longest.max(MOST) {
+            break;
+        }
+        let wanted = (rest.len() * 2).max(BYTES.min(64 << 10));
+        while !whole && rest.len() < wanted {
+            match stream.try_next().await.map_err(|error| from_io(error, file))? {
+                Some(chunk) => {
+                    read += chunk.len();
+                    rest.extend_from_slice(&chunk);
+                }
+                None => whole = true,
+            }
+        }
+    }
+    let fields: Vec<Field> =
+        names.iter().zip(&guesses).map(|(name, guess)| guess.field(name)).collect();
+    Ok(Sample { schema: Schema::new(fields), plain })
+}
+
+async fn json(file: &Arc<SourceFile>, options: &TextOptions, infer: Infer) -> Result<Sample> {
+    let (mut stream, compression) = text::open(Arc::clone(file), options.compression).await?;
+    let mut kind = DataType::Null;
+    let mut rest: Vec<u8> = Vec::new();
+    let mut count = Lines::default();
+    let (mut records, mut read, mut seen, mut whole) = (0, 0, 0, false);
+    while !whole {
+        match stream.try_next().await.map_err(|error| from_io(error, file))? {
+            Some(chunk) => {
+                read += chunk.len();
+                rest.extend_from_slice(&chunk);
+            }
+            None => whole = true,
+        }
+        // No line end among the bytes looked at before: only what came is looked at.
+        if !whole && !rest[seen..].iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+            seen = rest.len();
+            if rest.len() > options.longest {
+                return Err(text::endless(file, Kind::Json, options));
+            }
+            continue;
+        }
+        let mut start = 0;
+        loop {
+            let line = match line_end(&rest[start..]) {
+                Some(end) => &rest[start..start + end],
+                None if whole && start < rest.len() => &rest[start..],
+                None => break,
+            };
+            if line.len() > options.longest {
+                return Err(text::endless(file, Kind::Json, options));
+            }
+            let value = text::without_mark(line).trim_ascii();
+            if !value.is_empty() && (records < RECORDS || infer == Infer::Full) {
+                let found = object(file, value, count.ended + 1, records)?;
+                kind = join(&kind, &found);
+                records += 1;
+            }
+            count.pass(line);
+            start += line.len();
+        }
+        rest.drain(..start);
+        seen = rest.len().saturating_sub(1);
+        if enough(records, read, infer) {
+            break;
+        }
+    }
+    let fields = match kind {
+        DataType::Struct(fields) => fields,
+        _ => Fields::empty(),
+    };
+    let fields: Vec<Field> = fields
         .iter()
-        .zip(names)
-        .map(|(field, name)| field.as_ref().clone().with_name(name))
+        .map(|field| {
+            let field = field.as_ref().clone();
+            let nested = field.data_type().is_nested();
+            if infer == Infer::None && !nested {
+                field.with_data_type(DataType::Utf8)
+            } else {
+                field
+            }
+        })
         .collect();
-    Ok(Schema::new(fields))
+    Ok(Sample { schema: Schema::new(fields), plain: compression == Compression::None })
 }
 
-async fn json(file: &Arc<SourceFile>, options: &TextOptions) -> Result<Schema> {
-    let head = head(file, options, false).await?;
-    let lines = head.lines();
-    if lines.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+/// The type of the object that is line number `line`.
+fn object(file: &SourceFile, value: &[u8], line: u64, before: usize) -> Result<DataType> {
+    if before == 0 && value.starts_with(b"[") {
         return Err(Error::new(
             ErrorCode::FormatInvalid,
             format!("`{}` is a JSON array, not JSON lines", file.address()),
         )
         .hint("write one object a line, for example with `jq -c '.[]'`"));
     }
-    let reader = std::io::BufReader::new(Cursor::new(lines));
-    let inferred = arrow::json::reader::infer_json_schema(reader, Some(RECORDS));
-    match inferred {
-        Ok((schema, _)) => Ok(schema),
-        Err(error) => {
-            // Types that contradict each other within one file: line by line, widened as files are.
-            let schemas: Vec<(String, Schema)> = lines
-                .split(|byte| *byte == b'\n')
-                .filter(|line| !line.trim_ascii().is_empty())
-                .take(RECORDS)
-                .map(|line| {
-                    arrow::json::reader::infer_json_schema(Cursor::new(line), Some(1))
-                        .map(|(schema, _)| (String::new(), schema))
-                })
-                .collect::<std::result::Result<_, _>>()
-                .map_err(|_| text::unreadable(file, "JSON lines", error))?;
-            Ok(Schema::new(
-                merge(&schemas).into_iter().map(|column| column.field).collect::<Vec<_>>(),
-            ))
-        }
+    let wrong = |why: String| {
+        let why = std::io::Error::other(format!("line {line}: {why}"));
+        text::unreadable(file, &Kind::Json.to_string(), why)
+            .hint("every line is one JSON object; `jq -c .` writes them so")
+    };
+    match of_json(value).map_err(wrong)? {
+        kind @ DataType::Struct(_) => Ok(kind),
+        _ => Err(wrong("it is not an object".to_owned())),
     }
 }
 

@@ -3,6 +3,9 @@
 use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
 use std::sync::Arc;
 
+/// The key of a note in the metadata of a field.
+pub(crate) const NOTE: &str = "windlass.note";
+
 /// A column and what is worth telling about it.
 #[derive(Debug, Clone)]
 pub(crate) struct Column {
@@ -16,6 +19,7 @@ pub(crate) fn merge(schemas: &[(String, Schema)]) -> Vec<Column> {
         kind: DataType,
         from: Vec<(DataType, String)>,
         files: usize,
+        note: Option<String>,
     }
     let mut columns: Vec<(String, Seen)> = Vec::new();
     for (file, schema) in schemas {
@@ -25,12 +29,13 @@ pub(crate) fn merge(schemas: &[(String, Schema)]) -> Vec<Column> {
             let (_, seen) = if let Some(at) = at {
                 &mut columns[at]
             } else {
-                let seen = Seen { kind: DataType::Null, from: Vec::new(), files: 0 };
+                let seen = Seen { kind: DataType::Null, from: Vec::new(), files: 0, note: None };
                 columns.push((field.name().clone(), seen));
                 columns.last_mut().expect("just pushed")
             };
             seen.kind = widen(&seen.kind, kind);
             seen.files += 1;
+            seen.note = seen.note.take().or_else(|| field.metadata().get(NOTE).cloned());
             if !kind.is_null() && !seen.from.iter().any(|(known, _)| known == kind) {
                 seen.from.push((kind.clone(), file.clone()));
             }
@@ -39,7 +44,8 @@ pub(crate) fn merge(schemas: &[(String, Schema)]) -> Vec<Column> {
     columns
         .into_iter()
         .map(|(name, seen)| {
-            let mut notes = Vec::new();
+            let mut notes: Vec<String> = Vec::new();
+            notes.extend(seen.note);
             if seen.from.len() > 1 {
                 let from: Vec<String> = seen
                     .from
@@ -85,8 +91,8 @@ pub(crate) fn widen(a: &DataType, b: &DataType) -> DataType {
         (T::Date32, T::Timestamp(unit, zone)) | (T::Timestamp(unit, zone), T::Date32) => {
             T::Timestamp(*unit, zone.clone())
         }
-        (T::Timestamp(_, zone), T::Timestamp(_, other)) if zone == other => {
-            T::Timestamp(TimeUnit::Microsecond, zone.clone())
+        (T::Timestamp(unit, zone), T::Timestamp(finer, other)) if zone == other => {
+            T::Timestamp(*unit.max(finer).max(&TimeUnit::Microsecond), zone.clone())
         }
         (T::Struct(x), T::Struct(y)) => T::Struct(widen_fields(x, y)),
         (T::List(x), T::List(y)) => {
@@ -165,6 +171,46 @@ pub(crate) fn sql(kind: &DataType) -> String {
         T::Dictionary(_, value) => sql(value),
         other => other.to_string(),
     }
+}
+
+/// The type SQL names, for columns of files; None: there are no columns of that type.
+pub(crate) fn arrow(kind: &sqlparser::ast::DataType) -> Option<DataType> {
+    use DataType as T;
+    use sqlparser::ast::{DataType as S, ExactNumberInfo as Digits, TimezoneInfo as Zone};
+    Some(match kind {
+        S::Boolean | S::Bool => T::Boolean,
+        S::TinyInt(_) => T::Int8,
+        S::SmallInt(_) | S::Int2(_) => T::Int16,
+        S::Int(_) | S::Integer(_) | S::Int4(_) => T::Int32,
+        S::BigInt(_) | S::Int8(_) => T::Int64,
+        S::BigIntUnsigned(_) | S::Int8Unsigned(_) => T::UInt64,
+        S::IntUnsigned(_) | S::IntegerUnsigned(_) => T::UInt32,
+        S::Real | S::Float4 => T::Float32,
+        S::Double(_) | S::DoublePrecision | S::Float8 | S::Float(_) => T::Float64,
+        S::Decimal(digits) | S::Numeric(digits) => {
+            let (precision, scale) = match digits {
+                Digits::None => (38, 10),
+                Digits::Precision(precision) => (*precision, 0),
+                Digits::PrecisionAndScale(precision, scale) => (*precision, *scale),
+            };
+            let precision = u8::try_from(precision).ok().filter(|p| (1..=38).contains(p))?;
+            let scale = i8::try_from(scale).ok().filter(|s| (0..=38).contains(s))?;
+            if scale.unsigned_abs() > precision {
+                return None;
+            }
+            T::Decimal128(precision, scale)
+        }
+        S::Text | S::String(_) | S::Varchar(_) | S::Char(_) => T::Utf8,
+        S::Date => T::Date32,
+        S::Time(None, Zone::None | Zone::WithoutTimeZone) => T::Time64(TimeUnit::Nanosecond),
+        S::Timestamp(None, Zone::None | Zone::WithoutTimeZone) => {
+            T::Timestamp(TimeUnit::Microsecond, None)
+        }
+        S::Timestamp(None, Zone::WithTimeZone | Zone::Tz) => {
+            T::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+        }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::files::SourceFile;
 use crate::format::{Declared, Kind};
 use crate::partition::{Partitions, partitions};
+use crate::read::{RANGE, unsampled};
 use crate::sample::{Learnt, learn};
 use crate::store::{QueryStore, url};
 use crate::text::{Part, TextExec, TextScan};
@@ -18,9 +19,12 @@ use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::listing::helpers::expr_applicable_for_cols;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder};
 use datafusion::datasource::table_schema::TableSchema;
-use datafusion::error::Result as EngineResult;
+use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_expr_adapter::{
+    DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
+};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::scalar::ScalarValue;
@@ -36,6 +40,8 @@ pub(crate) struct FilesTable {
     pub(crate) learnt: Learnt,
     file_schema: SchemaRef,
     schema: SchemaRef,
+    /// Columns of the files that give way to folders.
+    hidden: Vec<String>,
 }
 
 impl FilesTable {
@@ -51,8 +57,14 @@ impl FilesTable {
         let partitions = partitions(&files);
         let mut learnt = learn(state, store, &files, declared, table).await?;
         // A folder says the same of every row; a column of that name in the files gives way.
+        let folder = |name: &String| partitions.fields.iter().any(|field| field.name() == name);
+        let mut hidden: Vec<String> = Vec::new();
         learnt.columns.retain(|column| {
-            !partitions.fields.iter().any(|field| field.name() == column.field.name())
+            let name = column.field.name();
+            if folder(name) {
+                hidden.push(name.clone());
+            }
+            !folder(name)
         });
         let fields: Vec<_> = learnt.columns.iter().map(|column| column.field.clone()).collect();
         let all: Vec<_> = fields.iter().chain(&partitions.fields).cloned().collect();
@@ -63,6 +75,7 @@ impl FilesTable {
             learnt,
             file_schema: Arc::new(Schema::new(fields)),
             schema: Arc::new(Schema::new(all)),
+            hidden,
         })
     }
 
@@ -79,6 +92,13 @@ impl FilesTable {
             ("files", format!("{} ({}): {}", self.files.len(), ByteSize(size), names.join(", "))),
             ("types", format!("from {} of {} files", self.learnt.sampled, self.files.len())),
         ]
+    }
+
+    /// What is worth telling about a partition column.
+    pub(crate) fn partition_note(&self, name: &str) -> Option<String> {
+        self.hidden.iter().any(|hidden| hidden == name).then(|| {
+            "the name of the folder; a column of the same name in the files is not read".to_owned()
+        })
     }
 
     /// The partition columns.
@@ -122,8 +142,35 @@ impl FilesTable {
             .zip(&self.partitions.values)
             .enumerate()
             .filter(|(row, _)| passes(*row))
-            .map(|(_, (file, values))| Part { file: Arc::clone(file), values: values.clone() })
+            .map(|(_, (file, values))| Part {
+                file: Arc::clone(file),
+                values: values.clone(),
+                tasks: 1,
+            })
             .collect())
+    }
+}
+
+/// Refuses a Parquet file with columns that no file read for the schema has.
+#[derive(Debug)]
+struct Strict {
+    known: SchemaRef,
+    hidden: Vec<String>,
+}
+
+impl PhysicalExprAdapterFactory for Strict {
+    fn create(
+        &self,
+        logical: SchemaRef,
+        physical: SchemaRef,
+    ) -> EngineResult<Arc<dyn PhysicalExprAdapter>> {
+        for field in physical.fields() {
+            let name = field.name();
+            if self.known.field_with_name(name).is_err() && !self.hidden.contains(name) {
+                return Err(DataFusionError::External(Box::new(unsampled("a file", name))));
+            }
+        }
+        DefaultPhysicalExprAdapterFactory.create(logical, physical)
     }
 }
 
@@ -182,12 +229,23 @@ impl TableProvider for FilesTable {
         }
         let groups = runs(parts, state.config().target_partitions());
         if self.learnt.kind != Kind::Parquet {
+            let mut groups = groups;
+            let tasks = state.config().target_partitions() / groups.len();
+            // The first rows of a file are soonest read from its front.
+            if limit.is_none() {
+                for part in groups.iter_mut().flatten() {
+                    let splits = self.learnt.plain.contains(&part.file.object.key)
+                        && part.file.size > 2 * RANGE;
+                    part.tasks = if splits { tasks } else { 1 };
+                }
+            }
             let scan = TextScan {
                 kind: self.learnt.kind,
                 options: self.learnt.text.clone(),
                 file_schema: Arc::clone(&self.file_schema),
                 projection,
                 schema,
+                hidden: self.partitions.fields.iter().map(|field| field.name().clone()).collect(),
             };
             return Ok(Arc::new(TextExec::new(scan, groups)));
         }
@@ -209,11 +267,18 @@ impl TableProvider for FilesTable {
             .build();
         let format = ParquetFormat::default().with_force_view_types(false);
         let source = format.file_source(table_schema);
+        let columns = self.file_schema.fields().len();
+        let strict = projection.iter().filter(|at| **at < columns).count() == columns;
+        let adapter = strict.then(|| {
+            let (known, hidden) = (Arc::clone(&self.file_schema), self.hidden.clone());
+            Arc::new(Strict { known, hidden }) as Arc<dyn PhysicalExprAdapterFactory>
+        });
         let every = filters.iter().all(|filter| self.is_partition_filter(filter));
         let config = FileScanConfigBuilder::new(url(), source)
             .with_file_groups(groups)
             .with_projection_indices(Some(projection))?
             .with_limit(limit.filter(|_| every))
+            .with_expr_adapter(adapter)
             .build();
         format.create_physical_plan(state, config).await
     }

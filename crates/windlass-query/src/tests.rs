@@ -2,6 +2,7 @@
 
 mod fake;
 mod files;
+mod reading;
 mod statements;
 
 use crate::{Engine, FileTable, Resolver, Rows};

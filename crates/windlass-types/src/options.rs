@@ -430,6 +430,24 @@ pub const CONTENT_TYPE_OPTIONS: &[OptionDef] = &[
     def("ESCAPE", Text, false, Free, "doubled quote", "Character that escapes a quote."),
     def("NULL_VALUE", Text, false, Free, "empty", "Text that means NULL in a CSV file."),
     def("COMMENT", Text, false, Free, "none", "Character that begins a comment line."),
+    def(
+        "TYPES",
+        TextList,
+        false,
+        Free,
+        "",
+        "Types of columns, each as `name TYPE`: `('id TEXT', 'price DECIMAL(10, 2)')`; others are inferred.",
+    ),
+    def(
+        "INFER",
+        Choice(&["SAMPLE", "FULL", "NONE"]),
+        false,
+        Free,
+        "SAMPLE",
+        "What decides types: first rows of some files, every row, or nothing (columns of text).",
+    ),
+    def("SAMPLE_FILES", Integer(1, 1_000_000), false, Free, "8", "Files read to learn columns."),
+    def("MAX_LINE", Integer(1, 2048), false, Free, "16", "Longest header or JSON line, in MiB."),
 ];
 
 /// Finds an option without regard to case; else an error that suggests the nearest and lists all.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::io::AsyncReadExt as _;
 use windlass_types::{ErrorCode, OptionValue};
 
-fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
+pub(super) fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
     let batch = RecordBatch::try_from_iter(columns).unwrap();
     let mut bytes = Vec::new();
     let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
@@ -116,7 +116,7 @@ async fn parquet_files_are_pruned_by_folder_too() {
     assert_eq!(bench.fake.take_gets(), ["p/y=2026/a.parquet"]);
 }
 
-async fn compress(kind: &str, bytes: &'static [u8]) -> Vec<u8> {
+pub(super) async fn compress(kind: &str, bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     match kind {
         "gz" => GzipEncoder::new(bytes).read_to_end(&mut out).await,

@@ -147,3 +147,40 @@ async fn queries_can_be_spawned() {
     let rows = tokio::spawn(async move { bench.describe(&["orders"]).await });
     assert!(rows.await.unwrap().contains("customer"));
 }
+
+#[tokio::test]
+async fn columns_of_using_and_of_qualified_names_match_without_regard_to_case() {
+    let bench =
+        Bench::new(&[("a.csv", "Id,A\n1,2\n"), ("b.csv", "Id,B\n1,3\n"), ("c.csv", "ID,C\n1,4\n")]);
+    let join = |right: &str, columns: &str| {
+        format!(
+            "SELECT {columns} FROM landing.\"a.csv\" a JOIN landing.\"{right}.csv\" b USING (id)"
+        )
+    };
+    assert_eq!(bench.ask(&join("b", "id, a.a, B.b")).await, "1|2|3");
+    let answer = bench.ask(&join("c", "1")).await;
+    assert!(answer.starts_with("error[sql.plan]") && answer.contains("\"ID\""), "{answer}");
+    assert_eq!(
+        bench
+            .ask(
+                "SELECT a.ID, c.iD FROM landing.\"a.csv\" a JOIN landing.\"c.csv\" c ON a.id = c.id"
+            )
+            .await,
+        "1|1"
+    );
+}
+
+#[tokio::test]
+async fn columns_are_shown_and_listed() {
+    let bench = orders().table("broken", "nothing/", &[]);
+    assert_eq!(
+        bench.ask("SHOW COLUMNS FROM orders").await,
+        "default|main|orders|Id|1|BIGINT|YES\ndefault|main|orders|customer|2|BIGINT|YES\ndefault|main|orders|Amount|3|BIGINT|YES"
+    );
+    assert!(bench.ask("SHOW COLUMNS FROM crm.\"people.json\"").await.contains("|name|2|TEXT|YES"));
+    let sql = "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema <> 'x' ORDER BY 1, ordinal_position";
+    assert_eq!(
+        bench.ask(sql).await,
+        "broken||\nconnections|name|TEXT\norders|Id|BIGINT\norders|customer|BIGINT\norders|Amount|BIGINT\nsecrets||"
+    );
+}

@@ -1,0 +1,358 @@
+//! Types of values: of CSV fields by what they look like and parse as, of JSON values exactly.
+
+use crate::schema::{NOTE, widen};
+use arrow::compute::kernels::cast_utils::{Parser as _, string_to_datetime};
+use arrow::datatypes::{DataType, Date32Type, Field, Float64Type, TimeUnit};
+use chrono::Utc;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What the values of one CSV column have in common.
+#[derive(Debug, Clone)]
+pub(crate) struct Guess {
+    kind: DataType,
+    note: Option<&'static str>,
+}
+
+impl Default for Guess {
+    fn default() -> Self {
+        Self { kind: DataType::Null, note: None }
+    }
+}
+
+impl Guess {
+    /// Takes one more value.
+    pub(crate) fn add(&mut self, value: &str) {
+        if self.kind == DataType::Utf8 && self.note.is_some() {
+            return;
+        }
+        let (kind, note) = of_text(value);
+        self.note = self.note.or(note);
+        self.kind = match (&self.kind, &kind) {
+            (DataType::Timestamp(a, None), DataType::Timestamp(b, None)) => {
+                DataType::Timestamp(*a.max(b), None)
+            }
+            (known, kind) => widen(known, kind),
+        };
+    }
+
+    /// The column.
+    pub(crate) fn field(&self, name: &str) -> Field {
+        let field = Field::new(name, self.kind.clone(), true);
+        match self.note {
+            Some(note) if self.kind == DataType::Utf8 => {
+                field.with_metadata(HashMap::from([(NOTE.to_owned(), note.to_owned())]))
+            }
+            _ => field,
+        }
+    }
+}
+
+fn of_text(value: &str) -> (DataType, Option<&'static str>) {
+    let bytes = value.as_bytes();
+    let digits = value.strip_prefix('-').unwrap_or(value);
+    let all_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false") {
+        return (DataType::Boolean, None);
+    }
+    if all_digits(digits) {
+        return if digits.len() > 1 && digits.starts_with('0') {
+            (DataType::Utf8, Some("text, because a number would lose leading zeros"))
+        } else if value.parse::<i64>().is_ok() {
+            (DataType::Int64, None)
+        } else {
+            (DataType::Utf8, Some("text, because BIGINT cannot hold a number of it"))
+        };
+    }
+    let numeric = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && bytes.iter().all(|b| b.is_ascii_digit() || b".eE+-".contains(b));
+    if numeric && Float64Type::parse(value).is_some() {
+        return (DataType::Float64, None);
+    }
+    let shape = |text: &str, shape: &str| {
+        text.len() == shape.len()
+            && text.bytes().zip(shape.bytes()).all(|(byte, shape)| match shape {
+                b'9' => byte.is_ascii_digit(),
+                b'T' => matches!(byte, b'T' | b' '),
+                other => byte == other,
+            })
+    };
+    let not_a_time = Some("text, because a date or time of it does not exist");
+    if shape(value, "9999-99-99") {
+        return match Date32Type::parse(value) {
+            Some(_) => (DataType::Date32, None),
+            None => (DataType::Utf8, not_a_time),
+        };
+    }
+    let moment = "9999-99-99T99:99:99";
+    if value.get(..moment.len()).is_some_and(|text| shape(text, moment)) {
+        let rest = &value[moment.len()..];
+        let fraction = rest
+            .strip_prefix('.')
+            .map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
+        let unit = match fraction {
+            0 => TimeUnit::Second,
+            1..=3 => TimeUnit::Millisecond,
+            4..=6 => TimeUnit::Microsecond,
+            7..=9 => TimeUnit::Nanosecond,
+            _ => return (DataType::Utf8, Some("text, because a time of it is too precise")),
+        };
+        return match string_to_datetime(&Utc, value) {
+            Ok(time) if unit != TimeUnit::Nanosecond || time.timestamp_nanos_opt().is_some() => {
+                (DataType::Timestamp(unit, None), None)
+            }
+            _ => (DataType::Utf8, not_a_time),
+        };
+    }
+    (DataType::Utf8, None)
+}
+
+/// Depth of lists and objects in JSON.
+const DEPTH: usize = 128;
+
+/// The type of the one JSON value in `line`, whole numbers exactly; an error says what is wrong.
+pub(crate) fn of_json(line: &[u8]) -> Result<DataType, String> {
+    let mut reader = Json { bytes: line, at: 0 };
+    let kind = reader.value(0)?;
+    match reader.peek() {
+        None => Ok(kind),
+        Some(_) => Err(format!("there is more after the value, at byte {}", reader.at + 1)),
+    }
+}
+
+struct Json<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Json<'_> {
+    fn peek(&mut self) -> Option<u8> {
+        while self.bytes.get(self.at).is_some_and(u8::is_ascii_whitespace) {
+            self.at += 1;
+        }
+        self.bytes.get(self.at).copied()
+    }
+
+    fn wrong<T>(&self, expected: &str) -> Result<T, String> {
+        Err(if self.at >= self.bytes.len() {
+            format!("the line ends where {expected} is expected")
+        } else {
+            format!("{expected} is expected at byte {}", self.at + 1)
+        })
+    }
+
+    fn expect(&mut self, byte: u8, name: &str) -> Result<(), String> {
+        if self.peek() != Some(byte) {
+            return self.wrong(name);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn value(&mut self, depth: usize) -> Result<DataType, String> {
+        if depth > DEPTH {
+            return Err(format!("it is nested more than {DEPTH} deep"));
+        }
+        match self.peek() {
+            Some(b'{') => self.object(depth),
+            Some(b'[') => self.list(depth),
+            Some(b'"') => self.text().map(|_| DataType::Utf8),
+            Some(b'-' | b'0'..=b'9') => {
+                let from = self.at;
+                while self
+                    .bytes
+                    .get(self.at)
+                    .is_some_and(|b| b.is_ascii_digit() || b".eE+-".contains(b))
+                {
+                    self.at += 1;
+                }
+                let text = std::str::from_utf8(&self.bytes[from..self.at]).unwrap_or_default();
+                Ok(if text.parse::<i64>().is_ok() {
+                    DataType::Int64
+                } else if text.parse::<u64>().is_ok() {
+                    DataType::UInt64
+                } else if text.contains(['.', 'e', 'E']) && text.parse::<f64>().is_ok() {
+                    DataType::Float64
+                } else {
+                    DataType::Utf8
+                })
+            }
+            _ => {
+                for (word, kind) in [
+                    (&b"true"[..], DataType::Boolean),
+                    (b"false", DataType::Boolean),
+                    (b"null", DataType::Null),
+                ] {
+                    if self.bytes[self.at..].starts_with(word) {
+                        self.at += word.len();
+                        return Ok(kind);
+                    }
+                }
+                self.wrong("a value")
+            }
+        }
+    }
+
+    /// A text, its escapes as they are written unless it has some.
+    fn text(&mut self) -> Result<String, String> {
+        self.expect(b'"', "a text")?;
+        let mut text = Vec::new();
+        loop {
+            match self.bytes.get(self.at) {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    self.at += 1;
+                    let escaped = self.bytes.get(self.at).copied().unwrap_or(b'\\');
+                    let plain = match escaped {
+                        b'n' => '\n',
+                        b't' => '\t',
+                        b'r' => '\r',
+                        b'b' => '\u{8}',
+                        b'f' => '\u{c}',
+                        b'u' => self.unit()?,
+                        other => char::from(other),
+                    };
+                    text.extend_from_slice(plain.encode_utf8(&mut [0; 4]).as_bytes());
+                }
+                Some(byte) => text.push(*byte),
+                None => return self.wrong("the end of a text"),
+            }
+            self.at += 1;
+        }
+        self.at += 1;
+        String::from_utf8(text).map_err(|_| "a text is not UTF-8".to_owned())
+    }
+
+    /// `\uXXXX`, or a pair of them; leaves `at` on its last digit.
+    fn unit(&mut self) -> Result<char, String> {
+        let hex = |at: usize| {
+            let digits = self.bytes.get(at + 1..at + 5)?;
+            u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+        };
+        let Some(first) = hex(self.at) else { return self.wrong("four hexadecimal digits") };
+        let mut units = vec![first];
+        if (0xd800..0xdc00).contains(&first) && self.bytes.get(self.at + 5) == Some(&b'\\') {
+            units.extend(hex(self.at + 6));
+        }
+        self.at += units.len() * 6 - 2;
+        char::decode_utf16(units)
+            .next()
+            .and_then(Result::ok)
+            .map_or_else(|| self.wrong("a character"), Ok)
+    }
+
+    fn list(&mut self, depth: usize) -> Result<DataType, String> {
+        self.expect(b'[', "`[`")?;
+        let mut item = DataType::Null;
+        while self.peek() != Some(b']') {
+            let kind = self.value(depth + 1)?;
+            item = join(&item, &kind);
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b']') => {}
+                _ => return self.wrong("`,` or `]`"),
+            }
+        }
+        self.at += 1;
+        Ok(DataType::List(Arc::new(Field::new("item", item, true))))
+    }
+
+    fn object(&mut self, depth: usize) -> Result<DataType, String> {
+        self.expect(b'{', "`{`")?;
+        let mut fields: Vec<Field> = Vec::new();
+        while self.peek() != Some(b'}') {
+            let name = self.text()?;
+            self.expect(b':', "`:`")?;
+            let kind = self.value(depth + 1)?;
+            fields.retain(|field| *field.name() != name);
+            fields.push(Field::new(name, kind, true));
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => {}
+                _ => return self.wrong("`,` or `}`"),
+            }
+        }
+        self.at += 1;
+        Ok(DataType::Struct(fields.into()))
+    }
+}
+
+/// The type both JSON values fit without losing digits.
+pub(crate) fn join(a: &DataType, b: &DataType) -> DataType {
+    let exact = |kind: &DataType| matches!(kind, DataType::UInt64 | DataType::Decimal128(..));
+    if (exact(a) && b.is_floating()) || (a.is_floating() && exact(b)) {
+        return DataType::Utf8;
+    }
+    match (a, b) {
+        (DataType::Struct(x), DataType::Struct(y)) => {
+            let mut fields: Vec<Field> = x.iter().map(|field| field.as_ref().clone()).collect();
+            for field in y {
+                match fields.iter_mut().find(|known| known.name() == field.name()) {
+                    Some(known) => {
+                        let kind = join(known.data_type(), field.data_type());
+                        known.set_data_type(kind);
+                    }
+                    None => fields.push(field.as_ref().clone()),
+                }
+            }
+            DataType::Struct(fields.into())
+        }
+        (DataType::List(x), DataType::List(y)) => {
+            DataType::List(Arc::new(Field::new("item", join(x.data_type(), y.data_type()), true)))
+        }
+        _ => widen(a, b),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guess(values: &[&str]) -> (DataType, Option<&'static str>) {
+        let mut guess = Guess::default();
+        for value in values {
+            guess.add(value);
+        }
+        (guess.kind, guess.note)
+    }
+
+    #[test]
+    fn what_does_not_parse_is_text() {
+        let (kind, note) = guess(&["2026-02-28", "2026-02-30"]);
+        assert_eq!(kind, DataType::Utf8);
+        assert!(note.unwrap().contains("does not exist"));
+        assert_eq!(
+            guess(&["2026-02-28", "2026-02-28T01:02:03.25Z"]).0,
+            DataType::Timestamp(TimeUnit::Millisecond, None)
+        );
+        assert_eq!(guess(&["2026-02-28 25:00:00"]).0, DataType::Utf8);
+    }
+
+    #[test]
+    fn numbers_keep_their_digits() {
+        assert_eq!(guess(&["1", "01234"]).0, DataType::Utf8);
+        assert_eq!(guess(&["0", "-7"]).0, DataType::Int64);
+        assert_eq!(guess(&["0.5", "1e9", "3"]).0, DataType::Float64);
+        assert_eq!(guess(&["12345678901234567890"]).0, DataType::Utf8);
+        for text in ["1.2.3", "1-2", "+1", ".", "e5", "1e"] {
+            assert_eq!(guess(&[text]).0, DataType::Utf8, "{text}");
+        }
+    }
+
+    #[test]
+    fn json_is_typed_exactly_or_refused() {
+        let kind = |text: &str| of_json(text.as_bytes());
+        assert_eq!(kind("12345678901234567890"), Ok(DataType::UInt64));
+        assert_eq!(kind("123456789012345678901234567890"), Ok(DataType::Utf8));
+        assert_eq!(kind("[1, 2.5]").unwrap().to_string(), "List(Float64)");
+        let DataType::Struct(fields) = kind(r#" {"a\u00e9\ud83d\ude00\"": {"b": []}} "#).unwrap()
+        else {
+            panic!("an object is a struct")
+        };
+        assert_eq!(fields[0].name(), "aé😀\"");
+        for text in ["", "{", "{\"a\"", "{\"a\":1", "[1", "\"a", "tru", "{\"a\":1}{", "\"\\u12\""] {
+            assert!(kind(text).is_err(), "{text}");
+        }
+        assert!(kind(&"[".repeat(10_000)).is_err());
+    }
+}
