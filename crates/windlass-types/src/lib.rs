@@ -7,6 +7,7 @@ pub mod entry;
 pub mod error;
 pub mod glob;
 pub mod ids;
+pub mod job;
 pub mod name;
 pub mod options;
 pub mod path;
@@ -16,7 +17,10 @@ pub use connection::{ConnectionKind, ConnectionSpec, LocalSpec, S3Spec};
 pub use entry::{Entry, EntryKind};
 pub use error::{Error, ErrorClass, ErrorCode, Result};
 pub use glob::KeyPattern;
-pub use ids::{ConnectionId, FabricId, FileTableId, RunId, SecretId};
+pub use ids::{ConnectionId, FabricId, FileTableId, JobId, RunId, SecretId};
+pub use job::{
+    Cause, JobPolicy, JobState, Level, Missed, Overlap, Progress, RunItem, RunState,
+};
 pub use name::Name;
 pub use options::{OptionDef, OptionMap, OptionValue};
 pub use path::{Address, Location, ObjectPath, S3Url};
