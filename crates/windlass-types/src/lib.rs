@@ -18,9 +18,7 @@ pub use entry::{Entry, EntryKind};
 pub use error::{Error, ErrorClass, ErrorCode, Result};
 pub use glob::KeyPattern;
 pub use ids::{ConnectionId, FabricId, FileTableId, JobId, RunId, SecretId};
-pub use job::{
-    Cause, JobPolicy, JobState, Level, Missed, Overlap, Progress, RunItem, RunState,
-};
+pub use job::{Cause, JobPolicy, JobState, Level, Missed, Overlap, Progress, RunItem, RunState};
 pub use name::Name;
 pub use options::{OptionDef, OptionMap, OptionValue};
 pub use path::{Address, Location, ObjectPath, S3Url};
