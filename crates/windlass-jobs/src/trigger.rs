@@ -25,7 +25,7 @@ pub const SHORTEST: u64 = 1;
 
 /// What starts a job. Printing it gives the clause, and parsing the clause gives it back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "on", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum Trigger {
     /// `RUN JOB` only; its clause is empty.
     #[default]
