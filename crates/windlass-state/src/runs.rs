@@ -494,13 +494,47 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Cancels a queued run, or asks a running one to stop. One that has ended is an error.
+    /// Lists runs without a job that have not ended, of one kind; the newest first.
+    pub async fn open_one_offs(&self, fabric: FabricId, kind: &str) -> Result<Vec<RunRow>> {
+        sqlx::query(
+            "SELECT * FROM runs WHERE fabric_id = $1 AND kind = $2 AND job_name IS NULL AND state IN ('queued', 'running') ORDER BY created_at DESC, id DESC",
+        )
+        .bind(fabric.to_string())
+        .bind(kind)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed("read runs"))?
+        .iter()
+        .map(RunRow::read)
+        .collect()
+    }
+
+    /// Ends the lease of an owner that is known to be dead, so that nobody waits for it; whether
+    /// it still held the run.
+    pub async fn expire_run(&self, id: RunId, owner: &str, now: DateTime<Utc>) -> Result<bool> {
+        let doing = "end a lease";
+        let mut tx = self.begin(Intent::Write).await?;
+        let done = sqlx::query(
+            "UPDATE runs SET lease_until = $3 WHERE id = $1 AND owner = $2 AND state = 'running'",
+        )
+        .bind(id.to_string())
+        .bind(owner)
+        .bind(micros(now) - 1)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Cancels a run that waits or whose owner has gone silent, or asks a running one to stop. One
+    /// that has ended is an error.
     pub async fn cancel_run(&self, id: RunId, now: DateTime<Utc>) -> Result<RunState> {
         let doing = "cancel a run";
         let error = ErrorBody::from(&Error::new(ErrorCode::RunCancelled, "it was cancelled"));
         let mut tx = self.begin(Intent::Write).await?;
         let state: Option<String> = sqlx::query_scalar(
-            "UPDATE runs SET cancel_requested = 1, finished_at = CASE WHEN state = 'queued' THEN $2 ELSE finished_at END, error = CASE WHEN state = 'queued' THEN $3 ELSE error END, state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END WHERE id = $1 AND state IN ('queued', 'running') RETURNING state",
+            "UPDATE runs SET cancel_requested = 1, finished_at = CASE WHEN state = 'queued' OR lease_until < $2 THEN $2 ELSE finished_at END, error = CASE WHEN state = 'queued' OR lease_until < $2 THEN $3 ELSE error END, state = CASE WHEN state = 'queued' OR lease_until < $2 THEN 'cancelled' ELSE state END WHERE id = $1 AND state IN ('queued', 'running') RETURNING state",
         )
         .bind(id.to_string())
         .bind(now.timestamp_micros())

@@ -287,6 +287,13 @@ async fn a_cancelled_run_stops_or_never_begins(place: Place) {
     assert_eq!(store.cancel_run(running, at(1)).await.unwrap(), RunState::Running);
     assert_eq!(store.look_at_run(token).await.unwrap(), Beat::Held { cancel: true });
     assert_eq!(store.beat_run(token, at(1), at(9)).await.unwrap(), Beat::Held { cancel: true });
+    // Its owner has died: nobody else will end it.
+    let (dead, _) = run_of(&store, &job, at(0)).await;
+    let (_, token) = claim(&store, dead, "a", 0).await.unwrap();
+    assert!(!store.expire_run(dead, "b", at(1)).await.unwrap());
+    assert!(store.expire_run(dead, "a", at(1)).await.unwrap());
+    assert_eq!(store.cancel_run(dead, at(1)).await.unwrap(), RunState::Cancelled);
+    assert_eq!(store.beat_run(token, at(1), at(9)).await.unwrap(), Beat::Lost);
     let unknown = store.cancel_run(RunId::new(), at(0)).await.unwrap_err();
     assert_eq!(unknown.code(), ErrorCode::RunNotFound);
     assert_eq!(store.open_runs(job.id).await.unwrap().len(), 1);
@@ -422,11 +429,11 @@ async fn alerts_wait_until_they_are_delivered(place: Place) {
     let (store, fabric) = place.fresh().await;
     let job = with_overlap(&store, fabric, "j", Overlap::Allow).await;
     let (run, _) = run_of(&store, &job, at(0)).await;
-    let (_, token) = claim(&store, run, "a", 0).await.unwrap();
+    let (_, held) = claim(&store, run, "a", 0).await.unwrap();
     let alert = |to: &str| NewAlert { target: json!({ "to": to }), body: json!({ "run": run }) };
     let mut end = end(RunState::Failed);
     end.alerts = vec![alert("x"), alert("y")];
-    store.finish_run(token, end, at(1)).await.unwrap();
+    store.finish_run(held, end, at(1)).await.unwrap();
     assert!(store.take_alerts(at(0), at(9), 9).await.unwrap().is_empty());
     let taken = store.take_alerts(at(2), at(60), 9).await.unwrap();
     assert_eq!(taken.iter().map(|alert| alert.attempts).collect::<Vec<_>>(), [1, 1]);

@@ -26,7 +26,7 @@ impl Scheduler {
         }
     }
 
-    fn observers(
+    pub(super) fn observers(
         &self,
     ) -> std::sync::MutexGuard<'_, std::collections::BTreeMap<RunId, Arc<dyn Observer>>> {
         self.0.observers.lock().unwrap_or_else(PoisonError::into_inner)
@@ -201,9 +201,9 @@ impl Scheduler {
                 match stop {
                     Some(Stop::Shutdown) => {
                         context.event(Level::Info, "given back: the process ends");
-                        inner.flush().await?;
+                        self.insist(|| inner.flush()).await?;
                         let now = self.now();
-                        self.store().requeue_run(claim, None, now).await?;
+                        self.insist(|| self.store().requeue_run(claim, None, now)).await?;
                         info!("run given back");
                         return Ok(());
                     }
@@ -236,17 +236,44 @@ impl Scheduler {
             let level = if end == RunState::Cancelled { Level::Info } else { Level::Error };
             context.event(level, error.chain());
         }
-        inner.flush().await?;
+        self.insist(|| inner.flush()).await?;
         let error = error.as_ref().map(ErrorBody::from);
         let now = self.now();
-        let mut end = RunEnd { state: end, summary, error, alerts: Vec::new() };
-        end.alerts = due_alerts(self.store(), &self.0.options.alerts, row, &end, now).await?;
-        let state = end.state;
-        if self.store().finish_run(claim, end, now).await? {
-            info!(%state, "run ended");
+        let end = RunEnd { state: end, summary, error, alerts: Vec::new() };
+        let (store, settings, ended) = (self.store(), &self.0.options.alerts, &end);
+        let finish = || async move {
+            let mut end = ended.clone();
+            end.alerts = due_alerts(store, settings, row, ended, now).await?;
+            store.finish_run(claim, end, now).await
+        };
+        let held = self.insist(finish).await?;
+        if held {
+            info!(state = %end.state, "run ended");
         }
         self.observers().remove(&row.id);
         Ok(())
+    }
+
+    /// Does something with the store that must not be lost to a passing failure: tries for as long
+    /// as the lease surely runs.
+    async fn insist<T, F>(&self, mut write: impl FnMut() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>> + Send,
+    {
+        let end = self.now() + self.lease() / 2;
+        loop {
+            match write().await {
+                Err(error) if error.class().is_retryable() && self.now() < end => {
+                    // A run that was lost stays lost.
+                    if error.code() == ErrorCode::RunLost {
+                        return Err(error);
+                    }
+                    warn!(error = error.chain(), "the end of a run cannot be written yet");
+                    self.0.options.clock.sleep(self.0.options.poll).await;
+                }
+                other => return other,
+            }
+        }
     }
 
     /// Queues the next attempt.
@@ -268,9 +295,10 @@ impl Scheduler {
             wait.as_secs()
         );
         context.event(Level::Warning, text);
-        inner.flush().await?;
+        self.insist(|| inner.flush()).await?;
         let available = self.now() + seconds(wait);
-        self.store().requeue_run(claim, Some(ErrorBody::from(error)), available).await?;
+        let error = ErrorBody::from(error);
+        self.insist(|| self.store().requeue_run(claim, Some(error.clone()), available)).await?;
         info!(wait = wait.as_secs(), "run is tried again");
         Ok(())
     }

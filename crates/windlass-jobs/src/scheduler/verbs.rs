@@ -142,6 +142,34 @@ impl Scheduler {
         Ok(id)
     }
 
+    /// Begins a run that has no job, or goes on with one of the same kind and payload that was
+    /// interrupted: given back, or its owner fell silent or `is_dead` (asked with the owner's name,
+    /// as [`Scheduler::owner`] gives it). Tells which, by true for one that goes on.
+    pub async fn resume_or_start(
+        &self,
+        what: OneOff,
+        is_dead: &(dyn Fn(&str) -> bool + Sync),
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Result<(RunId, bool)> {
+        for row in self.store().open_one_offs(what.fabric, &what.kind).await? {
+            if row.payload != what.payload || self.runs_here(row.id) {
+                continue;
+            }
+            if let Some(owner) = row.owner.as_deref()
+                && row.state == RunState::Running
+                && is_dead(owner)
+            {
+                self.store().expire_run(row.id, owner, self.now()).await?;
+            }
+            self.observe(row.id, observer.clone());
+            if self.take(row.id).await? {
+                return Ok((row.id, true));
+            }
+            self.observers().remove(&row.id);
+        }
+        Ok((self.start(what, observer).await?, false))
+    }
+
     /// Waits until a run has ended. Where this process runs no loop, the run's further attempts
     /// are made here.
     pub async fn wait(&self, run: RunId) -> Result<RunRow> {
