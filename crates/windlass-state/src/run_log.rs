@@ -7,7 +7,8 @@ use crate::error::{
     failed, is_reference, row_json, row_number_opt, row_parse, row_string, row_text, row_time,
     to_json,
 };
-use crate::runs::{RunClaim, hold, micros};
+use crate::leases::hold;
+use crate::runs::{RunClaim, micros};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::any::AnyRow;

@@ -1,11 +1,12 @@
 //! Jobs and runs, one suite for both databases.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use windlass_state::{
     Beat, DEFAULT_FABRIC, Delivery, Fired, JobRow, KeySource, NewAlert, NewConnection, NewJob,
     NewRun, NewUpload, RunClaim, RunEnd, RunEvent, RunFilter, RunLogBatch, RunMark, RunRow, Sealed,
-    SeenShard, Store,
+    SecretOrigin, SeenShard, Store,
 };
 use windlass_testkit::servers::Postgres;
 use windlass_types::error::ErrorBody;
@@ -78,6 +79,7 @@ fn new_job(job: &str) -> NewJob {
         policy: JobPolicy::default(),
         alerts: json!([]),
         connections: Vec::new(),
+        secrets: Vec::new(),
         next_fire: Some(at(60)),
     }
 }
@@ -142,6 +144,20 @@ async fn jobs_are_kept_changed_and_dropped(place: Place) {
     assert_eq!(store.dependents(landing).await.unwrap(), ["job nightly"]);
     let used = store.delete_connection(fabric, &name("landing")).await.unwrap_err();
     assert_eq!(used.message(), "connection landing is used by job nightly");
+
+    let hook = SecretString::from("https://hooks.example.com/t0ken".to_owned());
+    let k = name("hook");
+    let unknown = NewJob { secrets: vec![k.clone()], ..new_job("x") };
+    let unknown = store.create_job(fabric, unknown, at(0)).await.unwrap_err();
+    assert_eq!(unknown.code(), ErrorCode::SecretNotFound);
+    store.create_secret(fabric, &k, &hook, SecretOrigin::Value, at(0)).await.unwrap();
+    let tells = NewJob { secrets: vec![k.clone()], ..new_job("tells") };
+    store.create_job(fabric, tells, at(0)).await.unwrap();
+    assert_eq!(store.secrets(fabric).await.unwrap()[0].used_by, [name("tells")]);
+    let used = store.drop_secret(fabric, &k).await.unwrap_err();
+    assert_eq!(used.message(), "secret hook is used by tells");
+    store.drop_job(fabric, &name("tells")).await.unwrap();
+    store.drop_secret(fabric, &k).await.unwrap();
 
     let changed = NewJob { connections: vec![lake], name: name("daily"), ..new };
     let altered = store.alter_job(&job, changed.clone(), at(5)).await.unwrap();

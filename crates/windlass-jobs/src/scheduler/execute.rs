@@ -11,9 +11,9 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, info_span, warn};
-use windlass_state::{Beat, RunClaim, RunEnd, RunRow};
+use windlass_state::{Beat, NewRun, RunClaim, RunEnd, RunRow};
 use windlass_types::error::ErrorBody;
-use windlass_types::{Error, ErrorCode, Level, Result, RunId, RunState};
+use windlass_types::{Error, ErrorCode, Level, Overlap, Result, RunId, RunState};
 
 /// A run that was taken over more often than this kills those who take it.
 const TAKEOVERS: u32 = 10;
@@ -40,6 +40,32 @@ impl Scheduler {
         let now = self.now();
         let taken = self.store().claim_run(run, &self.0.owner, now, now + self.lease()).await?;
         let Some((row, claim)) = taken else { return Ok(false) };
+        self.spawn(kind, row, claim).await?;
+        Ok(true)
+    }
+
+    /// Makes a run and begins it beside the caller, unless the overlap rule is against it.
+    pub(super) async fn begin(
+        &self,
+        new: NewRun,
+        overlap: Overlap,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Result<(RunId, RunState)> {
+        let kind = self.0.options.kinds.get(&new.kind)?;
+        let (owner, now) = (&self.0.owner, self.now());
+        let (id, state, taken) =
+            self.store().begin_run(new, overlap, owner, now, now + self.lease()).await?;
+        if !state.is_final() {
+            self.observe(id, observer);
+        }
+        if let Some((row, claim)) = taken {
+            self.spawn(kind, row, claim).await?;
+        }
+        Ok((id, state))
+    }
+
+    async fn spawn(&self, kind: Arc<dyn JobKind>, row: RunRow, claim: RunClaim) -> Result<()> {
+        let run = row.id;
         let ends = self.store().log_ends(run).await?;
         let observer = self.observers().get(&run).cloned();
         let inner = Arc::new(Inner {
@@ -63,7 +89,7 @@ impl Scheduler {
             }
             .instrument(span),
         );
-        Ok(true)
+        Ok(())
     }
 
     fn lease(&self) -> TimeDelta {

@@ -1,6 +1,6 @@
 //! Alerts, against an HTTP sink and an SMTP sink of the test's own.
 
-use crate::support::{Bench, name, spec};
+use crate::support::{Bench, name, spec, start_time};
 use hmac::{KeyInit as _, Mac as _};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use windlass_jobs::{AlertSettings, SecretSource, Smtp, SmtpTls};
-use windlass_state::Delivery;
+use windlass_state::{Delivery, SecretOrigin};
 use windlass_types::{Error, ErrorCode, FabricId, Name, Result, RunId};
 
 const CANARY: &str = "canary-9d1f-secret";
@@ -152,6 +152,11 @@ async fn bench(url: String, smtp: Option<u16>) -> (Bench, CancellationToken) {
         };
     })
     .await;
+    for secret in ["hook", "signing", "nothing"] {
+        let value = SecretString::from("elsewhere".to_owned());
+        let (name, origin) = (name(secret), SecretOrigin::Value);
+        bench.store.create_secret(bench.fabric, &name, &value, origin, start_time()).await.unwrap();
+    }
     let cancel = CancellationToken::new();
     let (scheduler, token) = (bench.scheduler.clone(), cancel.clone());
     tokio::spawn(async move { scheduler.run_until(token).await });
