@@ -239,7 +239,9 @@ mod tests {
 
     fn look(seen: &mut Vec<SeenShard>, files: &[Arrived]) -> (u64, usize) {
         let mut look = Look::begin(&arrival(0), seen, DateTime::UNIX_EPOCH);
-        files.iter().for_each(|file| look.found(file.clone()));
+        for file in files {
+            look.found(file.clone());
+        }
         let found = look.end();
         let changed = found.changed.len();
         for shard in found.changed {

@@ -204,7 +204,7 @@ impl Store {
         })?;
         if done.rows_affected() == 0 {
             return Err(Error::new(
-                ErrorCode::JobExists,
+                ErrorCode::JobChanged,
                 format!("job {} was changed or dropped meanwhile", seen.name),
             )
             .hint("look at it again, then repeat the change"));

@@ -163,7 +163,7 @@ async fn jobs_are_kept_changed_and_dropped(place: Place) {
     let altered = store.alter_job(&job, changed.clone(), at(5)).await.unwrap();
     assert_eq!((altered.id, altered.created, altered.updated), (job.id, job.created, at(5)));
     let stale = store.alter_job(&job, changed, at(6)).await.unwrap_err();
-    assert_eq!(stale.code(), ErrorCode::JobExists);
+    assert_eq!(stale.code(), ErrorCode::JobChanged);
     store.delete_connection(fabric, &name("landing")).await.unwrap();
 
     let paused = store.set_job_state(job.id, JobState::Paused, None, at(7)).await.unwrap();

@@ -189,6 +189,8 @@ error_codes! {
     JobNotFound = "job.not_found", NotFound;
     /// A job of that name exists.
     JobExists = "job.exists", Conflict;
+    /// Somebody else changed the job since it was read.
+    JobChanged = "job.changed", Conflict;
     /// The job is already running, and its overlap rule says that one is enough.
     JobRunning = "job.running", Conflict;
     /// A schedule, a time zone or a calendar cannot be read, or never comes.

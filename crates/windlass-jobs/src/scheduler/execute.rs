@@ -105,12 +105,12 @@ impl Scheduler {
     ) {
         info!(resumed = row.resumed, owner = self.0.owner, "run begins");
         let context = context(inner, &row);
-        if row.takeovers > 0 {
+        if row.resumed && row.takeovers > 0 {
             context.event(Level::Warning, "taken over from a process that had gone silent");
         }
         let result = if row.takeovers > TAKEOVERS {
             Err(Error::new(
-                ErrorCode::RunLost,
+                ErrorCode::Internal,
                 format!("given up: {} processes died or fell silent with it", row.takeovers),
             )
             .hint("look at their logs; memory is the usual reason"))

@@ -138,12 +138,16 @@ impl SecretSource for Secrets {
 }
 
 async fn bench(url: String, smtp: Option<u16>) -> (Bench, CancellationToken) {
+    bench_with(url, smtp, SmtpTls::None).await
+}
+
+async fn bench_with(url: String, smtp: Option<u16>, tls: SmtpTls) -> (Bench, CancellationToken) {
     let bench = Bench::new(|options| {
         options.alerts = AlertSettings {
             smtp: smtp.map(|port| Smtp {
                 host: "127.0.0.1".to_owned(),
                 port,
-                tls: SmtpTls::None,
+                tls,
                 login: Some(("me".to_owned(), SecretString::from(CANARY.to_owned()))),
                 from: "Windlass <windlass@example.com>".to_owned(),
             }),
@@ -242,7 +246,7 @@ async fn a_webhook_is_told_signed_and_told_again_until_it_listens() {
 #[tokio::test]
 async fn a_webhook_that_refuses_or_points_elsewhere_is_given_up() {
     let sink = HttpSink::start(&[302, 404]).await;
-    let url = format!("http://127.0.0.1:{}/hook?token={CANARY}", sink.port);
+    let url = format!("http://localhost:{}/hook?token={CANARY}", sink.port);
     let (bench, cancel) = bench(url, None).await;
     let hook =
         |secret: &str| json!([{ "on": ["success"], "to": "webhook", "url": { "secret": secret } }]);
@@ -253,7 +257,7 @@ async fn a_webhook_that_refuses_or_points_elsewhere_is_given_up() {
     let error = alerts[0].2.clone().unwrap();
     // The redirect was not followed; it is tried again, and then refused.
     assert_eq!((alerts[0].0, alerts[0].1), (Delivery::Failed, 2), "{error}");
-    assert_eq!(error, "the webhook at `127.0.0.1` answered 404");
+    assert_eq!(error, "the webhook at `localhost` answered 404");
     let second = run(&bench, "unknown").await;
     let alerts = settled(&bench, second).await;
     assert_eq!(alerts, [(Delivery::Failed, 1, Some("no secret nothing".to_owned()))]);
@@ -286,4 +290,21 @@ async fn a_mail_says_what_failed_and_how() {
     assert_eq!((alerts[0].0, alerts[0].1), (Delivery::Failed, 1));
     assert!(alerts[0].2.as_ref().unwrap().contains("no such user"), "{alerts:?}");
     cancel.cancel();
+}
+
+#[tokio::test]
+async fn a_mail_that_should_be_protected_is_not_sent_in_the_open() {
+    for tls in [SmtpTls::StartTls, SmtpTls::Implicit] {
+        let (port, mails) = smtp_sink().await;
+        let (bench, cancel) = bench_with(String::new(), Some(port), tls).await;
+        let rule = json!([{ "on": ["partial"], "to": "email", "recipients": ["ops@example.com"] }]);
+        create(&bench, "j", "partial", rule).await;
+        let run = run(&bench, "j").await;
+        let error =
+            bench.until(async || bench.store.alerts(run).await.unwrap().remove(0).error).await;
+        assert!(error.starts_with("the mail server `127.0.0.1` "), "{error}");
+        assert!(!error.contains(CANARY), "{error}");
+        assert!(mails.lock().unwrap().is_empty());
+        cancel.cancel();
+    }
 }

@@ -477,7 +477,7 @@ async fn a_job_changes_and_keeps_what_it_waits_for() {
         bench.scheduler.alter_job(&job, spec("j", "partial", "EVERY 1 HOUR")).await.unwrap().job;
     assert_eq!(altered.next_fire, job.next_fire);
     let stale = bench.scheduler.alter_job(&job, spec("j", "end", "")).await.unwrap_err();
-    assert_eq!(stale.code(), ErrorCode::JobExists);
+    assert_eq!(stale.code(), ErrorCode::JobChanged);
     let altered = bench.scheduler.alter_job(&altered, spec("j", "end", "")).await.unwrap().job;
     assert_eq!(altered.next_fire, None);
     let told = Arc::new(Told::default());
