@@ -363,18 +363,19 @@ async fn arrivals(clause: &str, overlap: Overlap, doing: &str) -> (Bench, Arc<Fo
     (bench, folder)
 }
 
-/// Lets a few polls pass; then what each run was told, in order.
-async fn told(bench: &Bench) -> Vec<Value> {
-    for _ in 0..60 {
+/// Lets polls pass until so many runs were fired, and a few more; then what each was told.
+async fn told(bench: &Bench, expected: usize) -> Vec<Value> {
+    let fired = async || {
+        let runs = runs(bench).await;
+        let fired = runs.iter().filter(|run| run.state != RunState::Skipped);
+        fired.map(|run| run.detail.clone()).collect::<Vec<Value>>()
+    };
+    bench.until(async || (fired().await.len() >= expected).then_some(())).await;
+    for _ in 0..40 {
         bench.clock.advance(Duration::from_secs(1));
         tokio::time::sleep(Duration::from_millis(8)).await;
     }
-    runs(bench)
-        .await
-        .iter()
-        .filter(|run| run.state != RunState::Skipped)
-        .map(|run| run.detail.clone())
-        .collect()
+    fired().await
 }
 
 #[tokio::test]
@@ -382,23 +383,28 @@ async fn every_arrival_fires_once_whatever_its_time_says() {
     let (bench, folder) = arrivals("", Overlap::Skip, "end").await;
     folder.files.lock().unwrap().extend([file("a", "1"), file("b", "1")]);
     let cancel = serve(&bench);
-    assert_eq!(told(&bench).await, [json!({ "arrived": 2, "first": ["a", "b"] })]);
+    assert_eq!(told(&bench, 1).await, [json!({ "arrived": 2, "first": ["a", "b"] })]);
     // Of the same time, and sorted before what was there.
     folder.files.lock().unwrap().push(file("0", "1"));
-    assert_eq!(told(&bench).await[1], json!({ "arrived": 1, "first": ["0"] }));
+    assert_eq!(told(&bench, 2).await[1], json!({ "arrived": 1, "first": ["0"] }));
     // Replaced; removed and back again.
     folder.files.lock().unwrap()[0] = file("a", "2");
-    assert_eq!(told(&bench).await[2], json!({ "arrived": 1, "first": ["a"] }));
+    assert_eq!(told(&bench, 3).await[2], json!({ "arrived": 1, "first": ["a"] }));
     let taken = folder.files.lock().unwrap().remove(0);
-    assert_eq!(told(&bench).await.len(), 3);
+    assert_eq!(told(&bench, 3).await.len(), 3);
     folder.files.lock().unwrap().push(taken);
-    assert_eq!(told(&bench).await[3], json!({ "arrived": 1, "first": ["a"] }));
+    assert_eq!(told(&bench, 4).await[3], json!({ "arrived": 1, "first": ["a"] }));
     // A list that broke off decides nothing, and says so once.
     *folder.broken.lock().unwrap() = true;
     folder.files.lock().unwrap().push(file("c", "1"));
-    assert_eq!(told(&bench).await.len(), 4);
+    bench
+        .until(async || {
+            runs(&bench).await.iter().any(|run| run.state == RunState::Skipped).then_some(())
+        })
+        .await;
+    assert_eq!(told(&bench, 4).await.len(), 4);
     *folder.broken.lock().unwrap() = false;
-    assert_eq!(told(&bench).await[4], json!({ "arrived": 1, "first": ["c"] }));
+    assert_eq!(told(&bench, 5).await[4], json!({ "arrived": 1, "first": ["c"] }));
     let skipped: Vec<RunRow> =
         runs(&bench).await.into_iter().filter(|run| run.state == RunState::Skipped).collect();
     assert_eq!(skipped.len(), 1);
@@ -411,11 +417,11 @@ async fn files_that_arrive_while_a_run_goes_on_are_taken_by_the_next() {
     let (bench, folder) = arrivals("", Overlap::Skip, "hang").await;
     folder.files.lock().unwrap().push(file("a", "1"));
     let cancel = serve(&bench);
-    assert_eq!(told(&bench).await.len(), 1);
+    assert_eq!(told(&bench, 1).await.len(), 1);
     folder.files.lock().unwrap().extend([file("b", "1"), file("c", "1")]);
-    assert_eq!(told(&bench).await.len(), 1);
+    assert_eq!(told(&bench, 1).await.len(), 1);
     bench.scheduler.cancel(runs(&bench).await[0].id).await.unwrap();
-    assert_eq!(told(&bench).await[1], json!({ "arrived": 2, "first": ["b", "c"] }));
+    assert_eq!(told(&bench, 2).await[1], json!({ "arrived": 2, "first": ["b", "c"] }));
     cancel.cancel();
 }
 
@@ -426,11 +432,11 @@ async fn files_may_have_to_settle_and_those_of_before_may_not_count() {
     let old = |key: &str| Arrived { last_modified: None, ..file(key, "1") };
     folder.files.lock().unwrap().push(old("a"));
     let cancel = serve(&bench);
-    assert_eq!(told(&bench).await.len(), 0);
+    assert_eq!(told(&bench, 0).await.len(), 0);
     folder.files.lock().unwrap().push(file("new", "1"));
-    assert_eq!(told(&bench).await.len(), 0, "it may still change");
+    assert_eq!(told(&bench, 0).await.len(), 0, "it may still change");
     bench.clock.advance(Duration::from_mins(10));
-    assert_eq!(told(&bench).await, [json!({ "arrived": 1, "first": ["new"] })]);
+    assert_eq!(told(&bench, 1).await, [json!({ "arrived": 1, "first": ["new"] })]);
     cancel.cancel();
 }
 
