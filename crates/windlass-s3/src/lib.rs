@@ -16,10 +16,11 @@ mod read;
 pub mod region;
 pub mod secrets;
 pub mod store;
+mod uploads;
 mod write;
 
 pub use access::{
-    ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part, PresignMethod,
+    ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, OpenUpload, Part, PresignMethod,
     PutOptions, PutResult, Storage, Upload,
 };
 pub use local::LocalStore;

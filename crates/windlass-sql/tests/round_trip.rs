@@ -172,6 +172,7 @@ fn statement() -> BoxedStrategy<Statement> {
         (yes(), name()).prop_map(|(if_exists, name)| Statement::DropSchema { if_exists, name }),
         (yes(), new_name())
             .prop_map(|(if_not_exists, name)| Statement::CreateFabric { if_not_exists, name }),
+        (yes(), name()).prop_map(|(if_exists, name)| Statement::DropFabric { if_exists, name }),
         name().prop_map(|name| Statement::UseFabric { name }),
         (name(), text(), yes(), option::of(any::<u64>())).prop_map(
             |(connection, path, recursive, limit)| {
