@@ -110,9 +110,9 @@ impl Printer {
         let mut out = String::new();
         let again = self.printed.swap(true, Ordering::Relaxed);
         let mut writer = match self.format {
-            Format::Table => Writer::Table(
-                table::Table::new(&schema, console.width()).expanded(self.expanded),
-            ),
+            Format::Table => {
+                Writer::Table(table::Table::new(&schema, console.width()).expanded(self.expanded))
+            }
             Format::Json => Writer::Json(json::Json::array(&schema, &mut out)),
             Format::Jsonl => Writer::Json(json::Json::lines(&schema)),
             Format::Csv => {

@@ -84,7 +84,9 @@ fn key_file(windlass: &Windlass, sealed: bool) -> Check {
             "key",
             "failed",
             format!("`{}` is not there, and sealed values need it", path.display()),
-            Some("put the copy of it back, or point WINDLASS_KEY_FILE to it; without it secrets must be given again"),
+            Some(
+                "put the copy of it back, or point WINDLASS_KEY_FILE to it; without it secrets must be given again",
+            ),
         ),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => check(
             "key",

@@ -93,7 +93,8 @@ impl Engine {
         fabric: &str,
         resolver: Arc<dyn Resolver>,
     ) -> Result<Rows> {
-        let mut statements = DFParser::parse_sql(sql).map_err(|error| syntax(sql, from_engine(error)))?;
+        let mut statements =
+            DFParser::parse_sql(sql).map_err(|error| syntax(sql, from_engine(error)))?;
         let statement = match (statements.pop_front(), statements.is_empty()) {
             (Some(statement), true) => statement,
             (None, _) => return Err(Error::new(ErrorCode::SqlSyntax, "there is no statement")),

@@ -164,7 +164,8 @@ pub(crate) fn syntax(sql: &str, error: Error) -> Error {
     if error.code() != ErrorCode::SqlSyntax || error.hint_text().is_some() {
         return error;
     }
-    let said = error.message().replace(" at Line: ", " at line ").replace(", Column: ", ", column ");
+    let said =
+        error.message().replace(" at Line: ", " at line ").replace(", Column: ", ", column ");
     let mut said = match said.strip_prefix("expected: ") {
         Some(rest) => format!("expected {}", rest.replacen(", found: ", ", found ", 1)),
         None => said,

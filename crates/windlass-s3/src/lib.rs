@@ -20,8 +20,8 @@ mod uploads;
 mod write;
 
 pub use access::{
-    ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, OpenUpload, Part, PresignMethod,
-    PutOptions, PutResult, Storage, Upload,
+    ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, OpenUpload, Part,
+    PresignMethod, PutOptions, PutResult, Storage, Upload,
 };
 pub use local::LocalStore;
 pub use region::{ForgetfulRegions, MemoryRegions, RegionMemory};

@@ -310,13 +310,13 @@ impl S3Store {
             .send("HeadBucket", bucket, "", |client| client.head_bucket().bucket(bucket).send())
             .await;
         match asked {
-            Ok(_) => {
+            Err(error) if error.code() == ErrorCode::BucketNotFound => error,
+            // Who may not ask is not told; asking again would say the same.
+            _ => {
                 let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
                 seen.insert(bucket.to_owned());
                 missing
             }
-            Err(error) if error.code() == ErrorCode::BucketNotFound => error,
-            Err(_) => missing,
         }
     }
 
@@ -333,9 +333,12 @@ impl S3Store {
             })
             .await;
         match page {
-            Ok(page) if page.contents().first().and_then(|first| first.key()) != Some(&object.key) => {
-                Err(Error::new(ErrorCode::ObjectNotFound, format!("no object `{object}`"))
-                    .hint(format!("it is a folder; `windlass ls {}:…` shows what is in it", self.0.name)))
+            Ok(page)
+                if page.contents().first().and_then(|first| first.key()) != Some(&object.key) =>
+            {
+                Err(Error::new(ErrorCode::ObjectNotFound, format!("no object `{object}`")).hint(
+                    format!("it is a folder; `windlass ls {}:…` shows what is in it", self.0.name),
+                ))
             }
             // Who may read but not list is believed.
             _ => Ok(()),

@@ -29,11 +29,14 @@ pub(crate) struct App {
 }
 
 #[derive(utoipa::OpenApi)]
-#[openapi(info(
-    title = "Windlass",
-    description = "Connections to S3 and what can be done through them. Errors have the body `{\"error\": {code, message, causes, hint}}`.",
-    license(name = "Apache-2.0")
-), components(schemas(ErrorAnswer, ErrorDetail)))]
+#[openapi(
+    info(
+        title = "Windlass",
+        description = "Connections to S3 and what can be done through them. Errors have the body `{\"error\": {code, message, causes, hint}}`.",
+        license(name = "Apache-2.0")
+    ),
+    components(schemas(ErrorAnswer, ErrorDetail))
+)]
 struct Document;
 
 /// The body of every answer that is an error.

@@ -66,7 +66,9 @@ impl Place {
             )
             .hint("use a `postgres://user@host/database` URL, `sqlite:PATH` or an absolute path"));
         }
-        if path.is_empty() || path.contains("://") || path.len() == url.len() && !path.starts_with('/')
+        if path.is_empty()
+            || path.contains("://")
+            || path.len() == url.len() && !path.starts_with('/')
         {
             let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
             return Err(Error::new(

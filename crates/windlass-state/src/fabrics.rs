@@ -60,7 +60,10 @@ impl Store {
         match insert(&mut tx, id, name.as_str(), now.timestamp_micros()).await {
             Ok(true) => {}
             Ok(false) => {
-                return Err(Error::new(ErrorCode::FabricExists, format!("fabric `{}` exists", name.as_str())));
+                return Err(Error::new(
+                    ErrorCode::FabricExists,
+                    format!("fabric `{}` exists", name.as_str()),
+                ));
             }
             Err(error) => return Err(failed("create a fabric")(error)),
         }
@@ -107,7 +110,11 @@ impl Store {
             "DELETE FROM fabrics WHERE id = $1",
         ] {
             sqlx::query(query).bind(&id).execute(&mut *tx).await.map_err(|error| {
-                if is_reference(&error) { in_use("something") } else { failed("drop a fabric")(error) }
+                if is_reference(&error) {
+                    in_use("something")
+                } else {
+                    failed("drop a fabric")(error)
+                }
             })?;
         }
         tx.commit().await.map_err(failed("drop a fabric"))
@@ -122,11 +129,7 @@ const HELD: [(&str, &str, &str); 4] = [
     ("SELECT COUNT(*) FROM connections WHERE fabric_id = $1", "connection", "connections"),
     ("SELECT COUNT(*) FROM secrets WHERE fabric_id = $1", "secret", "secrets"),
     ("SELECT COUNT(*) FROM file_tables WHERE fabric_id = $1", "file table", "file tables"),
-    (
-        "SELECT COUNT(*) FROM schemas WHERE fabric_id = $1 AND name <> 'main'",
-        "schema",
-        "schemas",
-    ),
+    ("SELECT COUNT(*) FROM schemas WHERE fabric_id = $1 AND name <> 'main'", "schema", "schemas"),
 ];
 
 /// Inserts a fabric and its schema `main`; false where the name is taken.

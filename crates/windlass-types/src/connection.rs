@@ -6,8 +6,8 @@
 mod checks;
 
 use checks::{
-    binding, check_access_point, check_clear_secrets, check_endpoint, check_region, display_filters, encryption,
-    identity, role,
+    binding, check_access_point, check_clear_secrets, check_endpoint, check_region,
+    display_filters, encryption, identity, role,
 };
 pub use checks::{check_customer_key, check_header, check_proxy};
 

@@ -493,8 +493,7 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 /// Options whose empty text says something: nothing written, or that there is no such character.
-const EMPTY_MEANS: &[&str] =
-    &["LABEL", "COMMENT", "NULL_VALUE", "DELIMITER", "QUOTE", "ESCAPE"];
+const EMPTY_MEANS: &[&str] = &["LABEL", "COMMENT", "NULL_VALUE", "DELIMITER", "QUOTE", "ESCAPE"];
 
 /// Checks a value against its definition and brings it to one form: `Choice` to its listed
 /// spelling as `Text`, `Seconds` to `Interval`, one text of a `TextList` to a `List`.

@@ -54,7 +54,7 @@ async fn a_slash_before_a_key_is_part_of_it_and_nothing_else_is_touched() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_bucket_is_told_from_a_missing_object() {
-    let Place { home, .. } = Place::new().await;
+    let Place { home, s3: _s3 } = Place::new().await;
     for arguments in [
         vec!["stat", "sw:nolake/a"],
         vec!["cat", "sw:nolake/a"],
@@ -82,7 +82,6 @@ fn slips_are_refused_at_once_with_what_to_do() {
         "CREATE S3 CONNECTION x ENDPOINT = 'http://h.example?key=canary-4711'",
         "CREATE S3 CONNECTION x BUCKET = 'arn:aws:s3:eu-west-1:123456789012:accesspoint/a' ENDPOINT = 'https://h.example'",
         "CREATE S3 CONNECTION x AWS_ACCESS_KEY_ID = 'AKIA' AWS_SECRET_ACCESS_KEY = 'canary 4711'",
-        "CREATE S3 CONNECTION x ROLE_DURATION = 5 MINUTES",
         "ALTER S3 CONNECTION s3 RESET NOPE",
         "ALTER S3 CONNECTION s3 RESET REGOIN",
         "CREATE FILE TABLE t ON s3 LOCATION = 's3://b00/x/' CONTENT_TYPE = (TYPE = CSV, DELIMITER = ';;')",
@@ -197,7 +196,10 @@ async fn uploads_that_were_never_ended_are_listed_and_given_up() {
     child.wait().unwrap();
     drop(feeding.join());
     let rows = home.run(&["-o", "json", "uploads", "sl:"]).json();
-    assert_eq!((rows[0]["path"].as_str(), rows[0]["status"].as_str()), (Some("in/big.bin"), Some("open")));
+    assert_eq!(
+        (rows[0]["path"].as_str(), rows[0]["status"].as_str()),
+        (Some("in/big.bin"), Some("open"))
+    );
     assert_eq!(home.run(&["-o", "json", "uploads", "sl:elsewhere/"]).json(), serde_json::json!([]));
     // One that is young may still be somebody's.
     let text = home.run(&["uploads", "sl:in/", "--abort"]);
@@ -286,7 +288,7 @@ async fn a_service_that_is_no_s3_is_called_a_wrong_endpoint() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_error_of_the_api_has_the_documented_body() {
-    let Place { home, .. } = Place::new().await;
+    let Place { home, s3: _s3 } = Place::new().await;
     let mut child = home
         .command()
         .args(["-o", "json", "serve", "--listen", "127.0.0.1:0"])

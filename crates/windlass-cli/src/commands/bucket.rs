@@ -46,8 +46,11 @@ pub async fn remove(session: &Session, args: Remove) -> Ending {
 
 fn bucket(place: &Place) -> Result<&str> {
     let Some(bucket) = place.location.bucket.as_deref() else {
-        return Err(Error::new(ErrorCode::UsageInvalid, format!("`{}` names no bucket", place.typed()))
-            .hint(format!("write `{}BUCKET`", place.typed().trim_end_matches('/'))));
+        return Err(Error::new(
+            ErrorCode::UsageInvalid,
+            format!("`{}` names no bucket", place.typed()),
+        )
+        .hint(format!("write `{}BUCKET`", place.typed().trim_end_matches('/'))));
     };
     if let Some(bound) = &place.storage.binding().bucket
         && bound == windlass_core::local::BUCKET
@@ -63,7 +66,10 @@ fn bucket(place: &Place) -> Result<&str> {
     {
         return Err(Error::new(
             ErrorCode::UsageInvalid,
-            format!("connection `{}` is bound to the bucket `{bound}`: it can name no other", place.storage.name()),
+            format!(
+                "connection `{}` is bound to the bucket `{bound}`: it can name no other",
+                place.storage.name()
+            ),
         )
         .hint("use a connection without BUCKET, and write `CONN:BUCKET`"));
     }

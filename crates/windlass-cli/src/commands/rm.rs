@@ -68,7 +68,11 @@ pub async fn run(session: &Session, args: Rm) -> Ending {
     for place in &places {
         if args.recursive {
             if !args.dry_run && !args.yes && !confirmed(session, place).await? {
-                session.talk(if counts.deleted > 0 { "not deleted" } else { "nothing was deleted" });
+                session.talk(if counts.deleted > 0 {
+                    "not deleted"
+                } else {
+                    "nothing was deleted"
+                });
                 return Ok(Outcome::Failed);
             }
             below(session, &args, place, &mut counts).await?;

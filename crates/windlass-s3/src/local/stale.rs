@@ -64,15 +64,16 @@ pub(super) fn sweep(folder: &Path) {
         if !is_stale(&name.to_string_lossy(), &path) {
             continue;
         }
-        let removed = if kind.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        let removed =
+            if kind.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         tracing::debug!(path = %path.display(), removed = removed.is_ok(), "an unfinished write of a process that is gone");
     }
 }
 
 fn is_stale(name: &str, path: &Path) -> bool {
-    let rest = name.strip_prefix(UPLOAD).or_else(|| {
-        name.strip_prefix(UNFINISHED).and_then(|rest| rest.strip_suffix(PART))
-    });
+    let rest = name
+        .strip_prefix(UPLOAD)
+        .or_else(|| name.strip_prefix(UNFINISHED).and_then(|rest| rest.strip_suffix(PART)));
     let mut parts = rest.unwrap_or_default().splitn(3, '-');
     if let (Some(here), Some(process), Some(_)) = (parts.next(), parts.next(), parts.next())
         && HERE.as_deref() == Some(here)

@@ -158,7 +158,10 @@ impl Facts {
     /// leave out what AWS has around it. Nothing in it is AWS's oldest region.
     pub(crate) fn location(&self) -> Option<String> {
         let text = self.body.trim();
-        if !self.is_success() || self.is_html() || !(text.is_empty() || text.contains("<LocationConstraint")) {
+        if !self.is_success()
+            || self.is_html()
+            || !(text.is_empty() || text.contains("<LocationConstraint"))
+        {
             return None;
         }
         let inner = text.split("<LocationConstraint").nth(1).and_then(|rest| rest.split_once('>'));
@@ -521,4 +524,29 @@ fn answer(status: u16, facts: &Facts, scene: &Scene) -> Finding {
         ),
         hint,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_that_cannot_be_read_is_that_of_the_oldest_region_when_it_is_empty() {
+        let location = |status, body: &str| {
+            Facts { status: Some(status), body: body.to_owned(), ..Facts::default() }.location()
+        };
+        for body in [
+            "",
+            "<LocationConstraint/>",
+            "<LocationConstraint></LocationConstraint>",
+            "<?xml version=\"1.0\"?>\n<LocationConstraint xmlns=\"x\"> </LocationConstraint>",
+            "<CreateBucketConfiguration><LocationConstraint/></CreateBucketConfiguration>",
+        ] {
+            assert_eq!(location(200, body).as_deref(), Some("us-east-1"), "{body}");
+        }
+        let named = "<LocationConstraint xmlns=\"x\">eu-west-3</LocationConstraint>";
+        assert_eq!(location(200, named).as_deref(), Some("eu-west-3"));
+        assert_eq!(location(404, ""), None);
+        assert_eq!(location(200, "{\"Entries\": []}"), None);
+    }
 }

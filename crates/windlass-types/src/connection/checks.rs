@@ -305,9 +305,9 @@ pub(super) fn binding(pull: &Pull<'_>) -> Result<Binding> {
 
 /// Access points are AWS's own: only its private endpoints serve them under an ENDPOINT.
 pub(super) fn check_access_point(binding: &Binding, endpoint: Option<&str>) -> Result<()> {
-    let host = endpoint.and_then(|text| Url::parse(text).ok()).and_then(|url| {
-        url.host_str().map(|host| host.trim_end_matches('.').to_ascii_lowercase())
-    });
+    let host = endpoint
+        .and_then(|text| Url::parse(text).ok())
+        .and_then(|url| url.host_str().map(|host| host.trim_end_matches('.').to_ascii_lowercase()));
     match (&binding.bucket, host) {
         (Some(bucket), Some(host))
             if bucket.starts_with("arn:")
@@ -315,7 +315,9 @@ pub(super) fn check_access_point(binding: &Binding, endpoint: Option<&str>) -> R
                 && !host.ends_with(".amazonaws.com.cn") =>
         {
             Err(contradiction(
-                format!("BUCKET `{bucket}` is an access point of AWS, and ENDPOINT another service"),
+                format!(
+                    "BUCKET `{bucket}` is an access point of AWS, and ENDPOINT another service"
+                ),
                 "leave ENDPOINT out, or give the name of a bucket on it",
             ))
         }
