@@ -466,7 +466,7 @@ pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
         .filter(|(distance, candidate)| {
             // Of a word of one or two letters every letter counts.
             let length = candidate.len().min(word.len());
-            *distance <= (candidate.len() / 3).max(1) && *distance * 3 <= length.max(2)
+            *distance <= (candidate.len() / 3).max(1) && *distance * 2 <= length
         })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
