@@ -237,11 +237,13 @@ mod tests {
         insta::assert_snapshot!(
             [
                 said("SELECT", "expected: an expression, found: EOF"),
-                said("SELECT *\nFORM x", "expected: end of statement, found: x at Line: 2, Column: 6"),
+                said(
+                    "SELECT *\nFORM x",
+                    "expected: end of statement, found: x at Line: 2, Column: 6"
+                ),
                 said("SELECT 1 +", "expected: an expression, found: EOF"),
             ]
-            .join("\n"),
-            @""
+            .join("\n")
         );
     }
 }

@@ -374,8 +374,8 @@ mod tests {
                 assert!(halves, "{window} lost {word}: {text}");
             }
         }
-        insta::assert_snapshot!(probe(message, hint, Some(80)), @"");
-        insta::assert_snapshot!(probe(message, hint, Some(160)), @"");
+        insta::assert_snapshot!("a_step_at_80_columns", probe(message, hint, Some(80)));
+        insta::assert_snapshot!("a_step_at_160_columns", probe(message, hint, Some(160)));
     }
 
     #[test]
