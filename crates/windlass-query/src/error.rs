@@ -181,9 +181,13 @@ pub(crate) fn syntax(sql: &str, error: Error) -> Error {
     }
     let found = said.split(", found ").nth(1).and_then(|rest| rest.split(' ').next());
     // The word that does not fit, or one before it, may be a slip of a known one.
-    let near = found
+    let words: Vec<&str> = sql.split_whitespace().collect();
+    let at = found.and_then(|found| words.iter().position(|word| *word == found));
+    let near = at
         .into_iter()
-        .chain(sql.split(|c: char| !c.is_ascii_alphabetic()))
+        .flat_map(|at| [Some(at), at.checked_sub(1)])
+        .flatten()
+        .map(|at| words[at])
         .filter(|word| word.len() > 3 && !PARTS.iter().any(|part| part.eq_ignore_ascii_case(word)))
         .find_map(|word| windlass_types::options::nearest(word, PARTS));
     let hint = match near {
@@ -243,7 +247,12 @@ mod tests {
                 ),
                 said("SELECT 1 +", "expected: an expression, found: EOF"),
             ]
-            .join("\n")
+            .join("\n"),
+            @r#"
+        expected an expression, found the end at line 1, column 7; a query reads SELECT columns FROM connection."path" [WHERE …] [GROUP BY …] [ORDER BY …] [LIMIT n]
+        expected end of statement, found x at line 2, column 6; did you mean FROM?
+        expected an expression, found the end at line 1, column 11; a query reads SELECT columns FROM connection."path" [WHERE …] [GROUP BY …] [ORDER BY …] [LIMIT n]
+        "#
         );
     }
 }

@@ -92,9 +92,8 @@ mod tests {
         insta::assert_snapshot!(out, @r"
         ─ row 1 ────────────────────────────────
         step    │ list place
-        message │ no permission:
-                │ `s3:ListBucket` on
-                │ `s3://lake/` is denied
+        message │ no permission: `s3:ListBucket`
+                │ on `s3://lake/` is denied
         hint    │
         ");
         assert!(out.lines().all(|line| width(line) <= 40));
