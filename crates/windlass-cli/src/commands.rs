@@ -17,6 +17,7 @@ pub mod rm;
 pub mod serve;
 pub mod sql;
 pub mod stat;
+pub mod uploads;
 
 use crate::failure::{Failure, Outcome};
 use crate::session::Session;
@@ -50,6 +51,8 @@ pub enum Command {
     Mv(copy::Move),
     /// Delete objects
     Rm(rm::Rm),
+    /// List uploads that were never ended, and give them up
+    Uploads(uploads::Uploads),
     /// Sign a URL that works without credentials
     Presign(presign::Presign),
     /// Make a bucket
@@ -83,6 +86,7 @@ impl Command {
             Self::Cp(_) => "cp",
             Self::Mv(_) => "mv",
             Self::Rm(_) => "rm",
+            Self::Uploads(_) => "uploads",
             Self::Presign(_) => "presign",
             Self::Mb(_) => "mb",
             Self::Rb(_) => "rb",
@@ -141,6 +145,7 @@ pub async fn run(session: &Session, command: Command) -> Ending {
         Command::Cp(args) => copy::copy(session, args).await,
         Command::Mv(args) => copy::move_(session, args).await,
         Command::Rm(args) => rm::run(session, args).await,
+        Command::Uploads(args) => uploads::run(session, args).await,
         Command::Presign(args) => presign::run(session, args).await,
         Command::Mb(args) => bucket::make(session, args).await,
         Command::Rb(args) => bucket::remove(session, args).await,

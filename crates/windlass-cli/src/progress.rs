@@ -1,6 +1,7 @@
 //! How a copy is watched: a bar on a terminal, a line every few seconds elsewhere, an object per
 //! item for programs.
 
+use crate::commands::counted;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::render::Format;
@@ -10,9 +11,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
-use windlass_core::engine::{Item, Progress};
+use windlass_core::engine::{Item, Progress, Summary};
 use windlass_core::transfer::{Action, Status};
-use windlass_types::ByteSize;
+use windlass_types::{ByteSize, Error, ErrorCode};
 
 /// Time between two lines where there is no terminal.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -37,6 +38,8 @@ struct State {
     began: Instant,
     spoke: Instant,
     failure: Option<Failure>,
+    /// Why the first item failed that did.
+    reason: Option<String>,
 }
 
 impl Watch {
@@ -62,6 +65,7 @@ impl Watch {
                 began: now,
                 spoke: now,
                 failure: None,
+                reason: None,
             }),
         })
     }
@@ -70,6 +74,24 @@ impl Watch {
     pub(crate) fn end(&self) -> Result<(), Failure> {
         self.console.end_progress();
         self.state().failure.take().map_or(Ok(()), Err)
+    }
+
+    /// The error of a run in which every item failed: then nothing was done, and what went wrong is
+    /// the answer. Its code is one of who may ask for what, which trying again does not change.
+    pub(crate) fn all_failed(&self, summary: &Summary) -> Option<Error> {
+        let done = summary.copied + summary.updated + summary.deleted + summary.skipped;
+        if summary.failed == 0 || done > 0 {
+            return None;
+        }
+        let reason = self.state().reason.take();
+        Some(
+            Error::new(
+                ErrorCode::TransferFailed,
+                format!("nothing was done: {} failed", counted(summary.failed, "item")),
+            )
+            .source(reason.unwrap_or_else(|| "see above".to_owned()))
+            .hint("each item says above why it failed; what failed at the source is still there"),
+        )
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -156,6 +178,7 @@ impl Progress for Watch {
         }
         if item.status == Status::Failed {
             let reason = item.reason.as_deref().unwrap_or("failed");
+            self.state().reason.get_or_insert_with(|| reason.to_owned());
             self.console.warn(&format!("`{}`: {reason}", item.source));
         }
         match self.format {
@@ -205,6 +228,7 @@ mod tests {
             began: now,
             spoke: now,
             failure: None,
+            reason: None,
         };
         assert_eq!(
             progress_line(&state, Duration::from_secs(5)),

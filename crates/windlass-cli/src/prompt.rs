@@ -142,9 +142,24 @@ fn meta(session: &Session, state: &mut State, command: &str) -> Result<Meta, Fai
             session.talk(if state.timing { "timing is on" } else { "timing is off" });
         }
         "o" => match Format::from_str(rest, true) {
-            Ok(format) => state.printer = Printer::new(format),
+            Ok(format) => {
+                state.printer = Printer::new(format).expanded(state.printer.is_expanded());
+            }
             Err(_) => session.talk("`\\o` takes table, json, jsonl or csv"),
         },
+        "x" => {
+            let on = match rest {
+                "on" => true,
+                "off" => false,
+                _ => !state.printer.is_expanded(),
+            };
+            state.printer = Printer::new(state.printer.format()).expanded(on);
+            session.talk(if on {
+                "a row is shown as a block of lines"
+            } else {
+                "a row is shown as a line; where the window is too narrow for that, as a block"
+            });
+        }
         other => session.talk(&format!("`\\{other}` is not known; `\\?` shows what is")),
     }
     session.console.flush()?;

@@ -3,6 +3,7 @@
 //! Everything streams; a table holds back only as many rows as it needs to choose its widths.
 
 pub mod csv;
+mod expanded;
 pub mod json;
 pub mod table;
 pub mod text;
@@ -44,6 +45,7 @@ const PATIENCE: Duration = Duration::from_millis(800);
 pub struct Printer {
     format: Format,
     printed: AtomicBool,
+    expanded: bool,
 }
 
 enum Writer {
@@ -78,7 +80,19 @@ impl Writer {
 impl Printer {
     /// A printer of `format` that has printed nothing yet.
     pub fn new(format: Format) -> Self {
-        Self { format, printed: AtomicBool::new(false) }
+        Self { format, printed: AtomicBool::new(false), expanded: false }
+    }
+
+    /// The same, with each row of a table as a block of lines.
+    #[must_use]
+    pub fn expanded(mut self, expanded: bool) -> Self {
+        self.expanded = expanded;
+        self
+    }
+
+    /// Whether each row of a table is a block of lines.
+    pub fn is_expanded(&self) -> bool {
+        self.expanded
     }
 
     /// The format.
@@ -96,7 +110,9 @@ impl Printer {
         let mut out = String::new();
         let again = self.printed.swap(true, Ordering::Relaxed);
         let mut writer = match self.format {
-            Format::Table => Writer::Table(table::Table::new(&schema, console.width())),
+            Format::Table => {
+                Writer::Table(table::Table::new(&schema, console.width()).expanded(self.expanded))
+            }
             Format::Json => Writer::Json(json::Json::array(&schema, &mut out)),
             Format::Jsonl => Writer::Json(json::Json::lines(&schema)),
             Format::Csv => {
@@ -125,7 +141,10 @@ impl Printer {
                 Some(Ok(batch)) => {
                     count += batch.num_rows() as u64;
                     writer.batch(&batch, &mut out);
-                    flush(console, &mut out)?;
+                    // Nothing is begun before there is a row: what fails earlier prints nothing.
+                    if count > 0 {
+                        flush(console, &mut out)?;
+                    }
                 }
                 Some(Err(error)) => break Err(error),
                 None => break Ok(()),
@@ -146,9 +165,10 @@ impl Printer {
                 // Rows that came are shown; a JSON array stays open, so that nobody takes it for
                 // the whole answer.
                 match &mut writer {
-                    Writer::Table(table) if count > 0 => table.finish(&mut out),
+                    _ if count == 0 => out.clear(),
+                    Writer::Table(table) => table.finish(&mut out),
                     Writer::Json(json) => json.abandon(&mut out),
-                    _ => {}
+                    Writer::Csv(_) => {}
                 }
                 flush(console, &mut out)?;
                 Err(error.into())
@@ -245,6 +265,21 @@ mod tests {
         let result = Printer::new(Format::Json).rows(&console, sample().schema(), broken).await;
         assert!(matches!(result, Err(Failure::Error(_))));
         assert_eq!(out.text(), "[{\"name\":\"a,b\",\"size\":1}\n");
+    }
+
+    #[tokio::test]
+    async fn what_fails_before_its_first_row_prints_nothing() {
+        for format in [Format::Json, Format::Jsonl, Format::Csv, Format::Table] {
+            let (console, out, _) = Console::captured("");
+            let broken = futures::stream::iter([
+                Ok(sample().slice(0, 0)),
+                Err(Error::new(ErrorCode::BucketNotFound, "none")),
+            ])
+            .boxed();
+            let result = Printer::new(format).rows(&console, sample().schema(), broken).await;
+            assert!(matches!(result, Err(Failure::Error(_))));
+            assert_eq!(out.text(), "", "{format:?}");
+        }
     }
 
     #[tokio::test]

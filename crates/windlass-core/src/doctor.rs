@@ -17,8 +17,10 @@ fn check(check: &str, status: &str, message: impl Into<String>, hint: Option<&st
 
 /// Looks at home, key, state, clock, network and AWS identity. What only AWS users need warns.
 pub(crate) async fn doctor(windlass: &Windlass) -> Vec<Check> {
-    let mut checks = vec![home(windlass), key_file(windlass)];
-    checks.push(match windlass.inner.store.key_report().await {
+    let report = windlass.inner.store.key_report().await;
+    let sealed = report.as_ref().is_ok_and(|report| !matches!(report.status, KeyStatus::Unused));
+    let mut checks = vec![home(windlass), key_file(windlass, sealed)];
+    checks.push(match report {
         Ok(report) => match report.status {
             KeyStatus::Ready => {
                 check("vault", "passed", "the master key opens the sealed values", None)
@@ -62,7 +64,7 @@ fn home(windlass: &Windlass) -> Check {
     check("home", "passed", format!("`{shown}`"), None)
 }
 
-fn key_file(windlass: &Windlass) -> Check {
+fn key_file(windlass: &Windlass, sealed: bool) -> Check {
     let path = windlass.inner.settings.key_path();
     match std::fs::metadata(&path) {
         Ok(meta) if meta.permissions().mode() & 0o077 != 0 => check(
@@ -78,6 +80,14 @@ fn key_file(windlass: &Windlass) -> Check {
         Ok(_) => {
             check("key", "passed", format!("`{}`; keep a copy elsewhere", path.display()), None)
         }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && sealed => check(
+            "key",
+            "failed",
+            format!("`{}` is not there, and sealed values need it", path.display()),
+            Some(
+                "put the copy of it back, or point WINDLASS_KEY_FILE to it; without it secrets must be given again",
+            ),
+        ),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => check(
             "key",
             "passed",

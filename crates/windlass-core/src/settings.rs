@@ -66,7 +66,7 @@ impl Settings {
     pub fn database(&self) -> String {
         self.database_url
             .clone()
-            .unwrap_or_else(|| self.home.join("windlass.db").display().to_string())
+            .unwrap_or_else(|| format!("sqlite:{}", self.home.join("windlass.db").display()))
     }
 
     /// Creates the home folder, readable by its owner only.

@@ -110,6 +110,24 @@ impl Windlass {
                 self.inner.store.create_fabric(&name, Utc::now()).await?;
                 Ok(done(format!("fabric `{}` created", name.as_str()), vec![]))
             }
+            Statement::DropFabric { if_exists, name } => {
+                let known = self.inner.store.fabrics().await?.iter().any(|row| row.name == name);
+                if !known && if_exists {
+                    return Ok(done(
+                        format!("no fabric `{}`; nothing changed", name.as_str()),
+                        vec![],
+                    ));
+                }
+                if known && name == fabric.name && name.as_str() != "default" {
+                    return Err(Error::new(
+                        ErrorCode::FabricInUse,
+                        format!("the fabric `{}` is the one in use", name.as_str()),
+                    )
+                    .hint("first `USE FABRIC default`"));
+                }
+                self.inner.store.drop_fabric(&name).await?;
+                Ok(done(format!("fabric `{}` dropped", name.as_str()), vec![]))
+            }
             Statement::UseFabric { name } => {
                 let fabric = self.fabric(name.as_str()).await?;
                 fabric.name.as_str().clone_into(&mut ctx.fabric);

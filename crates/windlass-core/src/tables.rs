@@ -6,7 +6,7 @@ use crate::windlass::Windlass;
 use chrono::Utc;
 use windlass_sql::{OptionSetting, TableName};
 use windlass_state::{FabricRow as Fabric, NewFileTable};
-use windlass_types::{Error, ErrorCode, Name, OptionMap, Result};
+use windlass_types::{ConnectionKind, Error, ErrorCode, Name, OptionMap, Result, S3Url};
 
 /// The schema a bare table name means.
 pub(crate) const DEFAULT_SCHEMA: &str = "main";
@@ -42,11 +42,17 @@ impl Windlass {
         location.need_bucket()?;
         windlass_types::KeyPattern::parse(&location.key)?;
         let options: OptionMap = create.options.into_iter().map(|o| (o.name, o.value)).collect();
+        windlass_query::check_options(&options)?;
+        // Stored absolute, so that it says by itself where the files are.
+        let location = match (connection.kind, location.bucket) {
+            (ConnectionKind::S3, Some(bucket)) => S3Url { bucket, key: location.key }.to_string(),
+            _ => create.location,
+        };
         let new = NewFileTable {
             schema,
             name: create.name.table,
             connection: connection.name,
-            location: create.location,
+            location,
             options,
         };
         self.inner.store.create_file_table(fabric.id, new, Utc::now()).await?;
@@ -101,6 +107,13 @@ impl Windlass {
         name: &Name,
         if_exists: bool,
     ) -> Result<Answer> {
+        if name.as_str() == DEFAULT_SCHEMA {
+            return Err(Error::new(
+                ErrorCode::SchemaReserved,
+                "the schema `main` cannot be dropped",
+            )
+            .hint("it is where tables belong that name no schema; `DROP TABLE` drops one"));
+        }
         if !self.inner.store.schemas(fabric.id).await?.contains(name) {
             if if_exists {
                 return Ok(done(format!("no schema `{}`; nothing changed", name.as_str()), vec![]));

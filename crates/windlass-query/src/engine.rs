@@ -1,7 +1,7 @@
 //! Running a statement: parse, resolve, plan, stream.
 
 use crate::describe::describe;
-use crate::error::{from_engine, missing_column};
+use crate::error::{from_engine, missing_column, syntax};
 use crate::identifiers::correct;
 use crate::resolve::{MAIN, Resolved, Resolver, columns, resolve, tables};
 use crate::store::{QueryStore, url};
@@ -93,7 +93,8 @@ impl Engine {
         fabric: &str,
         resolver: Arc<dyn Resolver>,
     ) -> Result<Rows> {
-        let mut statements = DFParser::parse_sql(sql).map_err(from_engine)?;
+        let mut statements =
+            DFParser::parse_sql(sql).map_err(|error| syntax(sql, from_engine(error)))?;
         let statement = match (statements.pop_front(), statements.is_empty()) {
             (Some(statement), true) => statement,
             (None, _) => return Err(Error::new(ErrorCode::SqlSyntax, "there is no statement")),
@@ -105,7 +106,7 @@ impl Engine {
         if let Statement::Statement(tree) = &statement {
             match tree.as_ref() {
                 Tree::ShowTables { .. } => {
-                    return Ok(Rows::of(tables(resolver.as_ref(), fabric).await?));
+                    return Ok(Rows::of(tables(resolver.as_ref(), fabric, false).await?));
                 }
                 Tree::ShowColumns { show_options: options, .. } => {
                     let table =

@@ -153,6 +153,50 @@ fn column(error: &SchemaError) -> Error {
         .hint(format!("{near}columns are {}{more}", names.join(", ")))
 }
 
+/// Words that begin the parts of a query.
+const PARTS: &[&str] = &[
+    "SELECT", "DISTINCT", "FROM", "JOIN", "WHERE", "GROUP", "HAVING", "ORDER", "LIMIT", "OFFSET",
+    "UNION", "WITH", "VALUES", "CASE", "WHEN", "THEN", "ELSE", "BETWEEN",
+];
+
+/// A syntax error with its place, said as ours are, and with what to do.
+pub(crate) fn syntax(sql: &str, error: Error) -> Error {
+    if error.code() != ErrorCode::SqlSyntax || error.hint_text().is_some() {
+        return error;
+    }
+    let said =
+        error.message().replace(" at Line: ", " at line ").replace(", Column: ", ", column ");
+    let mut said = match said.strip_prefix("expected: ") {
+        Some(rest) => format!("expected {}", rest.replacen(", found: ", ", found ", 1)),
+        None => said,
+    };
+    if let Some(start) = said.strip_suffix("found EOF") {
+        said = format!("{start}found the end");
+    }
+    if !said.contains(" at line ") {
+        let text = sql.trim_end();
+        let line = text.lines().count().max(1);
+        let column = text.lines().last().map_or(0, |line| line.chars().count()) + 1;
+        said = format!("{said} at line {line}, column {column}");
+    }
+    let found = said.split(", found ").nth(1).and_then(|rest| rest.split(' ').next());
+    // The word that does not fit, or one before it, may be a slip of a known one.
+    let words: Vec<&str> = sql.split_whitespace().collect();
+    let at = found.and_then(|found| words.iter().position(|word| *word == found));
+    let near = at
+        .into_iter()
+        .flat_map(|at| [Some(at), at.checked_sub(1)])
+        .flatten()
+        .map(|at| words[at])
+        .filter(|word| word.len() > 3 && !PARTS.iter().any(|part| part.eq_ignore_ascii_case(word)))
+        .find_map(|word| windlass_types::options::nearest(word, PARTS));
+    let hint = match near {
+        Some(near) => format!("did you mean {near}?"),
+        None => "a query reads SELECT columns FROM connection.\"path\" [WHERE …] [GROUP BY …] [ORDER BY …] [LIMIT n]".to_owned(),
+    };
+    Error::new(ErrorCode::SqlSyntax, said).hint(hint)
+}
+
 /// One line without DataFusion's prefixes, back traces and apologies.
 fn clean(text: &str) -> String {
     let text = text.split("\n\nbacktrace:").next().unwrap_or(text);
@@ -181,5 +225,34 @@ fn clean(text: &str) -> String {
             first.to_lowercase().chain(chars).collect()
         }
         _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_syntax_error_says_where_and_what_to_do() {
+        let said = |sql: &str, text: &str| {
+            let error = syntax(sql, Error::new(ErrorCode::SqlSyntax, text));
+            format!("{}; {}", error.message(), error.hint_text().unwrap())
+        };
+        insta::assert_snapshot!(
+            [
+                said("SELECT", "expected: an expression, found: EOF"),
+                said(
+                    "SELECT *\nFORM x",
+                    "expected: end of statement, found: x at Line: 2, Column: 6"
+                ),
+                said("SELECT 1 +", "expected: an expression, found: EOF"),
+            ]
+            .join("\n"),
+            @r#"
+        expected an expression, found the end at line 1, column 7; a query reads SELECT columns FROM connection."path" [WHERE …] [GROUP BY …] [ORDER BY …] [LIMIT n]
+        expected end of statement, found x at line 2, column 6; did you mean FROM?
+        expected an expression, found the end at line 1, column 11; a query reads SELECT columns FROM connection."path" [WHERE …] [GROUP BY …] [ORDER BY …] [LIMIT n]
+        "#
+        );
     }
 }

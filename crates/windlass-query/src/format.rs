@@ -203,6 +203,11 @@ impl Declared {
     }
 }
 
+/// An error unless files can be read by these options of a file table.
+pub fn check_options(options: &OptionMap) -> Result<()> {
+    Declared::read(options).map(drop)
+}
+
 fn invalid(name: &str, why: &str) -> Error {
     Error::new(ErrorCode::OptionInvalid, format!("{name} {why}"))
 }

@@ -23,4 +23,5 @@ mod tests;
 mod text;
 
 pub use engine::{Engine, Rows};
+pub use format::check_options;
 pub use resolve::{FileTable, Resolver};

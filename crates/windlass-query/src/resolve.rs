@@ -75,7 +75,7 @@ pub(crate) async fn resolve(
     let (provider, files) = match reference.schema() {
         Some(SYSTEM) => (batch_table(system(resolver, table).await?)?, None),
         Some(INFORMATION) if table == "tables" => {
-            (batch_table(tables(resolver, fabric).await?)?, None)
+            (batch_table(tables(resolver, fabric, true).await?)?, None)
         }
         Some(INFORMATION) if table == "columns" => {
             (batch_table(all_columns(session, fabric, resolver).await?)?, None)
@@ -191,8 +191,13 @@ async fn system(resolver: &dyn Resolver, name: &str) -> Result<RecordBatch> {
         .hint(format!("{near}known are {}", known.join(", "))))
 }
 
-/// Schema, name and kind of every table, as `information_schema.tables` has them.
-pub(crate) async fn tables(resolver: &dyn Resolver, fabric: &str) -> Result<RecordBatch> {
+/// Schema, name and kind of every table, as `information_schema.tables` has them; with `system`
+/// also those of Windlass itself.
+pub(crate) async fn tables(
+    resolver: &dyn Resolver,
+    fabric: &str,
+    with_system: bool,
+) -> Result<RecordBatch> {
     let mut rows: Vec<(String, String, &str)> = resolver
         .tables()
         .await?
@@ -204,6 +209,7 @@ pub(crate) async fn tables(resolver: &dyn Resolver, fabric: &str) -> Result<Reco
         resolver
             .system_tables()
             .into_iter()
+            .filter(|_| with_system)
             .map(|table| (SYSTEM.to_owned(), table, "SYSTEM TABLE")),
     );
     let column = |texts: Vec<&str>| -> ArrayRef { Arc::new(StringArray::from(texts)) };

@@ -7,6 +7,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -128,6 +129,15 @@ pub struct Upload {
     pub id: String,
 }
 
+/// An upload that was begun, and neither completed nor given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenUpload {
+    /// Which.
+    pub upload: Upload,
+    /// When it was begun.
+    pub started: Option<DateTime<Utc>>,
+}
+
 /// A part that was stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
@@ -211,6 +221,12 @@ pub trait ObjectAccess: Send + Sync + std::fmt::Debug {
 
     /// Gives up an upload and its parts.
     async fn abort_upload(&self, upload: &Upload) -> Result<()>;
+
+    /// Lists uploads of a bucket, whose keys begin with `prefix`, that were begun and not ended.
+    fn list_uploads(&self, bucket: &str, prefix: &str) -> BoxStream<'static, Result<OpenUpload>> {
+        let _ = (bucket, prefix);
+        futures::stream::iter([Err(unsupported("listing unfinished uploads"))]).boxed()
+    }
 
     /// Copies inside the service, at most 5 GiB, keeping metadata. Fails with `object.changed` if
     /// the source no longer has `if_match`.

@@ -95,7 +95,7 @@ pub(crate) fn no_credentials(connection: &Name, error: &CredentialsError) -> Err
     let (message, hint) = match error {
         CredentialsError::CredentialsNotLoaded(_) => (
             format!("no credentials were found for connection `{connection}`"),
-            "give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or ANONYMOUS = TRUE, or set up the AWS credential chain (`aws configure`)",
+            "give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (options of the connection, or the environment), name a profile with AWS_PROFILE, or sign in with `aws sso login`; public buckets need ANONYMOUS = TRUE",
         ),
         CredentialsError::ProviderTimedOut(_) => (
             format!("the credentials of connection `{connection}` took too long to come"),
@@ -140,7 +140,7 @@ impl Answer<'_> {
             ),
             "SignatureDoesNotMatch" | "InvalidSignatureException" => self.credentials(
                 "the secret access key does not fit the access key id",
-                "check AWS_SECRET_ACCESS_KEY for missing or extra characters; a proxy that changes requests has the same effect",
+                "check AWS_SECRET_ACCESS_KEY for missing or extra characters; a wrong AWS_SESSION_TOKEN or a proxy that changes requests has the same effect",
             ),
             "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired" => self.credentials(
                 "the temporary credentials have expired",
@@ -229,16 +229,23 @@ impl Answer<'_> {
             405 | 501 => Error::new(
                 ErrorCode::UsageInvalid,
                 format!("the service of connection `{connection}` does not support {operation}"),
-            ),
+            )
+            .hint("ENDPOINT must be the address of an S3 API that has it"),
             409 | 412 => self.changed(),
             408 | 504 => timeout(operation, connection),
             429 | 500 | 502 | 503 => self.busy(),
             400..=499 => Error::new(
-                ErrorCode::UsageInvalid,
+                ErrorCode::ConnectionRejected,
                 format!(
-                    "the service of connection `{connection}` refused {operation} on `{target}`"
+                    "the service of connection `{connection}` does not take {operation} on `{target}` as it was sent"
                 ),
-            ),
+            )
+            .hint("see what the service says above; options that change requests are CHECKSUMS, STORAGE_CLASS, ACL, the ENCRYPTION options, HEADERS and ADDRESSING_STYLE"),
+            200..=299 => Error::new(
+                ErrorCode::ConnectionFailed,
+                format!("the service of connection `{connection}` answers {operation}, but not as S3 does"),
+            )
+            .hint("ENDPOINT must be the address of the S3 API; a console or a web site often has another port"),
             _ => Error::new(
                 ErrorCode::ConnectionFailed,
                 format!(

@@ -16,11 +16,12 @@ mod read;
 pub mod region;
 pub mod secrets;
 pub mod store;
+mod uploads;
 mod write;
 
 pub use access::{
-    ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part, PresignMethod,
-    PutOptions, PutResult, Storage, Upload,
+    ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, OpenUpload, Part,
+    PresignMethod, PutOptions, PutResult, Storage, Upload,
 };
 pub use local::LocalStore;
 pub use region::{ForgetfulRegions, MemoryRegions, RegionMemory};

@@ -5,6 +5,7 @@
 
 mod here;
 mod keys;
+mod stale;
 mod walk;
 mod write;
 
@@ -236,6 +237,9 @@ impl ObjectAccess for LocalStore {
             if let Some(bucket) = &location.bucket {
                 store.0.binding.check(bucket, &location.key)?;
             }
+            if location.key.starts_with('/') {
+                keys::check_key(&location.key)?;
+            }
             let (sender, mut receiver) = tokio::sync::mpsc::channel::<Vec<Entry>>(4);
             let shown = store.shown();
             let walk = tokio::task::spawn_blocking(move || {
@@ -394,7 +398,11 @@ fn remove(root: &Root, key: &str) -> Result<()> {
     let path = folder.join(name);
     let Ok(metadata) = fs::symlink_metadata(&path) else { return gone() };
     let removed = match (metadata.is_dir(), key.ends_with('/')) {
-        (true, true) => fs::remove_dir(&path),
+        // What a killed process left unfinished is no reason to keep a folder.
+        (true, true) => fs::remove_dir(&path).or_else(|_| {
+            stale::sweep(&path);
+            fs::remove_dir(&path)
+        }),
         (false, false) => fs::remove_file(&path),
         _ => return Ok(()),
     };

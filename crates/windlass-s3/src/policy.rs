@@ -99,6 +99,8 @@ pub enum Verb {
     EncryptKms,
     /// Read bucket metrics.
     Metrics,
+    /// List uploads that were begun and not ended.
+    ListUploads,
     /// Create a bucket.
     CreateBucket,
     /// Remove an empty bucket.
@@ -158,6 +160,7 @@ verbs! {
     WriteAcl "write acl" ["PutObjectAcl"] ["s3:PutObjectAcl"] Object FULL;
     Multipart "multipart" ["CreateMultipartUpload" "UploadPart" "UploadPartCopy" "CompleteMultipartUpload" "AbortMultipartUpload" "ListParts"]
         ["s3:PutObject" "s3:AbortMultipartUpload" "s3:ListMultipartUploadParts"] Object FULL;
+    ListUploads "list uploads" ["ListMultipartUploads"] ["s3:ListBucketMultipartUploads"] Bucket FULL;
     Copy "copy" ["CopyObject"] ["s3:GetObject" "s3:PutObject" "s3:GetObjectTagging" "s3:PutObjectTagging"] Object FULL;
     PresignPut "presign put" [] ["s3:PutObject"] Object FULL;
     Delete "delete" ["DeleteObject" "DeleteObjects"] ["s3:DeleteObject"] Object FULL;
@@ -325,9 +328,16 @@ fn key_resource(spec: &S3Spec, key: &str, partition: &str) -> (String, Option<Va
 }
 
 /// The actions of a purpose on one kind of resource, each once, in the order of the table.
-fn granted(purpose: Purpose, on: Resource) -> Vec<&'static str> {
+///
+/// ACLs only where the connection has one to set: buckets of today have them switched off.
+fn granted(spec: &S3Spec, purpose: Purpose, on: Resource) -> Vec<&'static str> {
     let mut actions = Vec::new();
-    for row in VERBS.iter().filter(|row| row.on == on && row.purposes.contains(&purpose)) {
+    let wanted = |row: &&VerbRow| {
+        row.on == on
+            && row.purposes.contains(&purpose)
+            && (spec.acl.is_some() || !matches!(row.verb, Verb::ReadAcl | Verb::WriteAcl))
+    };
+    for row in VERBS.iter().filter(wanted) {
         for &action in row.actions {
             if !actions.contains(&action) {
                 actions.push(action);
@@ -382,7 +392,7 @@ pub fn policy(spec: &S3Spec, purpose: Purpose) -> Result<Value> {
     for (index, place) in places.iter().enumerate() {
         let number = if places.len() > 1 { (index + 1).to_string() } else { String::new() };
         let named = |on| -> Vec<String> {
-            granted(purpose, on).into_iter().map(|action| place.name(action)).collect()
+            granted(spec, purpose, on).into_iter().map(|action| place.name(action)).collect()
         };
         let bucket = [place.arn(partition)];
         statements.push(statement(
@@ -401,7 +411,7 @@ pub fn policy(spec: &S3Spec, purpose: Purpose) -> Result<Value> {
     }
     if let Encryption::Kms(key) = &spec.encryption {
         let (resource, condition) = key_resource(spec, key, partition);
-        let actions = owned(&granted(purpose, Resource::Key));
+        let actions = owned(&granted(spec, purpose, Resource::Key));
         statements.push(statement("EncryptionKey", &actions, &[resource], condition));
     }
     if let Some(role) = &spec.role {

@@ -225,6 +225,13 @@ impl Session {
         self.push(row, Status::Skipped, Instant::now(), finding);
     }
 
+    /// Says of the last `count` rows what to do.
+    fn advise(&mut self, count: usize, hint: &str) {
+        for step in self.steps.iter_mut().rev().take(count) {
+            step.hint = Some(hint.to_owned());
+        }
+    }
+
     /// Notes what a step came to.
     fn note<T>(&mut self, row: &Row, began: Instant, verdict: Verdict<T>) -> Option<T> {
         match verdict {

@@ -5,8 +5,8 @@
 //! [`crate::list`], [`crate::read`], [`crate::write`] and [`crate::presign`].
 
 use crate::access::{
-    GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part, PresignMethod, PutOptions,
-    PutResult, Upload,
+    GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, OpenUpload, Part, PresignMethod,
+    PutOptions, PutResult, Upload,
 };
 use crate::checksum::Support;
 use crate::credentials::{self, Wiring};
@@ -15,7 +15,7 @@ use crate::error::Redirect;
 use crate::guard::Guard;
 use crate::region::{self, RegionMemory};
 use crate::secrets::Secrets;
-use crate::{error, list, presign, read, write};
+use crate::{error, list, presign, read, uploads, write};
 use async_trait::async_trait;
 use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::Client;
@@ -24,7 +24,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::error::Error as StdError;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -33,7 +33,7 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 use windlass_types::connection::{AddressingStyle, Encryption, Identity};
 use windlass_types::path::Binding;
-use windlass_types::{Entry, Error, Location, Name, ObjectPath, Result, S3Spec};
+use windlass_types::{Entry, Error, ErrorCode, Location, Name, ObjectPath, Result, S3Spec};
 
 /// A connection to S3 or a compatible service. Clones share everything.
 #[derive(Clone)]
@@ -50,6 +50,8 @@ struct Inner {
     support: Support,
     wiring: OnceCell<Wiring>,
     regions: Mutex<HashMap<String, String>>,
+    /// Buckets that were asked for and are there.
+    seen: Mutex<HashSet<String>>,
     clients: Mutex<HashMap<(String, bool), Client>>,
 }
 
@@ -84,6 +86,7 @@ impl S3Store {
             memory: regions,
             wiring: OnceCell::new(),
             regions: Mutex::default(),
+            seen: Mutex::default(),
             clients: Mutex::default(),
         })))
     }
@@ -294,6 +297,54 @@ impl S3Store {
         self.spec().binding.check(bucket, key)
     }
 
+    /// An answer to HEAD has no words: of an object that is not there it is asked, once a bucket,
+    /// whether the bucket is.
+    async fn or_no_bucket(&self, bucket: &str, missing: Error) -> Error {
+        let seen = |store: &Self| {
+            store.0.seen.lock().unwrap_or_else(PoisonError::into_inner).contains(bucket)
+        };
+        if missing.code() != ErrorCode::ObjectNotFound || seen(self) {
+            return missing;
+        }
+        let asked = self
+            .send("HeadBucket", bucket, "", |client| client.head_bucket().bucket(bucket).send())
+            .await;
+        match asked {
+            Err(error) if error.code() == ErrorCode::BucketNotFound => error,
+            // Who may not ask is not told; asking again would say the same.
+            _ => {
+                let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
+                seen.insert(bucket.to_owned());
+                missing
+            }
+        }
+    }
+
+    /// Some services answer for every folder as if it were an empty object. One that is an object is
+    /// listed.
+    async fn check_marker(&self, object: &ObjectPath, size: u64) -> Result<()> {
+        if size > 0 || self.spec().endpoint.is_none() || !object.key.ends_with('/') {
+            return Ok(());
+        }
+        let page = self
+            .send("ListObjectsV2", &object.bucket, &object.key, |client| {
+                let request = client.list_objects_v2().bucket(&object.bucket);
+                request.prefix(&object.key).max_keys(1).send()
+            })
+            .await;
+        match page {
+            Ok(page)
+                if page.contents().first().and_then(|first| first.key()) != Some(&object.key) =>
+            {
+                Err(Error::new(ErrorCode::ObjectNotFound, format!("no object `{object}`")).hint(
+                    format!("it is a folder; `windlass ls {}:…` shows what is in it", self.0.name),
+                ))
+            }
+            // Who may read but not list is believed.
+            _ => Ok(()),
+        }
+    }
+
     fn known(&self, bucket: &str) -> Option<String> {
         self.0.regions.lock().unwrap_or_else(PoisonError::into_inner).get(bucket).cloned()
     }
@@ -377,12 +428,17 @@ impl ObjectAccess for S3Store {
 
     async fn stat(&self, object: &ObjectPath, version: Option<&str>) -> Result<ObjectMeta> {
         self.check(&object.bucket, &object.key)?;
-        read::stat(self, object, version).await
+        match read::stat(self, object, version).await {
+            Ok(meta) => self.check_marker(object, meta.size).await.map(|()| meta),
+            Err(error) => Err(self.or_no_bucket(&object.bucket, error).await),
+        }
     }
 
     async fn get(&self, object: &ObjectPath, options: GetOptions) -> Result<ObjectBody> {
         self.check(&object.bucket, &object.key)?;
-        read::get(self, object, options).await
+        let body = read::get(self, object, options).await?;
+        self.check_marker(object, body.meta.size).await?;
+        Ok(body)
     }
 
     async fn put(
@@ -413,6 +469,10 @@ impl ObjectAccess for S3Store {
     ) -> Result<PutResult> {
         self.check(&upload.bucket, &upload.key)?;
         write::complete_upload(self, upload, parts, options).await
+    }
+
+    fn list_uploads(&self, bucket: &str, prefix: &str) -> BoxStream<'static, Result<OpenUpload>> {
+        uploads::list(self, bucket, prefix)
     }
 
     async fn abort_upload(&self, upload: &Upload) -> Result<()> {

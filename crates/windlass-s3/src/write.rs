@@ -473,6 +473,27 @@ pub(crate) async fn create_bucket(store: &S3Store, bucket: &str) -> Result<()> {
 
 /// Removes an empty bucket.
 pub(crate) async fn delete_bucket(store: &S3Store, bucket: &str) -> Result<()> {
+    store.guard().check("DeleteBucket")?;
+    // Not every service keeps a bucket that still holds objects.
+    let listed = store
+        .try_send("ListObjectsV2", bucket, |client| {
+            client.list_objects_v2().bucket(bucket).max_keys(1).send()
+        })
+        .await?;
+    match listed {
+        Ok(page) if !page.contents().is_empty() => {
+            return Err(Error::new(
+                ErrorCode::BucketConflict,
+                format!("the bucket `{bucket}` is not empty"),
+            )
+            .hint("remove what is in it first, also old versions and unfinished uploads"));
+        }
+        // AWS itself refuses, also who may not look.
+        Err(failure) if store.spec().endpoint.is_some() => {
+            return Err(store.fail("ListObjectsV2", bucket, failure));
+        }
+        Ok(_) | Err(_) => {}
+    }
     store
         .send("DeleteBucket", bucket, "", |client| client.delete_bucket().bucket(bucket).send())
         .await?;

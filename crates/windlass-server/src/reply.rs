@@ -1,7 +1,9 @@
 //! Errors as HTTP answers.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use windlass_types::error::ErrorBody;
 use windlass_types::{Error, ErrorCode};
@@ -22,8 +24,64 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.class().http_status())
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, Json(serde_json::json!({ "error": ErrorBody::from(&self.0) }))).into_response()
+        answer(status, &self.0)
     }
+}
+
+/// An answer has the documented body.
+#[derive(Debug, Clone)]
+struct Documented;
+
+fn answer(status: StatusCode, error: &Error) -> Response {
+    let body = Json(serde_json::json!({ "error": ErrorBody::from(error) }));
+    let mut response = (status, body).into_response();
+    response.extensions_mut().insert(Documented);
+    response
+}
+
+/// Bytes of another's answer that are read to say what it says.
+const SAID: usize = 4096;
+
+/// Gives answers of the layers below the documented body too: a body that is no JSON, a method a
+/// path does not take, a parameter that is missing. Their status stays.
+pub(crate) async fn documented(request: Request, next: Next) -> Response {
+    let asked = format!("{} {}", request.method(), request.uri().path());
+    let response = next.run(request).await;
+    let status = response.status();
+    let ours = response.extensions().get::<Documented>().is_some();
+    if ours || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let said = axum::body::to_bytes(body, SAID).await.unwrap_or_default();
+    let said = String::from_utf8_lossy(&said).trim().to_owned();
+    let (message, hint) = match status {
+        StatusCode::METHOD_NOT_ALLOWED => (
+            format!("`{asked}` is not possible: the path takes another method"),
+            "`GET /api/v1/openapi.json` lists what each path takes; the header `allow` names the methods",
+        ),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => (
+            format!("`{asked}` takes a body in JSON"),
+            "send it with the header `content-type: application/json`",
+        ),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            (format!("the body of `{asked}` is too large"), "write large objects in parts")
+        }
+        _ => (
+            format!("`{asked}` cannot be understood"),
+            "`GET /api/v1/openapi.json` describes parameters and bodies",
+        ),
+    };
+    let code = if status.is_server_error() { ErrorCode::Internal } else { ErrorCode::UsageInvalid };
+    let mut error = Error::new(code, message).hint(hint);
+    if !said.is_empty() {
+        error = error.source(std::io::Error::other(said));
+    }
+    let mut response = answer(status, &error);
+    if let Some(allow) = parts.headers.get(header::ALLOW) {
+        response.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    response
 }
 
 /// The error as one JSON line: how a stream that fails after its start ends.
@@ -33,9 +91,8 @@ pub(crate) fn error_line(error: &Error) -> String {
     line
 }
 
-pub(crate) async fn not_found() -> Failure {
-    Failure(
-        Error::new(ErrorCode::UsageInvalid, "no such path")
-            .hint("`GET /api/v1/openapi.json` lists all"),
-    )
+pub(crate) async fn not_found() -> Response {
+    let error = Error::new(ErrorCode::UsageInvalid, "no such path")
+        .hint("`GET /api/v1/openapi.json` lists all");
+    answer(StatusCode::NOT_FOUND, &error)
 }

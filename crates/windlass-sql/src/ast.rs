@@ -147,6 +147,13 @@ pub enum Statement {
         /// Its name.
         name: Name,
     },
+    /// `DROP FABRIC [IF EXISTS] name`
+    DropFabric {
+        /// IF EXISTS was said.
+        if_exists: bool,
+        /// Its name.
+        name: Name,
+    },
     /// `USE FABRIC name`
     UseFabric {
         /// Its name.

@@ -103,6 +103,11 @@ const HELP: &[Help] = &[
         "Makes an environment of its own for connections, secrets and tables.",
         "CREATE FABRIC staging",
     ),
+    row(
+        "DROP FABRIC [IF EXISTS] name",
+        "Removes a fabric that holds nothing.",
+        "DROP FABRIC IF EXISTS staging",
+    ),
     row("USE FABRIC name", "Makes a fabric the one that names belong to.", "USE FABRIC staging"),
 ];
 

@@ -75,6 +75,8 @@ pub(crate) struct Parser<'a> {
     pub(crate) sound: usize,
     /// The statement may hold secrets: errors quote only words that cannot be one.
     pub(crate) sensitive: bool,
+    /// The token that RESET names.
+    pub(crate) resetting: Option<usize>,
     /// What to say if reading stops here.
     pub(crate) advice: Option<(usize, &'static str)>,
 }
@@ -92,6 +94,7 @@ impl<'a> Parser<'a> {
             secrets: Vec::new(),
             sound: 0,
             sensitive: false,
+            resetting: None,
             advice: None,
         }
     }

@@ -217,6 +217,9 @@ impl fmt::Display for Printed<'_> {
             Statement::CreateFabric { if_not_exists, name } => {
                 write!(f, "CREATE FABRIC {}{name}", not_exists(*if_not_exists))
             }
+            Statement::DropFabric { if_exists, name } => {
+                write!(f, "DROP FABRIC {}{name}", exists(*if_exists))
+            }
             Statement::UseFabric { name } => write!(f, "USE FABRIC {name}"),
             Statement::List { connection, path, recursive, limit } => {
                 write!(f, "LIST {connection}")?;

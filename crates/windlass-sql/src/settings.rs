@@ -7,7 +7,7 @@ use crate::ParseMode;
 use crate::ast::{Change, OptionSetting};
 use crate::lex::Tok;
 use crate::mask::{literal_mentions_secret, mentions_secret};
-use crate::parser::{Parser, Thing, Want, error_at, located, looks_like_key};
+use crate::parser::{Parser, Thing, Want, error_at, is_known, located, looks_like_key};
 use sqlparser::tokenizer::Token;
 use windlass_types::options::{MASK, OptionDef, OptionType, check, nearest};
 use windlass_types::{Error, ErrorCode, OptionValue, Result};
@@ -65,6 +65,7 @@ impl Parser<'_> {
                 }
             } else if self.word("RESET") {
                 loop {
+                    self.names_option();
                     changes.extend(
                         self.option_name(defs, &mut said)?
                             .map(|def| Change::Reset(def.name.to_owned())),
@@ -86,6 +87,15 @@ impl Parser<'_> {
         self.word("RESET");
         self.need_end()?;
         Ok(changes)
+    }
+
+    /// After RESET stands a name and no value, so a word there is one, known or not.
+    fn names_option(&mut self) {
+        let Some(tok) = self.peek() else { return };
+        let Some(word) = tok.bare() else { return };
+        if !looks_like_key(word) && !is_known(word) && !self.option_follows() {
+            self.resetting = Some(self.pos);
+        }
     }
 
     fn option_follows(&self) -> bool {
@@ -125,7 +135,12 @@ impl Parser<'_> {
             return Ok(None);
         }
         // Where a value may have gone astray, only what is surely meant as an option is named.
-        if !self.option_follows() && self.sensitive && nearest(word, &names(defs)).is_none() {
+        let named = self.resetting == Some(self.pos);
+        if !self.option_follows()
+            && self.sensitive
+            && !named
+            && nearest(word, &names(defs)).is_none()
+        {
             return Err(self.fail());
         }
         if looks_like_key(word) {

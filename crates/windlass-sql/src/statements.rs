@@ -302,6 +302,11 @@ impl Parser<'_> {
             self.advise("a schema is dropped when it is empty");
             return Ok(Statement::DropSchema { if_exists, name });
         }
+        if self.word("FABRIC") {
+            let if_exists = self.words(IF_EXISTS);
+            let name = self.name(Want::Name(Thing::Fabric))?;
+            return Ok(Statement::DropFabric { if_exists, name });
+        }
         if self.peek().is_some_and(|tok| tok.is("S3") || tok.is("LOCAL")) {
             self.advise("DROP does not need the kind: write DROP CONNECTION name");
         }

@@ -49,9 +49,10 @@ fn new_name() -> BoxedStrategy<Name> {
 
 fn value(def: &'static OptionDef) -> BoxedStrategy<OptionValue> {
     let plain = match def.kind {
-        OptionType::Text => {
-            text().prop_filter("the mask", |text| text != MASK).prop_map(OptionValue::Text).boxed()
-        }
+        OptionType::Text => text()
+            .prop_filter("the mask, and nothing", |text| text != MASK && !text.is_empty())
+            .prop_map(OptionValue::Text)
+            .boxed(),
         OptionType::Integer(min, max) => (min..=max).prop_map(OptionValue::Integer).boxed(),
         OptionType::Bool => any::<bool>().prop_map(OptionValue::Bool).boxed(),
         OptionType::Seconds(min, max) => (min..=max).prop_map(OptionValue::Interval).boxed(),
@@ -172,6 +173,7 @@ fn statement() -> BoxedStrategy<Statement> {
         (yes(), name()).prop_map(|(if_exists, name)| Statement::DropSchema { if_exists, name }),
         (yes(), new_name())
             .prop_map(|(if_not_exists, name)| Statement::CreateFabric { if_not_exists, name }),
+        (yes(), name()).prop_map(|(if_exists, name)| Statement::DropFabric { if_exists, name }),
         name().prop_map(|name| Statement::UseFabric { name }),
         (name(), text(), yes(), option::of(any::<u64>())).prop_map(
             |(connection, path, recursive, limit)| {

@@ -215,7 +215,7 @@ impl Store {
         if !dependents.is_empty() {
             return Err(Error::new(
                 ErrorCode::ConnectionInUse,
-                format!("connection {name} is used by {}", dependents.join(", ")),
+                format!("connection `{}` is used by {}", name.as_str(), dependents.join(", ")),
             )
             .hint("drop what uses it first"));
         }

@@ -49,7 +49,8 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// Reads `postgres://…`, `sqlite:PATH`, `sqlite://PATH` or a plain path.
+    /// Reads `postgres://…`, `sqlite:PATH`, `sqlite://PATH` or an absolute path. A bare word is
+    /// refused: it is a slip, and would silently begin an empty state in the folder at hand.
     pub(crate) fn parse(url: &str) -> Result<Self> {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             return Ok(Self::Server(url.to_owned()));
@@ -57,7 +58,18 @@ impl Place {
         let path = url.strip_prefix("sqlite:").unwrap_or(url);
         let path =
             if path.len() == url.len() { path } else { path.strip_prefix("//").unwrap_or(path) };
-        if path.is_empty() || path.contains("://") {
+        let bare = path.len() == url.len() && !path.starts_with('/') && !path.contains(':');
+        if bare {
+            return Err(Error::new(
+                ErrorCode::StateFailed,
+                "the state cannot be kept at what WINDLASS_DATABASE_URL says: it is no URL",
+            )
+            .hint("use a `postgres://user@host/database` URL, `sqlite:PATH` or an absolute path"));
+        }
+        if path.is_empty()
+            || path.contains("://")
+            || path.len() == url.len() && !path.starts_with('/')
+        {
             let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
             return Err(Error::new(
                 ErrorCode::StateFailed,
@@ -263,6 +275,10 @@ mod tests {
         assert_eq!(file("/a/b c.db"), "/a/b c.db");
         assert_eq!(file("sqlite:///a/b.db"), "/a/b.db");
         assert_eq!(file("sqlite:b.db"), "b.db");
+        for slip in ["nonsense", "./b.db", "postgres", "db.example:5432/x"] {
+            let error = Place::parse(slip).unwrap_err();
+            assert!(error.hint_text().unwrap().contains("postgres://"), "{slip}");
+        }
         assert!(Place::parse("mysql://u:p@h/d").is_err() && Place::parse("sqlite:").is_err());
     }
 

@@ -37,8 +37,8 @@ impl Store {
             .await
             .map_err(failed("read fabrics"))?;
         row.as_ref().map(FabricRow::read).transpose()?.ok_or_else(|| {
-            Error::new(ErrorCode::FabricNotFound, format!("no fabric {name}"))
-                .hint("`SELECT * FROM system.fabrics` lists them")
+            Error::new(ErrorCode::FabricNotFound, format!("no fabric `{}`", name.as_str()))
+                .hint("`SHOW FABRICS` lists them")
         })
     }
 
@@ -60,14 +60,77 @@ impl Store {
         match insert(&mut tx, id, name.as_str(), now.timestamp_micros()).await {
             Ok(true) => {}
             Ok(false) => {
-                return Err(Error::new(ErrorCode::FabricExists, format!("fabric {name} exists")));
+                return Err(Error::new(
+                    ErrorCode::FabricExists,
+                    format!("fabric `{}` exists", name.as_str()),
+                ));
             }
             Err(error) => return Err(failed("create a fabric")(error)),
         }
         tx.commit().await.map_err(failed("create a fabric"))?;
         self.fabric(name).await
     }
+
+    /// Removes a fabric that holds nothing; the fabric `default` always is there.
+    pub async fn drop_fabric(&self, name: &Name) -> Result<()> {
+        let fabric = self.fabric(name).await?;
+        if name.as_str() == DEFAULT_FABRIC {
+            return Err(Error::new(
+                ErrorCode::FabricInUse,
+                "the fabric `default` cannot be dropped",
+            )
+            .hint("it is where names belong that no other fabric is named for"));
+        }
+        let id = fabric.id.to_string();
+        let mut tx = self.begin(Intent::Write).await?;
+        let mut held = Vec::new();
+        for (query, one, many) in HELD {
+            let count: i64 = sqlx::query_scalar(query)
+                .bind(&id)
+                .fetch_one(&mut *tx)
+                .await
+                .map_err(failed("look into a fabric"))?;
+            if count > 0 {
+                held.push(format!("{count} {}", if count == 1 { one } else { many }));
+            }
+        }
+        let in_use = |what: &str| {
+            Error::new(
+                ErrorCode::FabricInUse,
+                format!("the fabric `{}` still has {what}", name.as_str()),
+            )
+            .hint(format!("`USE FABRIC {name}`, drop what is in it, and drop it from another one"))
+        };
+        if !held.is_empty() {
+            return Err(in_use(&held.join(" and ")));
+        }
+        for query in [
+            "DELETE FROM schemas WHERE fabric_id = $1",
+            "DELETE FROM names WHERE fabric_id = $1",
+            "DELETE FROM fabrics WHERE id = $1",
+        ] {
+            sqlx::query(query).bind(&id).execute(&mut *tx).await.map_err(|error| {
+                if is_reference(&error) {
+                    in_use("something")
+                } else {
+                    failed("drop a fabric")(error)
+                }
+            })?;
+        }
+        tx.commit().await.map_err(failed("drop a fabric"))
+    }
 }
+
+/// The fabric that every store has.
+const DEFAULT_FABRIC: &str = "default";
+
+/// What keeps a fabric from being dropped: how many of it, and its words.
+const HELD: [(&str, &str, &str); 4] = [
+    ("SELECT COUNT(*) FROM connections WHERE fabric_id = $1", "connection", "connections"),
+    ("SELECT COUNT(*) FROM secrets WHERE fabric_id = $1", "secret", "secrets"),
+    ("SELECT COUNT(*) FROM file_tables WHERE fabric_id = $1", "file table", "file tables"),
+    ("SELECT COUNT(*) FROM schemas WHERE fabric_id = $1 AND name <> 'main'", "schema", "schemas"),
+];
 
 /// Inserts a fabric and its schema `main`; false where the name is taken.
 pub(crate) async fn insert(tx: &mut Tx, id: FabricId, name: &str, now: i64) -> sqlx::Result<bool> {
@@ -130,7 +193,7 @@ pub(crate) async fn take_name(
         "schema" => ErrorCode::SchemaExists,
         _ => ErrorCode::ConnectionExists,
     };
-    let error = Error::new(code, format!("{owner} {name} exists"));
+    let error = Error::new(code, format!("{owner} `{}` exists", name.as_str()));
     Err(if owner == kind {
         error
     } else {

@@ -60,7 +60,7 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens the state at `url` (`postgres://…`, `sqlite:PATH` or a path), makes it where there is
+    /// Opens the state at `url` (`postgres://…`, `sqlite:PATH` or an absolute path), makes it where there is
     /// none, and brings its schema to this version. Does not touch the key.
     pub async fn open(url: &str, key: &KeySource) -> Result<Self> {
         let place = Place::parse(url)?;

@@ -222,7 +222,7 @@ impl Store {
 }
 
 fn in_use(name: &Name, users: &str) -> Error {
-    Error::new(ErrorCode::SecretInUse, format!("secret {name} is used by {users}"))
+    Error::new(ErrorCode::SecretInUse, format!("secret `{}` is used by {users}", name.as_str()))
         .hint("change or drop those connections first; ALTER SECRET changes the value in place")
 }
 

@@ -251,7 +251,7 @@ async fn secrets_are_used_but_not_dropped_while_used(place: Place) {
     );
     assert_eq!(
         refused(store.drop_secret(fabric, &k).await),
-        "error[secret.in_use]: secret k is used by lab\nhint: change or drop those connections first; ALTER SECRET changes the value in place"
+        "error[secret.in_use]: secret `k` is used by lab\nhint: change or drop those connections first; ALTER SECRET changes the value in place"
     );
     store.update_connection(&lab, lab.kind, OptionMap::new(), Sealed::new(), now()).await.unwrap();
     store.drop_secret(fabric, &k).await.unwrap();
@@ -300,7 +300,7 @@ async fn file_tables_live_in_schemas_and_hold_their_connection(place: Place) {
     );
     assert_eq!(
         refused(store.delete_connection(fabric, &name("lab")).await),
-        "error[connection.in_use]: connection lab is used by file table main.orders, file table sales.t\nhint: drop what uses it first"
+        "error[connection.in_use]: connection `lab` is used by file table main.orders, file table sales.t\nhint: drop what uses it first"
     );
     store.drop_file_table(fabric, &name("sales"), &name("t")).await.unwrap();
     store.drop_schema(fabric, &name("sales")).await.unwrap();

@@ -110,11 +110,16 @@ impl Naming {
         if inside {
             return Err(Error::new(
                 ErrorCode::PathInvalid,
-                format!(
-                    "the destination `{}` lies inside the source `{}`",
-                    self.destination,
-                    self.source.prefix()
-                ),
+                match self.source.prefix() {
+                    "" => format!(
+                        "the destination `{}` lies inside the source, which is everything there",
+                        self.destination
+                    ),
+                    prefix => format!(
+                        "the destination `{}` lies inside the source `{prefix}`",
+                        self.destination
+                    ),
+                },
             )
             .hint("copy to a place outside it, or name what to copy with a pattern"));
         }

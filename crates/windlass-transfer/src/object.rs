@@ -80,7 +80,12 @@ impl Run {
         let size = state.size.unwrap_or_default();
         if self.server_side.load(Ordering::Relaxed) {
             match self.inside_service(from, state, to).await {
-                Err(error) if error.code() == ErrorCode::UsageInvalid => {
+                Err(error)
+                    if matches!(
+                        error.code(),
+                        ErrorCode::UsageInvalid | ErrorCode::ConnectionRejected
+                    ) =>
+                {
                     tracing::debug!(error = error.chain(), "copying through this machine instead");
                     self.server_side.store(false, Ordering::Relaxed);
                 }

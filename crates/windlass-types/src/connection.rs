@@ -6,8 +6,8 @@
 mod checks;
 
 use checks::{
-    binding, check_clear_secrets, check_endpoint, check_region, display_filters, encryption,
-    identity, role,
+    binding, check_access_point, check_clear_secrets, check_endpoint, check_region,
+    display_filters, encryption, identity, role,
 };
 pub use checks::{check_customer_key, check_header, check_proxy};
 
@@ -338,6 +338,7 @@ impl S3Spec {
             check_region(&region)?;
         }
         let binding = binding(&pull)?;
+        check_access_point(&binding, main.as_deref())?;
         let verify = pull
             .text("VERIFY_PATH")
             .map(|text| {

@@ -145,6 +145,8 @@ error_codes! {
     ConnectionTimeout = "connection.timeout", Unavailable;
     /// The service asked to slow down, or failed on its side, more often than we retry.
     ConnectionBusy = "connection.busy", Unavailable;
+    /// The service does not take the request as it was sent.
+    ConnectionRejected = "connection.rejected", InvalidInput;
     /// The service answered with something unexpected.
     ConnectionFailed = "connection.failed", Unavailable;
     /// No bucket of that name.
@@ -181,6 +183,8 @@ error_codes! {
     SchemaExists = "schema.exists", Conflict;
     /// The schema still holds tables.
     SchemaInUse = "schema.in_use", Conflict;
+    /// The schema always is there.
+    SchemaReserved = "schema.reserved", Conflict;
     /// No fabric of that name.
     FabricNotFound = "fabric.not_found", NotFound;
     /// A fabric of that name exists.
@@ -207,6 +211,8 @@ error_codes! {
     RunLost = "run.lost", Unavailable;
     /// An alert could not be delivered, or may not go there.
     AlertFailed = "alert.failed", Unavailable;
+    /// The fabric still holds something, or is the one that always is.
+    FabricInUse = "fabric.in_use", Conflict;
     /// A file cannot be read as the format it should have.
     FormatInvalid = "format.invalid", InvalidInput;
     /// No file matches.
@@ -217,6 +223,8 @@ error_codes! {
     LocalDenied = "local.denied", Denied;
     /// Reading or writing a local file failed.
     LocalFailed = "local.failed", Unavailable;
+    /// Every item of a transfer failed.
+    TransferFailed = "transfer.failed", Denied;
     /// Some items of a transfer failed.
     TransferPartial = "transfer.partial", Unavailable;
     /// The store of state cannot be opened, read or written.

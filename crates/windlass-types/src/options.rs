@@ -62,7 +62,12 @@ impl OptionType {
             Self::Integer(min, max) => format!("a whole number from {min} to {max}"),
             Self::Bool => "TRUE or FALSE".to_owned(),
             Self::Seconds(min, max) => {
-                format!("seconds from {min} to {max}, or an interval such as `30 SECONDS`")
+                let example = match min {
+                    0..=30 => "30 SECONDS".to_owned(),
+                    31..=3600 => "1 HOUR".to_owned(),
+                    _ => format!("{min} SECONDS"),
+                };
+                format!("seconds from {min} to {max}, or an interval such as `{example}`")
             }
             Self::TextList => "one text or a list of texts".to_owned(),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
@@ -476,7 +481,11 @@ pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
         .map(|candidate| (distance(&word, &candidate.to_ascii_uppercase()), *candidate))
-        .filter(|(distance, candidate)| *distance <= (candidate.len() / 3).max(1))
+        .filter(|(distance, candidate)| {
+            // Of a word of one or two letters every letter counts.
+            let length = candidate.len().min(word.len());
+            *distance <= (candidate.len() / 3).max(1) && *distance * 2 <= length
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
@@ -501,6 +510,9 @@ fn distance(a: &str, b: &str) -> usize {
     above[b.len()]
 }
 
+/// Options whose empty text says something: nothing written, or that there is no such character.
+const EMPTY_MEANS: &[&str] = &["LABEL", "COMMENT", "NULL_VALUE", "DELIMITER", "QUOTE", "ESCAPE"];
+
 /// Checks a value against its definition and brings it to one form: `Choice` to its listed
 /// spelling as `Text`, `Seconds` to `Interval`, one text of a `TextList` to a `List`.
 pub fn check(def: &OptionDef, value: OptionValue) -> Result<OptionValue> {
@@ -524,6 +536,16 @@ pub fn check(def: &OptionDef, value: OptionValue) -> Result<OptionValue> {
             format!("{} is the mask, not a value", def.name),
         )
         .hint("SHOW CREATE masks secrets; give the value again, or `SECRET name`")),
+        (Text, V::Text(text)) if text.is_empty() && !EMPTY_MEANS.contains(&def.name) => {
+            Err(Error::new(
+                ErrorCode::OptionInvalid,
+                format!("{} is given as an empty text, which would mean nothing", def.name),
+            )
+            .hint(format!(
+                "leave {} out for its default, or take it back with `ALTER … RESET {}`",
+                def.name, def.name
+            )))
+        }
         (Text, V::Text(text)) => Ok(V::Text(text)),
         (Bool, V::Bool(flag)) => Ok(V::Bool(flag)),
         (Integer(min, max), V::Integer(number)) if (min..=max).contains(&number) => {
@@ -599,6 +621,8 @@ mod tests {
                 .starts_with("did you mean AWS_SECRET_ACCESS_KEY? known are ")
         );
         assert_eq!(nearest("TABEL", &["TABLE", "FILE"]), Some("TABLE"));
+        assert_eq!(nearest("a", &["z", "ab"]), None);
+        assert_eq!(nearest("landin", &["landing"]), Some("landing"));
         assert!(
             !find(S3_OPTIONS, "zzz").unwrap_err().hint_text().unwrap().contains("did you mean")
         );
@@ -616,9 +640,14 @@ mod tests {
             OptionValue::Text("NONE".into())
         );
         insta::assert_snapshot!(value("ROLE_DURATION", OptionValue::Integer(5)).unwrap_err(),
-            @"ROLE_DURATION takes seconds from 900 to 43200, or an interval such as `30 SECONDS`, not 5");
+            @"ROLE_DURATION takes seconds from 900 to 43200, or an interval such as `1 HOUR`, not 5");
         insta::assert_snapshot!(value("AWS_SECRET_ACCESS_KEY", OptionValue::Text(MASK.into())).unwrap_err(),
             @"AWS_SECRET_ACCESS_KEY is the mask, not a value");
+        for name in ["BUCKET", "PREFIX", "STORAGE_CLASS", "AWS_PROFILE", "AWS_SESSION_TOKEN"] {
+            let error = value(name, OptionValue::Text(String::new())).unwrap_err();
+            assert!(error.hint_text().unwrap().contains("leave"), "{name}: {error}");
+        }
+        assert!(value("COMMENT", OptionValue::Text(String::new())).is_ok());
         assert!(value("REGION", OptionValue::Secret(Name::parse("x").unwrap())).is_err());
     }
 }

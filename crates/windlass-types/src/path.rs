@@ -142,11 +142,13 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// What a path typed after `CONN:` means. Pure text: keys may hold anything.
+    /// What a path typed after `CONN:` means. Pure text: keys may hold anything. Only where a bucket
+    /// stands first, and so no key, one `/` before it means nothing.
     pub fn resolve(&self, path: &str) -> Result<Location> {
         match &self.bucket {
             Some(bucket) => {
-                let key = format!("{}{}", self.prefix, path.strip_prefix('/').unwrap_or(path));
+                // Literal, also a `/` at the beginning: `/a` and `a` are two keys.
+                let key = format!("{}{path}", self.prefix);
                 check_key(&key)?;
                 Ok(Location { bucket: Some(bucket.clone()), key })
             }
@@ -309,6 +311,27 @@ mod tests {
         assert!(local("./a:b") && local("/tmp/a:b") && local("plain"));
         assert_eq!(Address::parse("-").unwrap(), Address::Stdio);
         assert!(Address::parse("a b:c").is_err());
+    }
+
+    #[test]
+    fn a_slash_at_the_beginning_belongs_to_the_key() {
+        let bound = Binding { bucket: Some("lake".into()), prefix: String::new() };
+        for key in ["/a.txt", "a.txt", "//a", "/", "a//b"] {
+            assert_eq!(bound.resolve(key).unwrap().key, key);
+            assert_eq!(bound.relative("lake", key), key);
+        }
+        let folder = Binding { bucket: Some("lake".into()), prefix: "a/".into() };
+        assert_eq!(folder.resolve("/b").unwrap().key, "a//b");
+        assert_eq!(folder.relative("lake", "a//b"), "/b");
+        // No bucket begins with `/`, so nothing else can be meant; a key keeps its own.
+        let all = Binding::default();
+        for path in ["/lake//a", "lake//a"] {
+            let location = all.resolve(path).unwrap();
+            assert_eq!((location.bucket.as_deref(), location.key.as_str()), (Some("lake"), "/a"));
+        }
+        assert_eq!(all.relative("lake", "/a"), "lake//a");
+        assert_eq!(all.resolve("/").unwrap().bucket, None);
+        assert!(all.resolve("//lake/a").is_err());
     }
 
     #[test]

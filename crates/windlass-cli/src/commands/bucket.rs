@@ -45,7 +45,34 @@ pub async fn remove(session: &Session, args: Remove) -> Ending {
 }
 
 fn bucket(place: &Place) -> Result<&str> {
-    let bucket = place.location.need_bucket()?;
+    let Some(bucket) = place.location.bucket.as_deref() else {
+        return Err(Error::new(
+            ErrorCode::UsageInvalid,
+            format!("`{}` names no bucket", place.typed()),
+        )
+        .hint(format!("write `{}BUCKET`", place.typed().trim_end_matches('/'))));
+    };
+    if let Some(bound) = &place.storage.binding().bucket
+        && bound == windlass_core::local::BUCKET
+    {
+        return Err(Error::new(
+            ErrorCode::UsageInvalid,
+            format!("`{}` is a folder of this machine, which has no buckets", place.storage.name()),
+        )
+        .hint("folders are made by writing into them; `rm -r` removes one"));
+    }
+    if let Some(bound) = &place.storage.binding().bucket
+        && !place.location.key.is_empty()
+    {
+        return Err(Error::new(
+            ErrorCode::UsageInvalid,
+            format!(
+                "connection `{}` is bound to the bucket `{bound}`: it can name no other",
+                place.storage.name()
+            ),
+        )
+        .hint("use a connection without BUCKET, and write `CONN:BUCKET`"));
+    }
     if place.location.key.trim_end_matches('/').is_empty() {
         return Ok(bucket);
     }

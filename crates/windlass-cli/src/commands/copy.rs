@@ -94,6 +94,13 @@ pub async fn copy(session: &Session, args: Copy) -> Ending {
         (_, Address::Stdio) => {
             plain(&args.options)?;
             let place = session.existing_place(&args.source).await?;
+            if place.location.key.is_empty() || place.location.key.ends_with('/') {
+                return Err(usage(
+                    &format!("`{}` is a folder, and a stream is one object", place.typed()),
+                    "name one object; `cat` reads an object whose key ends in `/`; a folder is copied into one, such as `./copy/`",
+                )
+                .into());
+            }
             pipe::download(session, place, args.options.dry_run).await
         }
         _ => transfer(session, &args.source, &args.destination, args.options, false).await,
@@ -151,6 +158,12 @@ async fn transfer(
     // Nobody reading the items is why it was cancelled, and ends quietly.
     watch.end()?;
     let summary = result?;
+    if let Some(error) = watch.all_failed(&summary) {
+        if session.global.output.is_json() {
+            report(session, &summary, "")?;
+        }
+        return Err(error.into());
+    }
     let verb = if move_ { "moved" } else { "copied" };
     report(session, &summary, verb)
 }

@@ -36,7 +36,7 @@ pub struct Ls {
     #[command(flatten)]
     pub filter: Filter,
     /// At most so many rows
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub limit: Option<usize>,
 }
 

@@ -67,6 +67,14 @@ pub async fn run(session: &Session, args: Rm) -> Ending {
     let mut counts = Counts::default();
     for place in &places {
         if args.recursive {
+            if !args.dry_run && !args.yes && !confirmed(session, place).await? {
+                session.talk(if counts.deleted > 0 {
+                    "not deleted"
+                } else {
+                    "nothing was deleted"
+                });
+                return Ok(Outcome::Failed);
+            }
             below(session, &args, place, &mut counts).await?;
         } else {
             one(session, &args, place, &mut counts).await?;
@@ -128,9 +136,6 @@ async fn below(
     let bucket = place.location.need_bucket()?.to_owned();
     let location = folder(place);
     let shown = place.storage.address(&bucket, &location.key);
-    if !args.dry_run && !args.yes {
-        confirm(session, place, &location, &shown).await?;
-    }
     let options = ListOptions { recursive: true, display: false, start_after: None };
     let mut found_any = false;
     for pass in 0..PASSES {
@@ -169,12 +174,10 @@ fn nothing_below(place: &Place, shown: &str) -> Error {
     error.hint("`rm -r` takes its path as a folder; `rm` without `-r` deletes the key itself")
 }
 
-async fn confirm(
-    session: &Session,
-    place: &Place,
-    location: &Location,
-    shown: &str,
-) -> Result<(), Failure> {
+/// Whether the person says that all below the place may go.
+async fn confirmed(session: &Session, place: &Place) -> Result<bool, Failure> {
+    let location = folder(place);
+    let shown = place.storage.address(place.location.need_bucket()?, &location.key);
     let console = &session.console;
     if !console.in_terminal || !console.err_terminal {
         return Err(Error::new(
@@ -186,7 +189,7 @@ async fn confirm(
     }
     let options = ListOptions { recursive: true, display: false, start_after: None };
     let (mut objects, mut bytes) = (0, 0);
-    let mut entries = place.storage.list(location, options);
+    let mut entries = place.storage.list(&location, options);
     while let Some(entry) = entries.try_next().await? {
         if entry.kind == EntryKind::Object {
             objects += 1;
@@ -194,7 +197,7 @@ async fn confirm(
         }
     }
     if objects == 0 {
-        return Err(nothing_below(place, shown).into());
+        return Err(nothing_below(place, &shown).into());
     }
     let question = format!(
         "delete {} ({}) below `{shown}`? [y/N] ",
@@ -206,10 +209,7 @@ async fn confirm(
         .await
         .map_err(|error| Error::new(ErrorCode::Internal, "asking failed").source(error))?
         .map_err(no_answer)?;
-    if matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes") {
-        return Ok(());
-    }
-    Err(Error::new(ErrorCode::Interrupted, "nothing was deleted").into())
+    Ok(matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
 async fn delete(

@@ -6,6 +6,7 @@ pub(super) const COMMANDS: &str = r"\?             this help
 \c [CONN]      connections, or the options of one
 \d [TABLE]     file tables, or the columns of one
 \o FORMAT      table, json, jsonl or csv
+\x [on|off]    rows as blocks, a line a column, or as lines of a table
 \timing        show how long each statement took, or stop it
 \q             leave (Ctrl-D too)
 Tab completes keywords, connections and paths: SELECT * FROM landing.<Tab>

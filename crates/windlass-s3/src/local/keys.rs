@@ -41,7 +41,8 @@ pub fn check_key(key: &str) -> Result<()> {
         return Err(Error::new(
             ErrorCode::PathOutside,
             format!("`{key}` begins with `/`, so it would lie outside the folder"),
-        ));
+        )
+        .hint("leave the first `/` out: paths begin at the ROOT of the connection"));
     }
     if key.len() > MAX_KEY {
         return refused(format!("a path has at most {MAX_KEY} bytes; this one has {}", key.len()));

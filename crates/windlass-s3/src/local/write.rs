@@ -4,7 +4,8 @@
 //! upload are placed where they will end up, when they have the size of the first one seen.
 
 use super::etag;
-use super::keys::{PART, Root, UNFINISHED, UPLOAD, absent, disk};
+use super::keys::{PART, Root, absent, disk};
+use super::stale;
 use crate::access::{Part, PutOptions, PutResult};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
@@ -55,6 +56,7 @@ fn parent(target: &Path) -> Result<&Path> {
         Error::new(ErrorCode::PathInvalid, format!("`{}` is no file", target.display()))
     })?;
     make_folder(parent)?;
+    stale::sweep_once(parent);
     Ok(parent)
 }
 
@@ -62,7 +64,7 @@ fn parent(target: &Path) -> Result<&Path> {
 fn unfinished(target: &Path) -> Result<NamedTempFile> {
     let folder = parent(target)?;
     tempfile::Builder::new()
-        .prefix(UNFINISHED)
+        .prefix(&stale::part_prefix())
         .suffix(PART)
         .rand_bytes(12)
         .permissions(Permissions::from_mode(0o666))
@@ -186,7 +188,7 @@ impl Uploads {
         }
         let place = parent(&target)?;
         let folder = tempfile::Builder::new()
-            .prefix(UPLOAD)
+            .prefix(&stale::upload_prefix())
             .rand_bytes(12)
             .tempdir_in(place)
             .map_err(|error| disk("write into", place, error))?;

@@ -66,8 +66,10 @@ fn the_lists_of_the_four_systems_are_granted() {
         read,
         ["s3:GetBucketLocation", "s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"]
     );
-    // M-C4.
-    let full = all_actions(&[("BUCKET", "lake")], Purpose::Full);
+    // M-C4; ACLs only for who sets one.
+    let plain = all_actions(&[("BUCKET", "lake")], Purpose::Full);
+    assert!(!plain.iter().any(|action| action.contains("Acl")), "{plain:?}");
+    let full = all_actions(&[("BUCKET", "lake"), ("ACL", "private")], Purpose::Full);
     for action in [
         "ListBucket",
         "GetBucketLocation",

@@ -141,9 +141,37 @@ impl Facts {
 
     /// Whether an S3 service spoke, whatever it said.
     pub(crate) fn is_s3(&self) -> bool {
+        // Said yes, but not in a way that could be read: S3's own yes can be.
+        if self.is_success() {
+            return false;
+        }
         self.marked || (self.code.is_some() && !self.is_html())
             // Some services refuse and redirect without a word.
             || (matches!(self.status, Some(301 | 307 | 401 | 403)) && self.body.trim().is_empty())
+    }
+
+    fn is_success(&self) -> bool {
+        matches!(self.status, Some(200..=299))
+    }
+
+    /// The region in an answer to `GetBucketLocation` that the client could not read: some services
+    /// leave out what AWS has around it. Nothing in it is AWS's oldest region.
+    pub(crate) fn location(&self) -> Option<String> {
+        let text = self.body.trim();
+        if !self.is_success()
+            || self.is_html()
+            || !(text.is_empty() || text.contains("<LocationConstraint"))
+        {
+            return None;
+        }
+        let inner = text.split("<LocationConstraint").nth(1).and_then(|rest| rest.split_once('>'));
+        let region = match inner {
+            Some((attributes, rest)) if !attributes.ends_with('/') => {
+                rest.split('<').next().unwrap_or_default().trim()
+            }
+            _ => "",
+        };
+        Some(if region.is_empty() { "us-east-1" } else { region }.to_owned())
     }
 
     fn is_html(&self) -> bool {
@@ -245,12 +273,15 @@ fn service(code: &str, facts: &Facts, scene: &Scene) -> Finding {
     match code {
         "InvalidAccessKeyId" | "InvalidClientTokenId" | "UnrecognizedClientException" => Finding::new(
             format!("wrong key id: the service does not know the {}", key_id(scene)),
-            format!("{} it may be mistyped, deleted, inactive{elsewhere}", check_keys(scene)),
+            format!("{} it may be mistyped, deleted, inactive{elsewhere}{}", check_keys(scene), token(scene)),
         )
         .fatal(),
         "SignatureDoesNotMatch" | "InvalidSignatureException" => Finding::new(
             format!("wrong secret: it does not belong to the {}", key_id(scene)),
-            "set AWS_SECRET_ACCESS_KEY again, whole and without blanks; if it is right, a proxy may change requests on their way",
+            format!(
+                "set AWS_SECRET_ACCESS_KEY again, whole and without blanks; if it is right, a proxy may change requests on their way{}",
+                token(scene)
+            ),
         )
         .fatal(),
         "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired" => Finding::new(
@@ -295,6 +326,16 @@ fn said(facts: &Facts) -> String {
             format!(": {}", text.trim().trim_end_matches('.'))
         }
         _ => String::new(),
+    }
+}
+
+/// Some services say of a wrong session token that the key is wrong.
+fn token(scene: &Scene) -> &'static str {
+    match scene.spec.identity {
+        Identity::Keys { session_token: Some(_), .. } => {
+            "; AWS_SESSION_TOKEN must be whole and of the same session as the keys"
+        }
+        _ => "",
     }
 }
 
@@ -483,4 +524,29 @@ fn answer(status: u16, facts: &Facts, scene: &Scene) -> Finding {
         ),
         hint,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_that_cannot_be_read_is_that_of_the_oldest_region_when_it_is_empty() {
+        let location = |status, body: &str| {
+            Facts { status: Some(status), body: body.to_owned(), ..Facts::default() }.location()
+        };
+        for body in [
+            "",
+            "<LocationConstraint/>",
+            "<LocationConstraint></LocationConstraint>",
+            "<?xml version=\"1.0\"?>\n<LocationConstraint xmlns=\"x\"> </LocationConstraint>",
+            "<CreateBucketConfiguration><LocationConstraint/></CreateBucketConfiguration>",
+        ] {
+            assert_eq!(location(200, body).as_deref(), Some("us-east-1"), "{body}");
+        }
+        let named = "<LocationConstraint xmlns=\"x\">eu-west-3</LocationConstraint>";
+        assert_eq!(location(200, named).as_deref(), Some("eu-west-3"));
+        assert_eq!(location(404, ""), None);
+        assert_eq!(location(200, "{\"Entries\": []}"), None);
+    }
 }

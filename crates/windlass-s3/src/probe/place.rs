@@ -1,6 +1,6 @@
 //! What may be listed and read: the connection's place, or the account's buckets.
 
-use super::diagnose::{Facts, Finding, diagnose, diagnose_error};
+use super::diagnose::{Facts, Finding, Scene, diagnose, diagnose_error};
 use super::{Row, Session, Verdict};
 use crate::access::{ByteRange, GetOptions, ObjectAccess as _};
 use crate::policy::Verb;
@@ -165,22 +165,16 @@ impl Session {
                 .await;
             match asked {
                 Ok(Ok(answer)) => {
-                    // AWS's two oldest regions are called by other names here.
-                    let region =
-                        match answer.location_constraint().map(BucketLocationConstraint::as_str) {
-                            None | Some("") => "us-east-1",
-                            Some("EU") => "eu-west-1",
-                            Some(region) => region,
-                        };
-                    let other = match &scene.spec.region {
-                        Some(set) if set != region && scene.spec.endpoint.is_none() => {
-                            format!("; REGION is `{set}`, requests go to where the bucket is")
-                        }
-                        _ => String::new(),
-                    };
-                    Verdict::Passed((), format!("`{}` is in `{region}`{other}", target.bucket))
+                    let region = answer.location_constraint().map(BucketLocationConstraint::as_str);
+                    located(region.unwrap_or_default(), &target.bucket, &scene)
                 }
-                Ok(Err(error)) => Verdict::Failed(diagnose(&Facts::of(&error), &scene)),
+                Ok(Err(error)) => {
+                    let facts = Facts::of(&error);
+                    match facts.location() {
+                        Some(region) => located(&region, &target.bucket, &scene),
+                        None => Verdict::Failed(diagnose(&facts, &scene)),
+                    }
+                }
                 Err(error) => Verdict::Failed(diagnose_error(&error, &scene)),
             }
         };
@@ -347,6 +341,22 @@ impl Session {
         };
         self.step(row, late, work).await;
     }
+}
+
+/// Where a bucket is, by the name AWS gives a region here: its two oldest have others.
+fn located(name: &str, bucket: &str, scene: &Scene) -> Verdict<()> {
+    let region = match name {
+        "" => "us-east-1",
+        "EU" => "eu-west-1",
+        region => region,
+    };
+    let other = match &scene.spec.region {
+        Some(set) if set != region && scene.spec.endpoint.is_none() => {
+            format!("; REGION is `{set}`, requests go to where the bucket is")
+        }
+        _ => String::new(),
+    };
+    Verdict::Passed((), format!("`{bucket}` is in `{region}`{other}"))
 }
 
 /// A query that is valid and finds nothing: only the permission is asked for.

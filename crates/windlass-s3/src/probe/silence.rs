@@ -107,7 +107,7 @@ pub(crate) fn no_credentials(scene: &Scene) -> Finding {
         ),
         _ => Finding::new(
             "no credentials: environment, shared files, single sign-on, web identity, container and instance have none",
-            "give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, sign in with the AWS CLI, or set `ANONYMOUS = TRUE` for a public bucket",
+            "give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (options of the connection, or the environment), name a profile with AWS_PROFILE, sign in with `aws sso login`, or set `ANONYMOUS = TRUE` for a public bucket",
         ),
     }
 }

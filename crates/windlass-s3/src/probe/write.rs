@@ -53,10 +53,14 @@ impl Session {
             return self.skip_all(&rows, "the connection is READ_ONLY");
         }
         let Some(target) = folder(&spec, self.targets()) else {
-            return self.skip_all(
-                &rows,
-                "no place to write to: the connection names none; set VERIFY_PATH, BUCKET or PATH_DISPLAY_FILTER",
-            );
+            self.skip_all(&rows, "no place to write to: the connection names none");
+            if self.blocked.is_none() {
+                self.advise(
+                    rows.len(),
+                    "set VERIFY_PATH to a folder that may be written, or BUCKET; a bucket that is not named is never written to",
+                );
+            }
+            return;
         };
         let mut random = [0_u8; 8];
         if getrandom::fill(&mut random).is_err() {
@@ -110,6 +114,7 @@ impl Session {
                             | ErrorCode::ConnectionReadOnly
                             | ErrorCode::BucketNotFound
                             | ErrorCode::UsageInvalid
+                            | ErrorCode::ConnectionRejected
                     );
                     with(litter, |litter| litter.object = !refused);
                     Verdict::Failed(diagnose_error(&error, &scene))

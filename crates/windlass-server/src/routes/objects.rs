@@ -244,6 +244,7 @@ async fn delete(
 
 /// Keys of one bucket.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 struct DeleteBody {
     /// Bucket.
     bucket: String,
@@ -389,6 +390,7 @@ async fn delete_bucket(
 
 /// What to sign.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 struct PresignBody {
     /// What to type after `CONN:`, or an absolute `s3://` text.
     path: String,

@@ -23,6 +23,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 
 /// Statements to run.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 struct SqlBody {
     /// One or more statements, separated by `;`.
     sql: String,

@@ -14,9 +14,9 @@ pub(super) fn check_clear_secrets(options: &OptionMap) -> Result<()> {
         _ => None,
     };
     for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
-        if text(name).is_some_and(|t| t.trim() != t || t.chars().any(char::is_control)) {
+        if text(name).is_some_and(|t| t.chars().any(|c| c.is_whitespace() || c.is_control())) {
             return Err(contradiction(
-                format!("{name} has blanks or control characters at its ends or inside"),
+                format!("{name} has blanks or control characters in it"),
                 "copy the value again without line ends and blanks",
             ));
         }
@@ -197,12 +197,17 @@ pub(super) fn check_endpoint(name: &str, text: &str, http: bool, metadata: bool)
             "leave them out of the URL; give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
         ));
     }
+    // A query may hold a key: it is not repeated.
+    let shown = match text.find(['?', '#']) {
+        Some(at) => format!("{}***", &text[..=at]),
+        None => text.to_owned(),
+    };
     match url.scheme() {
         "https" => {}
         "http" if http => {}
         "http" => {
             return Err(contradiction(
-                format!("{name} `{text}` is not https"),
+                format!("{name} `{shown}` is not https"),
                 "data and signatures would travel in clear text; add `ALLOW_HTTP = TRUE` to mean it",
             ));
         }
@@ -215,7 +220,7 @@ pub(super) fn check_endpoint(name: &str, text: &str, http: bool, metadata: bool)
     }
     if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
         return Err(contradiction(
-            format!("{name} `{text}` has a path or query in it"),
+            format!("{name} `{shown}` has a path or query in it"),
             "give only scheme, host and port; a bucket goes into BUCKET, a folder into PREFIX",
         ));
     }
@@ -285,11 +290,39 @@ pub(super) fn binding(pull: &Pull<'_>) -> Result<Binding> {
                 "write it without a leading `/` and without the bucket: `raw/orders/`",
             ));
         }
+        if prefix.split('/').any(|level| matches!(level, "." | "..")) {
+            return Err(contradiction(
+                format!("PREFIX `{prefix}` holds `.` or `..`, which lead nowhere in a bucket"),
+                "keys are plain text; write the folder's own key: `raw/orders/`",
+            ));
+        }
         if !prefix.ends_with('/') {
             prefix.push('/');
         }
     }
     Ok(Binding { bucket, prefix })
+}
+
+/// Access points are AWS's own: only its private endpoints serve them under an ENDPOINT.
+pub(super) fn check_access_point(binding: &Binding, endpoint: Option<&str>) -> Result<()> {
+    let host = endpoint
+        .and_then(|text| Url::parse(text).ok())
+        .and_then(|url| url.host_str().map(|host| host.trim_end_matches('.').to_ascii_lowercase()));
+    match (&binding.bucket, host) {
+        (Some(bucket), Some(host))
+            if bucket.starts_with("arn:")
+                && !host.ends_with(".amazonaws.com")
+                && !host.ends_with(".amazonaws.com.cn") =>
+        {
+            Err(contradiction(
+                format!(
+                    "BUCKET `{bucket}` is an access point of AWS, and ENDPOINT another service"
+                ),
+                "leave ENDPOINT out, or give the name of a bucket on it",
+            ))
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn display_filters(pull: &Pull<'_>, binding: &Binding) -> Result<Vec<S3Url>> {
