@@ -6,8 +6,7 @@
 //! value is also compared with the `ETag`. Checksums go in headers, never as trailers: some services
 //! store a trailer as part of the data. NONE sends and compares nothing.
 
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use crate::failure::Failure;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -72,13 +71,9 @@ impl Support {
 
     /// Whether a refusal may be about the checksum: then it is not sent again, and the write is
     /// worth another try.
-    pub(crate) fn blame<E: ProvideErrorMetadata>(
-        &self,
-        failure: &SdkError<E, HttpResponse>,
-    ) -> bool {
-        let SdkError::ServiceError(context) = failure else { return false };
-        let code = context.err().meta().code().unwrap_or_default();
-        let suspicious = matches!(context.raw().status().as_u16(), 400 | 501)
+    pub(crate) fn blame(&self, failure: &Failure) -> bool {
+        let code = failure.code.as_str();
+        let suspicious = matches!(failure.status, 400 | 501)
             && (code.is_empty()
                 || [
                     "Checksum",
@@ -138,6 +133,11 @@ impl Sums {
             }),
             md5: plan.md5.then(|| Md5::digest(body).into()),
         }
+    }
+
+    /// Whether nothing proves the body.
+    pub(crate) fn is_none(&self) -> bool {
+        self.crc.is_none() && self.md5.is_none()
     }
 
     /// The value of Content-MD5.
