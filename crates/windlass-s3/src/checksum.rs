@@ -21,8 +21,11 @@ use windlass_types::{Error, ErrorCode, S3Spec};
 /// Name of the checksum we send, as S3 writes it.
 pub(crate) const CRC64: &str = "CRC64NVME";
 
-/// Hashing this much is done where it cannot hold up other tasks.
+/// MD5 over this much is done where it cannot hold up other tasks.
 const LONG: usize = 256 * 1024;
+
+/// CRC-64 over this much too: it is some thirty times as fast.
+const LONG_CRC: usize = 4 * 1024 * 1024;
 
 /// What is known of a service's checksums; learnt from answers under AUTO.
 #[derive(Debug)]
@@ -114,7 +117,7 @@ impl Sums {
         if !plan.crc && !plan.md5 {
             return Self::default();
         }
-        if body.len() < LONG {
+        if body.len() < if plan.md5 { LONG } else { LONG_CRC } {
             return Self::compute(body, plan);
         }
         let shared = body.clone();

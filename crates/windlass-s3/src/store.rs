@@ -263,8 +263,17 @@ impl S3Store {
         Ok(answer.map_err(|failure| Failure { error: self.clean(failure.error), ..failure }))
     }
 
+    /// The same connection with nothing going through our own client.
+    #[cfg(test)]
+    pub(crate) fn sdk_only(mut self) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.only_sdk = true;
+        }
+        self
+    }
+
     /// The client that carries data to and from a bucket: ours, or the SDK's where ours cannot.
-    async fn carrier(&self, bucket: &str, region: &str) -> Result<Carrier<'_>> {
+    pub(crate) async fn carrier(&self, bucket: &str, region: &str) -> Result<Carrier<'_>> {
         let wire = self.wire().await?;
         let route = match self.0.only_sdk {
             true => None,

@@ -27,7 +27,7 @@ use crate::http::Line;
 use crate::keep::Kept;
 use crate::store::target;
 use bytes::Bytes;
-use http::header::{HOST, PROXY_AUTHORIZATION, USER_AGENT};
+use http::header::{CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -338,6 +338,10 @@ impl Wire {
         let mut headers = asked.headers.clone();
         headers.insert(HOST, route.host.clone());
         headers.insert(USER_AGENT, const { HeaderValue::from_static(AGENT) });
+        // Also of no body: a service may refuse a PUT that does not say how long it is.
+        if !method.is_safe() && method != Method::DELETE {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
         self.guard.dress(&mut headers);
         if let Some(kept) = &self.kept {
             let credentials = kept.get().await.map_err(|failure| {
