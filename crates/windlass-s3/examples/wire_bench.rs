@@ -144,7 +144,6 @@ async fn windlass(store: &S3Store, job: &Arc<Job>, work: &str) -> Outcome<usize>
     let tasks = (0..job.flight).map(|worker| {
         let (store, job, body, work) =
             (store.clone(), Arc::clone(job), body.clone(), work.to_owned());
-        let at = at.clone();
         let objects: Vec<_> =
             (worker..job.count).step_by(job.flight).map(|number| at(job.key(number))).collect();
         tokio::spawn(async move {

@@ -72,7 +72,7 @@ impl Kept {
                 let _ = getrandom::fill(&mut byte);
                 let later = BEFORE / 2 * u32::from(byte[0]) / 256;
                 let renew = match credentials.expiry() {
-                    Some(end) => end.checked_sub(BEFORE - later).unwrap_or(now),
+                    Some(end) => end.checked_sub(BEFORE.saturating_sub(later)).unwrap_or(now),
                     None => now + UNDATED,
                 };
                 *self.held() = Some(Held { credentials: credentials.clone(), renew });

@@ -275,9 +275,10 @@ impl S3Store {
     /// The client that carries data to and from a bucket: ours, or the SDK's where ours cannot.
     pub(crate) async fn carrier(&self, bucket: &str, region: &str) -> Result<Carrier<'_>> {
         let wire = self.wire().await?;
-        let route = match self.0.only_sdk {
-            true => None,
-            false => wire.routes.to(wire.line(), self.spec(), bucket, region).await?,
+        let route = if self.0.only_sdk {
+            None
+        } else {
+            wire.routes.to(wire.line(), self.spec(), bucket, region).await?
         };
         Ok(match route {
             Some(route) => Carrier::Wire(wire, route),

@@ -123,7 +123,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) key: &'a str,
     /// Encoded, sorted by name.
     pub(crate) query: String,
-    pub(crate) headers: HeaderMap,
+    /// Of two with one name the later is sent.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) content: Content,
 }
 
@@ -135,9 +136,14 @@ impl<'a> Asked<'a> {
             bucket,
             key,
             query: String::new(),
-            headers: HeaderMap::with_capacity(16),
+            headers: Vec::with_capacity(16),
             content: Content::Hashed(Bytes::new()),
         }
+    }
+
+    /// Adds a header of our own words.
+    pub(crate) fn fixed(&mut self, name: HeaderName, value: &'static str) {
+        self.headers.push((name, HeaderValue::from_static(value)));
     }
 
     /// Adds a header; a text that HTTP cannot carry is an error.
@@ -146,7 +152,7 @@ impl<'a> Asked<'a> {
             let why = format!("the value of `{name}` holds characters that no header can carry");
             self.unsayable(why)
         })?;
-        self.headers.insert(name, value);
+        self.headers.push((name, value));
         Ok(())
     }
 
@@ -258,6 +264,11 @@ impl Wire {
 
     /// Sends a request until it succeeds, is refused for good, or was tried often enough.
     pub(crate) async fn send(&self, route: &Route, asked: &Asked<'_>) -> Result<Answer, Failure> {
+        // Boxed, so that the calls above it are small and cheap to move.
+        Box::pin(self.attempts(route, asked)).await
+    }
+
+    async fn attempts(&self, route: &Route, asked: &Asked<'_>) -> Result<Answer, Failure> {
         self.guard.check(asked.call.name()).map_err(Failure::unanswered)?;
         let (mut attempt, mut fresh, mut hashed) = (1, false, self.hashes.load(Ordering::Relaxed));
         loop {
@@ -335,7 +346,10 @@ impl Wire {
             Content::Bound(body) if !hashed => (body, None),
             Content::Hashed(body) | Content::Bound(body) => (body, Some(sign::hash(body))),
         };
-        let mut headers = asked.headers.clone();
+        let mut headers = HeaderMap::with_capacity(24);
+        for (name, value) in &asked.headers {
+            headers.insert(name, value.clone());
+        }
         headers.insert(HOST, route.host.clone());
         headers.insert(USER_AGENT, const { HeaderValue::from_static(AGENT) });
         // Also of no body: a service may refuse a PUT that does not say how long it is.

@@ -64,10 +64,9 @@ impl Dialer {
         &self.uri
     }
 
-    /// The proxy that requests themselves are sent to, with the header for it: one of plain HTTP.
-    pub(crate) fn forwards(&self) -> Option<Option<HeaderValue>> {
-        let proxy = self.proxy.as_ref().filter(|_| self.uri.scheme_str() != Some("https"))?;
-        Some(proxy.basic_auth().cloned())
+    /// The proxy that requests themselves are sent to: one for plain HTTP.
+    pub(crate) fn forwards(&self) -> Option<&Intercept> {
+        self.proxy.as_ref().filter(|_| self.uri.scheme_str() != Some("https"))
     }
 
     /// Opens a connection.

@@ -6,7 +6,6 @@ use crate::failure::Failure;
 use crate::list::{Page, PageRequest, Row, decode, unquote};
 use chrono::{DateTime, NaiveDate, Utc};
 use percent_encoding::utf8_percent_encode;
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
 impl Wire {
@@ -122,7 +121,7 @@ fn etag(raw: &[u8]) -> Result<String, Fault> {
 }
 
 /// `2026-11-21T08:15:00.000Z`, and whatever else RFC 3339 allows.
-fn time(text: &Cow<'_, [u8]>) -> Option<DateTime<Utc>> {
+fn time(text: &[u8]) -> Option<DateTime<Utc>> {
     plain_time(text).or_else(|| {
         let text = std::str::from_utf8(text).ok()?;
         DateTime::parse_from_rfc3339(text.trim()).ok().map(|time| time.to_utc())
@@ -198,7 +197,7 @@ mod tests {
             "",
         ] {
             let expected = DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc());
-            assert_eq!(time(&Cow::Borrowed(text.as_bytes())), expected, "{text}");
+            assert_eq!(time(text.as_bytes()), expected, "{text}");
         }
     }
 }

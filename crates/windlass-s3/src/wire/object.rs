@@ -48,9 +48,7 @@ fn part_query(upload: &Upload, number: i32) -> String {
 }
 
 fn add(asked: &mut Asked<'_>, headers: &[(HeaderName, HeaderValue)]) {
-    for (name, value) in headers {
-        asked.headers.insert(name.clone(), value.clone());
-    }
+    asked.headers.extend_from_slice(headers);
 }
 
 /// Adds content headers and user metadata.
@@ -78,7 +76,7 @@ fn describe(asked: &mut Asked<'_>, options: &PutOptions) -> Result<(), Failure> 
 /// Adds the conditions of a write.
 fn conditional(asked: &mut Asked<'_>, options: &PutOptions) -> Result<(), Failure> {
     if options.if_none_match {
-        asked.headers.insert(IF_NONE_MATCH, const { HeaderValue::from_static("*") });
+        asked.fixed(IF_NONE_MATCH, "*");
     }
     if let Some(etag) = &options.if_match {
         asked.header(IF_MATCH, &quoted(etag))?;
@@ -124,7 +122,7 @@ impl Wire {
     ) -> Result<ObjectMeta, Failure> {
         let mut asked = Asked::new(Call::Head, &object.bucket, &object.key);
         asked.query = version_query(version);
-        asked.headers.insert(CHECKSUM_MODE, const { HeaderValue::from_static("ENABLED") });
+        asked.fixed(CHECKSUM_MODE, "ENABLED");
         add(&mut asked, &self.customer);
         let answer = self.send(route, &asked).await?;
         let mut meta = meta(&answer.headers);
@@ -144,7 +142,7 @@ impl Wire {
     ) -> Result<Opened, Failure> {
         let mut asked = Asked::new(Call::Get, &object.bucket, &object.key);
         asked.query = version_query(version);
-        asked.headers.insert(CHECKSUM_MODE, const { HeaderValue::from_static("ENABLED") });
+        asked.fixed(CHECKSUM_MODE, "ENABLED");
         if let Some(etag) = if_match {
             asked.header(IF_MATCH, &quoted(etag))?;
         }
@@ -169,9 +167,7 @@ impl Wire {
         options: &PutOptions,
     ) -> Result<Stored, Failure> {
         let mut asked = Asked::new(Call::Put, &object.bucket, &object.key);
-        asked
-            .headers
-            .insert(CONTENT_TYPE, const { HeaderValue::from_static("application/octet-stream") });
+        asked.fixed(CONTENT_TYPE, "application/octet-stream");
         add(&mut asked, &self.fresh);
         describe(&mut asked, options)?;
         conditional(&mut asked, options)?;
@@ -211,14 +207,14 @@ impl Wire {
             asked.header(COPY_IF_MATCH, &quoted(etag))?;
         }
         if crc {
-            asked.headers.insert(COPY_CHECKSUM, const { HeaderValue::from_static("CRC64NVME") });
+            asked.fixed(COPY_CHECKSUM, "CRC64NVME");
         }
         add(&mut asked, &self.fresh);
         add(&mut asked, &self.source);
         conditional(&mut asked, options)?;
         if crate::write::replaces(options) {
             describe(&mut asked, options)?;
-            asked.headers.insert(DIRECTIVE, const { HeaderValue::from_static("REPLACE") });
+            asked.fixed(DIRECTIVE, "REPLACE");
         }
         let answer = self.send(route, &asked).await?;
         let copied = self.copied(Call::Copy, &answer)?;
@@ -290,8 +286,8 @@ impl Wire {
         text.push_str("<Quiet>true</Quiet></Delete>");
         let body = Bytes::from(text);
         let mut asked = Asked::new(Call::DeleteMany, bucket, "");
-        asked.query = "delete=".to_owned();
-        asked.headers.insert(CONTENT_TYPE, const { HeaderValue::from_static("application/xml") });
+        asked.query.push_str("delete=");
+        asked.fixed(CONTENT_TYPE, "application/xml");
         let md5 = base64::engine::general_purpose::STANDARD.encode(Md5::digest(&body));
         asked.header(CONTENT_MD5, &md5)?;
         asked.content = Content::Hashed(body);
@@ -365,7 +361,7 @@ fn meta(headers: &HeaderMap) -> ObjectMeta {
             }
             "x-amz-server-side-encryption-customer-algorithm" => customer = true,
             "x-amz-server-side-encryption-aws-kms-key-id" => {
-                meta.kms_key = Some(value.into_owned())
+                meta.kms_key = Some(value.into_owned());
             }
             name @ ("cache-control"
             | "content-disposition"

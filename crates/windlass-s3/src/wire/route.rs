@@ -31,10 +31,13 @@ pub(crate) struct Route {
     pub(crate) signer: Signer,
 }
 
+/// The region a bucket was asked for in, and the way there.
+type Found = (String, Option<Arc<Route>>);
+
 /// The routes of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
-    found: Mutex<HashMap<String, (String, Option<Arc<Route>>)>>,
+    found: Mutex<HashMap<String, Found>>,
     origins: Mutex<HashMap<String, Arc<Origin>>>,
 }
 
@@ -83,16 +86,16 @@ impl Routes {
         let Ok(host_header) = HeaderValue::from_str(&host) else { return Ok(None) };
         let address = format!("{scheme}://{authority}");
         let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
-        let origin = match origins.get(&address) {
-            Some(origin) => Arc::clone(origin),
-            None => {
-                let Ok(to) = address.parse::<Uri>() else { return Ok(None) };
-                let origin = Arc::new(Origin::new(Dialer::new(line, to)?, line.idle));
-                origins.insert(address.clone(), Arc::clone(&origin));
-                origin
-            }
+        let origin = if let Some(origin) = origins.get(&address) {
+            Arc::clone(origin)
+        } else {
+            let Ok(to) = address.parse::<Uri>() else { return Ok(None) };
+            let origin = Arc::new(Origin::new(Dialer::new(line, to)?, line.idle));
+            origins.insert(address.clone(), Arc::clone(&origin));
+            origin
         };
-        let through = origin.dialer().forwards().map(|auth| (address, auth));
+        let forwards = origin.dialer().forwards();
+        let through = forwards.map(|proxy| (address, proxy.basic_auth().cloned()));
         Ok(Some(Route {
             origin,
             host: host_header,
@@ -106,7 +109,7 @@ impl Routes {
 
 /// What the SDK's rules say; None for what they refuse (the SDK then says why) and what is left to it.
 async fn resolve(spec: &S3Spec, bucket: &str, region: &str) -> Option<Endpoint> {
-    if bucket.starts_with("arn:") || bucket.ends_with("--x-s3") || bucket.ends_with(".mrap") {
+    if bucket.starts_with("arn:") || bucket.ends_with("--x-s3") {
         return None;
     }
     let params = Params::builder()
@@ -142,6 +145,7 @@ fn plain_signature(endpoint: &Endpoint, region: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fmt::Write as _;
     use windlass_types::{OptionMap, OptionValue};
 
     async fn address(options: &[(&str, OptionValue)], bucket: &str, region: &str) -> String {
@@ -166,7 +170,7 @@ mod tests {
     async fn each_bucket_has_its_address_and_what_is_exotic_is_left_to_the_sdk() {
         let text = |text: &str| OptionValue::Text(text.to_owned());
         let yes = OptionValue::Bool(true);
-        let local = [("ENDPOINT", text("http://127.0.0.1:9000/base")), ("ALLOW_HTTP", yes.clone())];
+        let local = [("ENDPOINT", text("http://127.0.0.1:9000")), ("ALLOW_HTTP", yes.clone())];
         let named = [
             ("ENDPOINT", text("https://s3.example.com")),
             ("ADDRESSING_STYLE", OptionValue::Word("VIRTUAL".to_owned())),
@@ -190,7 +194,7 @@ mod tests {
             (&[], "Not A Bucket", "us-east-1"),
         ] {
             let line = address(options, bucket, region).await;
-            lines.push_str(&format!("{bucket} {region}: {line}\n"));
+            writeln!(lines, "{bucket} {region}: {line}").unwrap();
         }
         insta::assert_snapshot!(lines);
     }

@@ -257,7 +257,7 @@ async fn an_answer_that_comes_in_pieces_without_a_length_is_read_whole() {
 
 #[tokio::test]
 async fn a_copy_that_fails_after_it_was_promised_is_tried_again() {
-    let failed = "HTTP/1.1 200 OK\r\ncontent-length: 95\r\n\r\n   \n<?xml version=\"1.0\"?>\
+    let failed = "HTTP/1.1 200 OK\r\ncontent-length: 97\r\n\r\n   \n<?xml version=\"1.0\"?>\
         <Error><Code>InternalError</Code><Message>Try again</Message></Error>   ";
     let done = "HTTP/1.1 200 OK\r\ncontent-length: 65\r\n\r\n\
         <CopyObjectResult><ETag>&quot;copied&quot;</ETag></CopyObjectResult>";
@@ -293,7 +293,8 @@ async fn a_service_that_asks_to_go_slower_is_counted() {
     s3.state().add_fault(Fault::new("GetObject", FaultKind::SlowDown));
     assert_eq!(read(&store).await.unwrap(), b"ok");
     assert_eq!(store.traffic(), Traffic { requests: 2, retries: 1, busy: 1 });
-    let refused = FaultKind::Error { status: 403, code: "AccessDenied".into(), message: "".into() };
+    let refused =
+        FaultKind::Error { status: 403, code: "AccessDenied".into(), message: String::new() };
     s3.state().add_fault(Fault::new("GetObject", refused));
     let error = read(&store).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::ConnectionDenied);

@@ -207,13 +207,11 @@ pub(crate) fn unescape(text: &[u8]) -> Result<Cow<'_, [u8]>, Fault> {
             }
         }
         rest = &rest[end + 1..];
-        match memchr(b'&', rest) {
-            Some(next) => at = next,
-            None => {
-                whole.extend_from_slice(rest);
-                return Ok(Cow::Owned(whole));
-            }
-        }
+        let Some(next) = memchr(b'&', rest) else {
+            whole.extend_from_slice(rest);
+            return Ok(Cow::Owned(whole));
+        };
+        at = next;
     }
 }
 
