@@ -259,7 +259,7 @@ async fn an_answer_that_comes_in_pieces_without_a_length_is_read_whole() {
 async fn a_copy_that_fails_after_it_was_promised_is_tried_again() {
     let failed = "HTTP/1.1 200 OK\r\ncontent-length: 97\r\n\r\n   \n<?xml version=\"1.0\"?>\
         <Error><Code>InternalError</Code><Message>Try again</Message></Error>   ";
-    let done = "HTTP/1.1 200 OK\r\ncontent-length: 65\r\n\r\n\
+    let done = "HTTP/1.1 200 OK\r\ncontent-length: 68\r\n\r\n\
         <CopyObjectResult><ETag>&quot;copied&quot;</ETag></CopyObjectResult>";
     for text in [failed, done] {
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
