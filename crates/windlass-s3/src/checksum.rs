@@ -6,8 +6,7 @@
 //! value is also compared with the `ETag`. Checksums go in headers, never as trailers: some services
 //! store a trailer as part of the data. NONE sends and compares nothing.
 
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use crate::failure::Failure;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -22,8 +21,11 @@ use windlass_types::{Error, ErrorCode, S3Spec};
 /// Name of the checksum we send, as S3 writes it.
 pub(crate) const CRC64: &str = "CRC64NVME";
 
-/// Hashing this much is done where it cannot hold up other tasks.
+/// MD5 over this much is done where it cannot hold up other tasks.
 const LONG: usize = 256 * 1024;
+
+/// CRC-64 over this much too: it is some thirty times as fast.
+const LONG_CRC: usize = 4 * 1024 * 1024;
 
 /// What is known of a service's checksums; learnt from answers under AUTO.
 #[derive(Debug)]
@@ -72,13 +74,9 @@ impl Support {
 
     /// Whether a refusal may be about the checksum: then it is not sent again, and the write is
     /// worth another try.
-    pub(crate) fn blame<E: ProvideErrorMetadata>(
-        &self,
-        failure: &SdkError<E, HttpResponse>,
-    ) -> bool {
-        let SdkError::ServiceError(context) = failure else { return false };
-        let code = context.err().meta().code().unwrap_or_default();
-        let suspicious = matches!(context.raw().status().as_u16(), 400 | 501)
+    pub(crate) fn blame(&self, failure: &Failure) -> bool {
+        let code = failure.code.as_str();
+        let suspicious = matches!(failure.status, 400 | 501)
             && (code.is_empty()
                 || [
                     "Checksum",
@@ -119,7 +117,7 @@ impl Sums {
         if !plan.crc && !plan.md5 {
             return Self::default();
         }
-        if body.len() < LONG {
+        if body.len() < if plan.md5 { LONG } else { LONG_CRC } {
             return Self::compute(body, plan);
         }
         let shared = body.clone();
@@ -138,6 +136,11 @@ impl Sums {
             }),
             md5: plan.md5.then(|| Md5::digest(body).into()),
         }
+    }
+
+    /// Whether nothing proves the body.
+    pub(crate) fn is_none(&self) -> bool {
+        self.crc.is_none() && self.md5.is_none()
     }
 
     /// The value of Content-MD5.

@@ -5,7 +5,8 @@
 //! but what the person's own profile or chain names.
 
 use crate::error;
-use crate::http;
+use crate::http::{self, Line};
+use crate::keep::Kept;
 use crate::secrets::Secrets;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::identity::IdentityCache;
@@ -21,14 +22,14 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use aws_smithy_runtime_api::client::identity::SharedIdentityCache;
 use secrecy::{ExposeSecret as _, SecretString};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use windlass_types::connection::{Identity, Role};
 use windlass_types::{Error, ErrorCode, Name, Result, S3Spec};
 
 /// Attempts of every request, the first included.
-const ATTEMPTS: u32 = 5;
+pub(crate) const ATTEMPTS: u32 = 5;
 
 /// How long the metadata service may take to answer at all: it is on the same machine or not there.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
@@ -42,11 +43,16 @@ pub(crate) struct Wiring {
     pub(crate) config: SdkConfig,
     /// Where to start.
     pub(crate) region: String,
+    /// The way out, shared by all clients.
+    pub(crate) line: Arc<Line>,
+    /// What to sign with as what the connection acts as; None signs nothing.
+    pub(crate) kept: Option<Kept>,
 }
 
 /// Reads `CA_FILE` and the shared files, and asks for the region where only the machine knows it.
 pub(crate) async fn wire(name: &Name, spec: &S3Spec, secrets: &Secrets) -> Result<Wiring> {
-    let client = http::client(spec, secrets).await?;
+    let line = Arc::new(Line::new(spec, secrets).await?);
+    let client = http::client(&line)?;
     let region = start_region(spec).await;
     let identity = identity(name, spec, secrets, &client, &region)?;
     let mut builder = SdkConfig::builder()
@@ -57,11 +63,13 @@ pub(crate) async fn wire(name: &Name, spec: &S3Spec, secrets: &Secrets) -> Resul
         // Time limits are the connection's own, in its HTTP client and its reads.
         .timeout_config(TimeoutConfig::builder().build())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .identity_cache(cache(Duration::from_secs(20)));
+        // They are kept here, for the SDK's clients and ours together.
+        .identity_cache(IdentityCache::no_cache());
     if spec.endpoint.is_none() {
         builder = builder.use_dual_stack(spec.dualstack).use_fips(spec.fips);
     }
-    builder.set_credentials_provider(identity);
+    let mut kept = identity.map(|provider| Kept::new(provider, Duration::from_secs(20)));
+    builder.set_credentials_provider(kept.clone().map(SharedCredentialsProvider::new));
     let base = builder.build();
     let config = match &spec.role {
         None => base.clone(),
@@ -71,19 +79,12 @@ pub(crate) async fn wire(name: &Name, spec: &S3Spec, secrets: &Secrets) -> Resul
                 role: role.clone(),
                 client: sts(&base, spec),
             };
-            base.to_builder()
-                .credentials_provider(SharedCredentialsProvider::new(provider))
-                .identity_cache(cache(Duration::from_secs(40)))
-                .build()
+            let role = Kept::new(SharedCredentialsProvider::new(provider), Duration::from_secs(40));
+            kept = Some(role.clone());
+            base.to_builder().credentials_provider(SharedCredentialsProvider::new(role)).build()
         }
     };
-    Ok(Wiring { base, config, region })
-}
-
-/// Keeps credentials until 5 to 10 s before they end (the SDK spreads it, so that many processes
-/// do not ask at once), then fetches them again, also in the middle of long work.
-fn cache(load_timeout: Duration) -> SharedIdentityCache {
-    IdentityCache::lazy().load_timeout(load_timeout).buffer_time(Duration::from_secs(10)).build()
+    Ok(Wiring { base, config, region, line, kept })
 }
 
 /// An STS client: `STS_ENDPOINT` if given, else that of the region.

@@ -4,6 +4,7 @@ use crate::secrets::Secrets;
 use aws_sdk_s3::types::ServerSideEncryption;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::{HeaderName, HeaderValue};
 use md5::{Digest as _, Md5};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::fmt;
@@ -58,6 +59,57 @@ pub(crate) fn server_side(spec: &S3Spec) -> (Option<ServerSideEncryption>, Optio
         Encryption::Kms(key) => (Some(ServerSideEncryption::AwsKms), Some(key.clone())),
         Encryption::Default | Encryption::Customer(_) => (None, None),
     }
+}
+
+/// The headers of a connection's options, made once.
+pub(crate) struct Made {
+    /// Of every new object: encryption, storage class, ACL.
+    pub(crate) fresh: Vec<(HeaderName, HeaderValue)>,
+    /// Of an object under SSE-C.
+    pub(crate) customer: Vec<(HeaderName, HeaderValue)>,
+    /// Of a copy's source under SSE-C.
+    pub(crate) source: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// Makes the headers of a connection's options.
+pub(crate) fn headers(spec: &S3Spec, key: Option<&CustomerKey>) -> Result<Made> {
+    let of = |name: &'static str, value: &str, secret: bool| -> Result<_> {
+        let mut value = HeaderValue::from_str(value).map_err(|_| {
+            Error::new(
+                ErrorCode::OptionInvalid,
+                format!("an option holds characters that the header `{name}` cannot carry"),
+            )
+        })?;
+        value.set_sensitive(secret);
+        Ok((HeaderName::from_static(name), value))
+    };
+    let (mut customer, mut source) = (Vec::new(), Vec::new());
+    if let Some(key) = key {
+        let text = key.key.expose_secret();
+        customer = vec![
+            of("x-amz-server-side-encryption-customer-algorithm", "AES256", false)?,
+            of("x-amz-server-side-encryption-customer-key", text, true)?,
+            of("x-amz-server-side-encryption-customer-key-md5", &key.md5, false)?,
+        ];
+        source = vec![
+            of("x-amz-copy-source-server-side-encryption-customer-algorithm", "AES256", false)?,
+            of("x-amz-copy-source-server-side-encryption-customer-key", text, true)?,
+            of("x-amz-copy-source-server-side-encryption-customer-key-md5", &key.md5, false)?,
+        ];
+    }
+    let mut fresh = customer.clone();
+    let (encryption, kms_key) = server_side(spec);
+    for (name, value) in [
+        ("x-amz-server-side-encryption", encryption.as_ref().map(ServerSideEncryption::as_str)),
+        ("x-amz-server-side-encryption-aws-kms-key-id", kms_key.as_deref()),
+        ("x-amz-storage-class", spec.storage_class.as_deref()),
+        ("x-amz-acl", spec.acl.as_deref()),
+    ] {
+        if let Some(value) = value {
+            fresh.push(of(name, value, false)?);
+        }
+    }
+    Ok(Made { fresh, customer, source })
 }
 
 /// Adds the SSE-C headers to any request builder that has them.

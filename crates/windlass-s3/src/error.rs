@@ -3,6 +3,9 @@
 //! One place turns SDK errors into ours: the code from the service's own word or, where an answer
 //! has no body (HEAD), from its status; the permission from the one table in [`crate::policy`].
 
+use crate::codes::{Meaning, meaning};
+#[cfg(test)]
+use crate::failure::{Redirect, redirect};
 use crate::policy;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -47,15 +50,9 @@ where
             };
             answer.error()
         }
-        SdkError::ResponseError(context) => Error::new(
-            ErrorCode::ConnectionFailed,
-            format!(
-                "the service of connection `{connection}` gave an answer to {operation} that is not S3's (HTTP {})",
-                context.raw().status().as_u16()
-            ),
-        )
-        .source(text_of(&error))
-        .hint("check that ENDPOINT is the address of an S3 service, not of a console or a proxy"),
+        SdkError::ResponseError(context) => {
+            not_s3(operation, connection, context.raw().status().as_u16(), text_of(&error))
+        }
         SdkError::TimeoutError(_) => timeout(operation, connection).source(text_of(&error)),
         SdkError::DispatchFailure(failure) => {
             if let Some(credentials) = find::<CredentialsError>(&error) {
@@ -66,11 +63,7 @@ where
         }
         _ => match find::<CredentialsError>(&error) {
             Some(credentials) => no_credentials(connection, credentials),
-            None => Error::new(
-                ErrorCode::UsageInvalid,
-                format!("the request {operation} on `{target}` could not be made"),
-            )
-            .source(text_of(&error)),
+            None => unsayable(operation, target, text_of(&error)),
         },
     }
 }
@@ -85,6 +78,53 @@ pub(crate) fn from_code(
 ) -> Error {
     Answer { operation, target, connection, status: 0, code, message, request: "", region: None }
         .error()
+}
+
+/// What an answer that is no success means.
+pub(crate) fn answered(
+    operation: &'static str,
+    target: &str,
+    connection: &Name,
+    said: &Said<'_>,
+) -> Error {
+    let Said { status, code, message, request, region } = *said;
+    Answer { operation, target, connection, status, code, message, request, region }.error()
+}
+
+/// What a service said in refusing.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Said<'a> {
+    /// HTTP status.
+    pub(crate) status: u16,
+    /// Its word; empty if it gave none.
+    pub(crate) code: &'a str,
+    /// Its sentence.
+    pub(crate) message: &'a str,
+    /// Its number of the request.
+    pub(crate) request: &'a str,
+    /// The bucket's region, where it names one.
+    pub(crate) region: Option<&'a str>,
+}
+
+/// The error when an answer came that no S3 service gives.
+pub(crate) fn not_s3(operation: &str, connection: &Name, status: u16, why: String) -> Error {
+    Error::new(
+        ErrorCode::ConnectionFailed,
+        format!(
+            "the service of connection `{connection}` gave an answer to {operation} that is not S3's (HTTP {status})"
+        ),
+    )
+    .source(why)
+    .hint("check that ENDPOINT is the address of an S3 service, not of a console or a proxy")
+}
+
+/// The error when a request could not even be written.
+pub(crate) fn unsayable(operation: &str, target: &str, why: String) -> Error {
+    Error::new(
+        ErrorCode::UsageInvalid,
+        format!("the request {operation} on `{target}` could not be made"),
+    )
+    .source(why)
 }
 
 /// The error when the store's credentials could not be had.
@@ -124,80 +164,77 @@ struct Answer<'a> {
 impl Answer<'_> {
     fn error(&self) -> Error {
         let Self { operation, target, connection, .. } = self;
-        let error = match self.code {
-            "NoSuchKey" | "NoSuchVersion" => self.no_object(),
-            "NoSuchBucket" => self.no_bucket(),
-            "NoSuchUpload" => Error::new(
+        let error = match meaning(self.code) {
+            Some(Meaning::NoObject) => self.no_object(),
+            Some(Meaning::NoBucket) => self.no_bucket(),
+            Some(Meaning::NoUpload) => Error::new(
                 ErrorCode::ObjectNotFound,
                 format!("the multipart upload of `{target}` is not there: it was completed, aborted or expired"),
             )
             .hint("start the upload again"),
-            "AccessDenied" | "AccessDeniedException" | "Forbidden" | "AllAccessDisabled"
-            | "UnauthorizedOperation" | "UnauthorizedAccess" | "AccountProblem" => self.denied(),
-            "InvalidAccessKeyId" | "InvalidClientTokenId" | "UnrecognizedClientException" => self.credentials(
+            Some(Meaning::Denied) => self.denied(),
+            Some(Meaning::KeyId) => self.credentials(
                 "the access key id is not known to the service",
                 "check AWS_ACCESS_KEY_ID, and that it belongs to this service and partition; temporary keys also need AWS_SESSION_TOKEN",
             ),
-            "SignatureDoesNotMatch" | "InvalidSignatureException" => self.credentials(
+            Some(Meaning::Secret) => self.credentials(
                 "the secret access key does not fit the access key id",
                 "check AWS_SECRET_ACCESS_KEY for missing or extra characters; a wrong AWS_SESSION_TOKEN or a proxy that changes requests has the same effect",
             ),
-            "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired" => self.credentials(
+            Some(Meaning::Expired) => self.credentials(
                 "the temporary credentials have expired",
                 "get new ones (for SSO `aws sso login`) and alter the connection, or use AWS_ROLE, which is refreshed",
             ),
-            "InvalidToken" | "InvalidSecurity" => self.credentials(
+            Some(Meaning::Token) => self.credentials(
                 "the session token is not valid",
                 "AWS_SESSION_TOKEN must come with the same keys, and only temporary keys have one",
             ),
-            "RequestTimeTooSkewed" => self.credentials(
+            Some(Meaning::Clock) => self.credentials(
                 "this machine's clock differs too much from the service's (clock skew)",
                 "set the clock, for example by switching on time synchronisation",
             ),
-            "NotSignedUp" | "OptInRequired" => self.credentials(
+            Some(Meaning::NotSignedUp | Meaning::RegionOff) => self.credentials(
                 "the account is not signed up for the service or region",
                 "enable the region, or S3, for the account",
             ),
-            "PreconditionFailed" | "ConditionalRequestConflict" | "NotModified" => self.changed(),
-            "SlowDown" | "ServiceUnavailable" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded"
-            | "TooManyRequestsException" | "InternalError" | "OperationAborted" | "Busy" => self.busy(),
-            "RequestTimeout" => timeout(operation, connection),
-            "PermanentRedirect" | "AuthorizationHeaderMalformed" | "TemporaryRedirect" | "Redirect"
-            | "IllegalLocationConstraintException" | "IncorrectEndpoint" => self.region(),
-            "InvalidObjectState" => Error::new(
+            Some(Meaning::Changed) => self.changed(),
+            Some(Meaning::Busy) => self.busy(),
+            Some(Meaning::Timeout) => timeout(operation, connection),
+            Some(Meaning::Elsewhere) => self.region(),
+            Some(Meaning::Archived) => Error::new(
                 ErrorCode::ObjectArchived,
                 format!("`{target}` is archived and must be restored before it can be read"),
             )
             .hint("restore it (`aws s3api restore-object`) and wait until that is done"),
-            "BucketAlreadyExists" => Error::new(
+            Some(Meaning::BucketTaken) => Error::new(
                 ErrorCode::BucketConflict,
                 format!("a bucket `{target}` exists and belongs to somebody else"),
             )
             .hint("bucket names are shared by all accounts; choose another"),
-            "BucketAlreadyOwnedByYou" => {
+            Some(Meaning::BucketOwned) => {
                 Error::new(ErrorCode::BucketConflict, format!("the bucket `{target}` exists already"))
             }
-            "BucketNotEmpty" => {
+            Some(Meaning::BucketNotEmpty) => {
                 Error::new(ErrorCode::BucketConflict, format!("the bucket `{target}` is not empty"))
                     .hint("remove what is in it first, also old versions and unfinished uploads")
             }
-            "BadDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch" => Error::new(
+            Some(Meaning::Corrupt) => Error::new(
                 ErrorCode::ObjectCorrupt,
                 format!("the bytes of `{target}` that reached the service are not those that were sent"),
             )
             .hint("try again; if it happens again look for a proxy or network device that changes data"),
-            "InvalidBucketName" => {
+            Some(Meaning::BucketName) => {
                 Error::new(ErrorCode::PathInvalid, format!("the service does not take the name of bucket `{target}`"))
             }
-            "KeyTooLongError" => {
+            Some(Meaning::KeyTooLong) => {
                 Error::new(ErrorCode::PathInvalid, format!("the service does not take a key as long as `{target}`"))
             }
-            "NotImplemented" | "MethodNotAllowed" | "XNotImplemented" => Error::new(
+            Some(Meaning::NotImplemented) => Error::new(
                 ErrorCode::UsageInvalid,
                 format!("the service of connection `{connection}` does not support {operation}, or an option sent with it"),
             )
             .hint("leave out options the service lacks: CHECKSUMS = NONE, STORAGE_CLASS, ACL, ENCRYPTION"),
-            _ => self.by_status(),
+            None => self.by_status(),
         };
         let mut cause = String::new();
         if self.code.is_empty() {
@@ -393,7 +430,8 @@ fn bucket_of(target: &str) -> &str {
     target.split('/').next().unwrap_or(target)
 }
 
-fn timeout(operation: &str, connection: &Name) -> Error {
+/// The error when no answer came in time.
+pub(crate) fn timeout(operation: &str, connection: &Name) -> Error {
     Error::new(
         ErrorCode::ConnectionTimeout,
         format!("the service of connection `{connection}` did not answer {operation} in time"),
@@ -402,7 +440,7 @@ fn timeout(operation: &str, connection: &Name) -> Error {
 }
 
 /// Tells apart why no answer came. The SDK's types for this are private, so the words decide.
-fn dispatch(operation: &str, connection: &Name, text: &str, timed_out: bool) -> Error {
+pub(crate) fn dispatch(operation: &str, connection: &Name, text: &str, timed_out: bool) -> Error {
     let lower = text.to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     let unreachable = |what: &str, hint: &str| {
@@ -445,41 +483,6 @@ fn dispatch(operation: &str, connection: &Name, text: &str, timed_out: bool) -> 
         )
     };
     error.source(text.to_owned())
-}
-
-/// Where a redirect points to.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Redirect {
-    /// To this region.
-    To(String),
-    /// Elsewhere, without saying where.
-    Elsewhere,
-}
-
-/// The redirect that `error` is, if it is one.
-pub(crate) fn redirect<E: ProvideErrorMetadata>(
-    error: &SdkError<E, HttpResponse>,
-) -> Option<Redirect> {
-    let SdkError::ServiceError(context) = error else { return None };
-    let raw = context.raw();
-    let code = context.err().meta().code().unwrap_or_default();
-    let status = raw.status().as_u16();
-    let moved = matches!(
-        code,
-        "PermanentRedirect"
-            | "TemporaryRedirect"
-            | "AuthorizationHeaderMalformed"
-            | "IllegalLocationConstraintException"
-    ) || matches!(status, 301 | 307);
-    let region = raw.headers().get("x-amz-bucket-region").map(str::to_owned).or_else(|| {
-        let body = std::str::from_utf8(raw.body().bytes()?).ok()?;
-        let start = body.find("<Region>")? + "<Region>".len();
-        let end = start + body[start..].find("</Region>")?;
-        Some(body[start..end].trim().to_owned())
-    });
-    // HEAD has no body: a 400 that names the region means the same as a malformed header.
-    (moved || (status == 400 && code.is_empty() && region.is_some()))
-        .then(|| region.map_or(Redirect::Elsewhere, Redirect::To))
 }
 
 /// The first error of type `T` among `error` and its causes.

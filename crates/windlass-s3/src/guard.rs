@@ -13,6 +13,8 @@ use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use base64::Engine as _;
+use http::header::Entry;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use md5::{Digest as _, Md5};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::fmt;
@@ -47,7 +49,7 @@ pub(crate) struct Guard(Arc<Inner>);
 struct Inner {
     connection: Name,
     read_only: bool,
-    headers: Vec<(String, SecretString)>,
+    headers: Vec<(HeaderName, SecretString)>,
     requester_pays: bool,
     /// S3-compatible services of before 2020 know no other checksum of a list of keys to delete.
     md5_for_deletes: bool,
@@ -62,10 +64,15 @@ impl Guard {
         secrets: &Secrets,
         presigning: bool,
     ) -> Self {
+        let given = if presigning { &[][..] } else { &secrets.headers };
+        let valid = |(name, value): &(String, SecretString)| {
+            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+            Some((name, value.clone()))
+        };
         Self(Arc::new(Inner {
             connection: connection.clone(),
             read_only: spec.read_only,
-            headers: if presigning { Vec::new() } else { secrets.headers.clone() },
+            headers: given.iter().filter_map(valid).collect(),
             requester_pays: spec.requester_pays,
             md5_for_deletes: spec.endpoint.is_some(),
             presigning,
@@ -86,7 +93,29 @@ impl Guard {
         )
         .hint("READ_ONLY cannot be altered; use another connection to write"))
     }
+
+    /// What every request gets that does not have it: a header that is set already belongs to the
+    /// request itself.
+    fn additions(&self) -> impl Iterator<Item = (&HeaderName, &str)> {
+        let given = self.0.headers.iter().map(|(name, value)| (name, value.expose_secret()));
+        given.chain(self.0.requester_pays.then_some((&PAYER, "requester")))
+    }
+
+    /// Adds them to a request of our own client.
+    pub(crate) fn dress(&self, headers: &mut HeaderMap) {
+        for (name, value) in self.additions() {
+            if let Entry::Vacant(place) = headers.entry(name)
+                && let Ok(mut value) = HeaderValue::from_bytes(value.as_bytes())
+            {
+                value.set_sensitive(*name != PAYER);
+                place.insert(value);
+            }
+        }
+    }
 }
+
+/// Who pays for a request.
+static PAYER: HeaderName = HeaderName::from_static("x-amz-request-payer");
 
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -121,22 +150,17 @@ impl Intercept for Guard {
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let request = context.request_mut();
-        for (name, value) in &self.0.headers {
-            if http::HeaderName::from_bytes(name.as_bytes()).is_ok() {
-                // A header that is set already belongs to the request itself.
-                let name = name.to_ascii_lowercase();
-                if !request.headers().contains_key(&name) {
-                    request.headers_mut().insert(name, value.expose_secret().to_owned());
-                }
-            }
-        }
-        if self.0.requester_pays {
-            if self.0.presigning {
+        if self.0.presigning {
+            if self.0.requester_pays {
                 let mark = if request.uri().contains('?') { '&' } else { '?' };
-                let uri = format!("{}{mark}x-amz-request-payer=requester", request.uri());
+                let uri = format!("{}{mark}{PAYER}=requester", request.uri());
                 request.set_uri(uri)?;
-            } else {
-                request.headers_mut().insert("x-amz-request-payer", "requester");
+            }
+        } else {
+            for (name, value) in self.additions() {
+                if !request.headers().contains_key(name.as_str()) {
+                    request.headers_mut().insert(name.as_str().to_owned(), value.to_owned());
+                }
             }
         }
         if self.0.md5_for_deletes

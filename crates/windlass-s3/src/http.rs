@@ -15,8 +15,10 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use hyper_util::client::proxy::matcher::Matcher;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -28,27 +30,132 @@ use windlass_types::{Error, ErrorCode, Result, S3Spec};
 /// this much longer for its body.
 const SLOWEST_UPLOAD: u64 = 64 * 1024;
 
-/// Reads `CA_FILE` and makes the client.
-pub(crate) async fn client(spec: &S3Spec, secrets: &Secrets) -> Result<SharedHttpClient> {
+/// The way out of a connection: whom to trust, through whom to go, how much at a time. The SDK's
+/// client and the wire client share it.
+pub(crate) struct Line {
+    /// Turns of requests.
+    pub(crate) gate: Gate,
+    /// How long an attempt waits for the headers of its answer, and a reader for the next byte.
+    pub(crate) timeout: Duration,
+    /// How long opening a connection may take.
+    pub(crate) connect: Duration,
+    /// Idle connections that are kept for one address.
+    pub(crate) idle: usize,
+    authorities: Option<Vec<u8>>,
+    proxy: Option<Proxy>,
+}
+
+/// Through whom to go.
+enum Proxy {
+    /// What the environment says.
+    Environment,
+    /// To this URL, with these credentials (empty for none).
+    Given { url: String, user: String, password: SecretString },
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line").field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}
+
+impl Line {
+    /// Reads `CA_FILE` and checks PROXY.
+    pub(crate) async fn new(spec: &S3Spec, secrets: &Secrets) -> Result<Self> {
+        let authorities = match &spec.ca_file {
+            Some(path) => Some(authorities(path).await?),
+            None => None,
+        };
+        Ok(Self {
+            gate: Gate::new(spec.max_concurrency, spec.max_requests_per_second),
+            timeout: Duration::from_secs(spec.timeout.max(1)),
+            connect: Duration::from_secs(spec.timeout.clamp(1, 10)),
+            idle: spec.max_concurrency.max(1) as usize,
+            authorities,
+            proxy: proxy(spec, secrets)?,
+        })
+    }
+
+    /// How long an attempt may take until its answer begins, with a body of this many bytes.
+    pub(crate) fn patience(&self, body: u64) -> Duration {
+        self.timeout + Duration::from_secs(body / SLOWEST_UPLOAD)
+    }
+
+    /// Decides through which proxy an address is reached, if through any.
+    pub(crate) fn proxies(&self) -> Option<Matcher> {
+        match self.proxy.as_ref()? {
+            Proxy::Environment => Some(Matcher::from_env()),
+            Proxy::Given { url, user, password } => {
+                let encode = |text: &str| {
+                    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
+                        .to_string()
+                };
+                let (user, password) = (encode(user), encode(password.expose_secret()));
+                let with = if user.is_empty() && password.is_empty() {
+                    url.clone()
+                } else {
+                    url.replacen("://", &format!("://{user}:{password}@"), 1)
+                };
+                Some(Matcher::builder().all(with).build())
+            }
+        }
+    }
+
+    /// Reads the machine's authorities and makes the settings of TLS: those, and `CA_FILE`'s.
+    pub(crate) fn tls(&self) -> Result<rustls::ClientConfig> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        for certificate in
+            CertificateDer::pem_slice_iter(self.authorities.as_deref().unwrap_or_default())
+        {
+            roots
+                .add(
+                    certificate
+                        .map_err(|error| internal(std::io::Error::other(error.to_string())))?,
+                )
+                .map_err(internal)?;
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(internal)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(config)
+    }
+}
+
+/// Makes the SDK's client.
+pub(crate) fn client(line: &Arc<Line>) -> Result<SharedHttpClient> {
     let mut trust = tls::TrustStore::default();
-    if let Some(path) = &spec.ca_file {
-        trust = trust.with_pem_certificate(authorities(path).await?);
+    if let Some(pem) = &line.authorities {
+        trust = trust.with_pem_certificate(pem.clone());
     }
     let context = tls::TlsContext::builder().with_trust_store(trust).build().map_err(internal)?;
-    let settings = HttpConnectorSettings::builder()
-        .connect_timeout(Duration::from_secs(spec.timeout.clamp(1, 10)))
-        .build();
+    let settings = HttpConnectorSettings::builder().connect_timeout(line.connect).build();
+    let proxy = match &line.proxy {
+        None => ProxyConfig::disabled(),
+        Some(Proxy::Environment) => ProxyConfig::from_env(),
+        Some(Proxy::Given { url, user, password }) => {
+            let config = ProxyConfig::all(url.as_str()).map_err(|_| bad_proxy())?;
+            if user.is_empty() && password.expose_secret().is_empty() {
+                config
+            } else {
+                config.with_basic_auth(user.as_str(), password.expose_secret())
+            }
+        }
+    };
     let connector = Connector::builder()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
         .tls_context(context)
         .connector_settings(settings)
-        .proxy_config(proxy(spec, secrets)?)
+        .proxy_config(proxy)
         .build();
     Ok(SharedHttpClient::new(Wire {
         connector: SharedHttpConnector::new(Limited {
             inner: SharedHttpConnector::new(connector),
-            gate: Arc::new(Gate::new(spec.max_concurrency, spec.max_requests_per_second)),
-            timeout: Duration::from_secs(spec.timeout.max(1)),
+            line: Arc::clone(line),
         }),
     }))
 }
@@ -87,32 +194,25 @@ async fn authorities(path: &str) -> Result<Vec<u8>> {
     Ok(pem)
 }
 
+fn bad_proxy() -> Error {
+    Error::new(ErrorCode::OptionInvalid, "PROXY is not an http or https URL")
+        .hint("write `http://host:port`")
+}
+
 /// PROXY if given, else what the environment says; a service on this machine needs none.
-fn proxy(spec: &S3Spec, secrets: &Secrets) -> Result<ProxyConfig> {
+fn proxy(spec: &S3Spec, secrets: &Secrets) -> Result<Option<Proxy>> {
     let Some(text) = &secrets.proxy else {
-        return Ok(if spec.endpoint.as_deref().is_some_and(is_loopback) {
-            ProxyConfig::disabled()
-        } else {
-            ProxyConfig::from_env()
-        });
+        let here = spec.endpoint.as_deref().is_some_and(is_loopback);
+        return Ok((!here).then_some(Proxy::Environment));
     };
-    let bad = || {
-        Error::new(ErrorCode::OptionInvalid, "PROXY is not an http or https URL")
-            .hint("write `http://host:port`")
-    };
-    let mut url = Url::parse(text.expose_secret()).map_err(|_| bad())?;
+    let mut url = Url::parse(text.expose_secret()).map_err(|_| bad_proxy())?;
     let decode =
         |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
     let user = decode(url.username());
-    let password = url.password().map(decode).unwrap_or_default();
-    url.set_username("").map_err(|()| bad())?;
-    url.set_password(None).map_err(|()| bad())?;
-    let config = ProxyConfig::all(url.as_str()).map_err(|_| bad())?;
-    Ok(if user.is_empty() && password.is_empty() {
-        config
-    } else {
-        config.with_basic_auth(user, password)
-    })
+    let password = url.password().map(decode).unwrap_or_default().into();
+    url.set_username("").map_err(|()| bad_proxy())?;
+    url.set_password(None).map_err(|()| bad_proxy())?;
+    Ok(Some(Proxy::Given { url: url.into(), user, password }))
 }
 
 fn is_loopback(endpoint: &str) -> bool {
@@ -144,17 +244,15 @@ impl HttpClient for Wire {
 #[derive(Debug)]
 struct Limited {
     inner: SharedHttpConnector,
-    gate: Arc<Gate>,
-    timeout: Duration,
+    line: Arc<Line>,
 }
 
 impl HttpConnector for Limited {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (inner, gate) = (self.inner.clone(), Arc::clone(&self.gate));
-        let body = request.body().content_length().unwrap_or(0);
-        let limit = self.timeout + Duration::from_secs(body / SLOWEST_UPLOAD);
+        let (inner, line) = (self.inner.clone(), Arc::clone(&self.line));
+        let limit = line.patience(request.body().content_length().unwrap_or(0));
         HttpConnectorFuture::new(async move {
-            let _permit = gate.enter().await;
+            let _permit = line.gate.enter().await;
             match tokio::time::timeout(limit, inner.call(request)).await {
                 Ok(answer) => answer,
                 Err(_) => Err(ConnectorError::timeout(
@@ -167,7 +265,7 @@ impl HttpConnector for Limited {
 
 /// Requests in flight, and requests begun a second.
 #[derive(Debug)]
-struct Gate {
+pub(crate) struct Gate {
     permits: Semaphore,
     pace: Option<Pace>,
 }
@@ -180,7 +278,8 @@ impl Gate {
         }
     }
 
-    async fn enter(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+    /// Waits for a turn; it lasts until the permit is dropped.
+    pub(crate) async fn enter(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
         // The semaphore is never closed.
         let permit = self.permits.acquire().await.ok();
         if let Some(pace) = &self.pace {

@@ -2,11 +2,14 @@
 
 pub mod access;
 mod checksum;
+mod codes;
 mod credentials;
 mod encryption;
 pub mod error;
+mod failure;
 mod guard;
 mod http;
+mod keep;
 mod list;
 pub mod local;
 pub mod policy;
@@ -14,9 +17,11 @@ mod presign;
 pub mod probe;
 mod read;
 pub mod region;
+mod sdk;
 pub mod secrets;
 pub mod store;
 mod uploads;
+mod wire;
 mod write;
 
 pub use access::{
@@ -27,3 +32,4 @@ pub use local::LocalStore;
 pub use region::{ForgetfulRegions, MemoryRegions, RegionMemory};
 pub use secrets::Secrets;
 pub use store::S3Store;
+pub use wire::Traffic;

@@ -5,9 +5,7 @@
 //! refused is a listing that does not advance: it would never end, or end too early.
 
 use crate::access::ListOptions;
-use crate::store::{S3Store, target};
-use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
-use aws_sdk_s3::types::EncodingType;
+use crate::store::{Carrier, S3Store, target};
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
@@ -180,7 +178,7 @@ fn query(
                 cycle.advance(&token, &what)?;
                 next = Some(fetch(Some(token), None));
             }
-            let entries = entries(&store.spec().binding, &bucket, page)?;
+            let entries = entries(&store.spec().binding, &bucket, page);
             let ends = entries.first().zip(entries.last()).map(|(a, b)| (a.key.clone(), b.key.clone()));
             let mut entries = entries.into_iter().peekable();
             if let (Some((first, end)), Some((start, _))) = (&last, &ends) {
@@ -201,13 +199,35 @@ fn query(
     .boxed()
 }
 
+/// Which page is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PageRequest<'a> {
+    pub(crate) prefix: &'a str,
+    pub(crate) delimiter: Option<&'a str>,
+    /// Where the page before says that it goes on.
+    pub(crate) token: Option<&'a str>,
+    pub(crate) start_after: Option<&'a str>,
+}
+
 /// One page, decoded.
-#[derive(Debug)]
-struct Page {
-    answer: ListObjectsV2Output,
-    encoded: bool,
-    truncated: bool,
-    token: Option<String>,
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    pub(crate) folders: Vec<String>,
+    pub(crate) objects: Vec<Row>,
+    pub(crate) truncated: bool,
+    pub(crate) token: Option<String>,
+    /// Keys are still URL-encoded.
+    pub(crate) encoded: bool,
+}
+
+/// An object of a page.
+#[derive(Debug, Default)]
+pub(crate) struct Row {
+    pub(crate) key: String,
+    pub(crate) size: Option<u64>,
+    pub(crate) last_modified: Option<DateTime<Utc>>,
+    pub(crate) etag: Option<String>,
+    pub(crate) storage_class: Option<String>,
 }
 
 async fn page(
@@ -218,57 +238,43 @@ async fn page(
     token: Option<String>,
     start: Option<String>,
 ) -> Result<Page> {
-    let answer = store
-        .send("ListObjectsV2", bucket, prefix, |client| {
-            client
-                .list_objects_v2()
-                .bucket(bucket)
-                .set_prefix((!prefix.is_empty()).then(|| prefix.to_owned()))
-                .set_delimiter(delimiter.clone())
-                .set_continuation_token(token.clone())
-                .set_start_after(start.clone())
-                .encoding_type(EncodingType::Url)
-                .send()
+    let request = PageRequest {
+        prefix,
+        delimiter: delimiter.as_deref(),
+        token: token.as_deref(),
+        start_after: start.as_deref(),
+    };
+    let request = &request;
+    store
+        .carry("ListObjectsV2", bucket, move |carrier| async move {
+            match carrier {
+                Carrier::Wire(wire, route) => wire.page(&route, bucket, request).await,
+                Carrier::Sdk(sdk) => sdk.page(bucket, request).await,
+            }
         })
-        .await?;
-    Ok(Page {
-        encoded: answer.encoding_type == Some(EncodingType::Url),
-        truncated: answer.is_truncated.unwrap_or(false),
-        token: answer.next_continuation_token.clone().filter(|token| !token.is_empty()),
-        answer,
-    })
+        .await?
+        .map_err(|failure| failure.error)
 }
 
 /// The entries of a page: folders and objects come apart and are brought into one order.
-fn entries(binding: &Binding, bucket: &str, page: Page) -> Result<Vec<Entry>> {
-    let exact = |text: String| if page.encoded { decode(&text) } else { Ok(text) };
-    let mut folders = Vec::new();
-    for folder in page.answer.common_prefixes.unwrap_or_default() {
-        if let Some(key) = folder.prefix {
-            folders.push(prefix_entry(binding, bucket, exact(key)?));
-        }
-    }
-    let mut objects = Vec::new();
-    for object in page.answer.contents.unwrap_or_default() {
-        let Some(key) = object.key else { continue };
-        let key = exact(key)?;
-        objects.push(Entry {
-            path: binding.relative(bucket, &key),
-            key,
-            kind: EntryKind::Object,
-            size: object.size.and_then(|size| u64::try_from(size).ok()),
-            last_modified: object.last_modified.as_ref().and_then(time),
-            etag: object.e_tag.map(|etag| unquote(&etag)),
-            storage_class: object.storage_class.map(|class| class.as_str().to_owned()),
-        });
-    }
+fn entries(binding: &Binding, bucket: &str, page: Page) -> Vec<Entry> {
+    let folders: Vec<Entry> =
+        page.folders.into_iter().map(|key| prefix_entry(binding, bucket, key)).collect();
+    let objects = page.objects.into_iter().map(|row| Entry {
+        path: binding.relative(bucket, &row.key),
+        key: row.key,
+        kind: EntryKind::Object,
+        size: row.size,
+        last_modified: row.last_modified,
+        etag: row.etag,
+        storage_class: row.storage_class,
+    });
     if folders.is_empty() {
-        return Ok(objects);
+        return objects.collect();
     }
     // A merge, not a sort: within each list the service's own order stays, whatever it is.
     let mut merged = Vec::with_capacity(folders.len() + objects.len());
-    let (mut folders, mut objects) =
-        (folders.into_iter().peekable(), objects.into_iter().peekable());
+    let (mut folders, mut objects) = (folders.into_iter().peekable(), objects.peekable());
     loop {
         let folder_first = match (folders.peek(), objects.peek()) {
             (Some(folder), Some(object)) => folder.key <= object.key,
@@ -278,7 +284,7 @@ fn entries(binding: &Binding, bucket: &str, page: Page) -> Result<Vec<Entry>> {
         };
         merged.extend(if folder_first { folders.next() } else { objects.next() });
     }
-    Ok(merged)
+    merged
 }
 
 fn prefix_entry(binding: &Binding, bucket: &str, key: String) -> Entry {
@@ -294,7 +300,7 @@ fn prefix_entry(binding: &Binding, bucket: &str, key: String) -> Entry {
 }
 
 /// Undoes `encoding-type=url`, where a blank is `+`.
-fn decode(text: &str) -> Result<String> {
+pub(crate) fn decode(text: &str) -> Result<String> {
     let spaced = text.replace('+', " ");
     percent_encoding::percent_decode_str(&spaced)
         .decode_utf8()

@@ -6,76 +6,47 @@
 
 use crate::access::{ByteRange, GetOptions, ObjectBody, ObjectMeta};
 use crate::checksum::Expected;
-use crate::encryption::customer_key;
 use crate::error;
-use crate::list::{time, unquote};
-use crate::store::{S3Store, target};
-use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
+use crate::failure::Failure;
+use crate::store::{Carrier, S3Store, target};
+use crate::wire::Body;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::ChecksumMode;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use std::collections::BTreeMap;
 use std::time::Duration;
 use windlass_types::{Error, ErrorCode, ObjectPath, Result};
 
 /// How often one read is taken up again.
 const RESUMES: u32 = 3;
 
-/// Everything the answers of `HeadObject` and `GetObject` have in common.
-macro_rules! meta {
-    ($answer:expr, $size:expr) => {{
-        let answer = &$answer;
-        let mut headers = BTreeMap::new();
-        for (name, value) in [
-            ("cache-control", &answer.cache_control),
-            ("content-disposition", &answer.content_disposition),
-            ("content-encoding", &answer.content_encoding),
-            ("content-language", &answer.content_language),
-            ("expires", &answer.expires_string),
-        ] {
-            if let Some(value) = value.as_ref().filter(|value| !value.is_empty()) {
-                headers.insert(name.to_owned(), value.clone());
-            }
-        }
-        let mut checksums = BTreeMap::new();
-        for (name, value) in [
-            ("CRC64NVME", &answer.checksum_crc64_nvme),
-            ("CRC32C", &answer.checksum_crc32_c),
-            ("CRC32", &answer.checksum_crc32),
-            ("SHA256", &answer.checksum_sha256),
-            ("SHA1", &answer.checksum_sha1),
-        ] {
-            if let Some(value) = value {
-                checksums.insert(name.to_owned(), value.clone());
-            }
-        }
-        let class = answer.storage_class.as_ref().map(|class| class.as_str().to_owned());
-        let restored =
-            answer.restore.as_deref().is_some_and(|r| r.contains("ongoing-request=\"false\""));
-        ObjectMeta {
-            size: $size,
-            last_modified: answer.last_modified.as_ref().and_then(time),
-            etag: answer.e_tag.as_deref().map(unquote),
-            version: answer.version_id.clone().filter(|version| version != "null"),
-            archived: matches!(class.as_deref(), Some("GLACIER" | "DEEP_ARCHIVE")) && !restored,
-            storage_class: class,
-            content_type: answer.content_type.clone(),
-            headers,
-            metadata: answer.metadata.clone().unwrap_or_default().into_iter().collect(),
-            checksums,
-            encryption: match &answer.sse_customer_algorithm {
-                Some(_) => Some("SSE-C".to_owned()),
-                None => answer.server_side_encryption.as_ref().map(|sse| sse.as_str().to_owned()),
-            },
-            kms_key: answer.ssekms_key_id.clone(),
-        }
-    }};
+/// Where an open read comes from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Wire(Body),
+    Sdk(ByteStream),
 }
 
-fn length(content_length: Option<i64>) -> u64 {
-    content_length.and_then(|length| u64::try_from(length).ok()).unwrap_or(0)
+impl Source {
+    /// Reads the next bytes; the text of an error is all there is to say about it.
+    async fn next(&mut self) -> std::result::Result<Option<Bytes>, String> {
+        match self {
+            Self::Wire(body) => body.next().await.transpose().map_err(|e| error::text_of(&e)),
+            Self::Sdk(body) => body.try_next().await.map_err(|e| error::text_of(&e)),
+        }
+    }
+}
+
+/// An answer to a read, before its bytes.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// All but the size.
+    pub(crate) meta: ObjectMeta,
+    /// Bytes that will come.
+    pub(crate) length: u64,
+    /// The Content-Range, where a part was asked for.
+    pub(crate) range: Option<String>,
+    pub(crate) body: Source,
 }
 
 /// Asks for metadata. A HEAD that is refused has no body; a one-byte read then says why.
@@ -84,43 +55,29 @@ pub(crate) async fn stat(
     object: &ObjectPath,
     version: Option<&str>,
 ) -> Result<ObjectMeta> {
-    let (bucket, key) = (object.bucket.as_str(), object.key.as_str());
     let answer = store
-        .try_send("HeadObject", bucket, |client| {
-            customer_key!(client.head_object(), store)
-                .bucket(bucket)
-                .key(key)
-                .set_version_id(version.map(str::to_owned))
-                .checksum_mode(ChecksumMode::Enabled)
-                .send()
+        .carry("HeadObject", &object.bucket, move |carrier| async move {
+            match carrier {
+                Carrier::Wire(wire, route) => wire.head(&route, object, version).await,
+                Carrier::Sdk(sdk) => sdk.head(object, version).await,
+            }
         })
         .await?;
     let failure = match answer {
-        Ok(answer) => {
-            let mut meta = meta!(answer, length(answer.content_length));
-            meta.archived |= answer.archive_status.is_some();
-            return Ok(meta);
-        }
+        Ok(meta) => return Ok(meta),
         Err(failure) => failure,
     };
-    if failure.raw_response().is_some_and(|raw| matches!(raw.status().as_u16(), 400 | 403)) {
-        let probe = store
-            .try_send("GetObject", bucket, |client| {
-                customer_key!(client.get_object(), store)
-                    .bucket(bucket)
-                    .key(key)
-                    .set_version_id(version.map(str::to_owned))
-                    .range("bytes=0-0")
-                    .send()
-            })
-            .await?;
+    if matches!(failure.status, 400 | 403) {
+        let request =
+            Request { object: object.clone(), version: version.map(str::to_owned), if_match: None };
+        let probe = request.send(store, Some("bytes=0-0")).await?;
         if let Err(said) = probe
-            && said.raw_response().is_some_and(|raw| raw.status().as_u16() != 416)
+            && !matches!(said.status, 0 | 416)
         {
-            return Err(store.fail("GetObject", &target(bucket, key), said));
+            return Err(said.error);
         }
     }
-    Err(store.fail("HeadObject", &target(bucket, key), failure))
+    Err(failure.error)
 }
 
 /// What one `GetObject` asks for.
@@ -136,31 +93,17 @@ impl Request {
         &self,
         store: &S3Store,
         range: Option<&str>,
-    ) -> Result<
-        Result<
-            GetObjectOutput,
-            aws_sdk_s3::error::SdkError<
-                GetObjectError,
-                aws_smithy_runtime_api::client::orchestrator::HttpResponse,
-            >,
-        >,
-    > {
-        let Self { object, version, if_match } = self;
+    ) -> Result<std::result::Result<Opened, Failure>> {
+        let (version, if_match) = (self.version.as_deref(), self.if_match.as_deref());
+        let object = &self.object;
         store
-            .try_send("GetObject", &object.bucket, |client| {
-                customer_key!(client.get_object(), store)
-                    .bucket(&object.bucket)
-                    .key(&object.key)
-                    .set_version_id(version.clone())
-                    .set_if_match(if_match.as_ref().map(|etag| format!("\"{etag}\"")))
-                    .set_range(range.map(str::to_owned))
-                    .customize()
-                    // Asked for by hand: the SDK would otherwise check it too, and cannot go on
-                    // after a broken connection.
-                    .mutate_request(|request| {
-                        request.headers_mut().insert("x-amz-checksum-mode", "ENABLED");
-                    })
-                    .send()
+            .carry("GetObject", &object.bucket, move |carrier| async move {
+                match carrier {
+                    Carrier::Wire(wire, route) => {
+                        wire.get(&route, object, version, if_match, range).await
+                    }
+                    Carrier::Sdk(sdk) => sdk.get(object, version, if_match, range).await,
+                }
             })
             .await
     }
@@ -197,15 +140,15 @@ pub(crate) async fn get(
         Ok(answer) => answer,
         Err(failure) => {
             // A range past the end is cut, here to nothing.
-            if failure.raw_response().is_some_and(|raw| raw.status().as_u16() == 416) {
+            if failure.status == 416 {
                 return nothing(store, object, &options).await;
             }
-            return Err(store.fail("GetObject", &what, failure));
+            return Err(failure.error);
         }
     };
-    let got = length(answer.content_length);
+    let got = answer.length;
     // `bytes 5-9/100`; a service that ignores ranges answers with everything and no such header.
-    let (start, size) = match answer.content_range.as_deref().and_then(content_range) {
+    let (start, size) = match answer.range.as_deref().and_then(content_range) {
         Some((start, end, _)) if end + 1 != start + got => {
             return Err(Error::new(
                 ErrorCode::ObjectCorrupt,
@@ -227,7 +170,8 @@ pub(crate) async fn get(
             .hint("use a service that honours the Range header"));
         }
     };
-    let meta = meta!(answer, size);
+    let mut meta = answer.meta;
+    meta.size = size;
     // Parts of one read must be of one state, so a resumed read is bound to what it began with.
     request.if_match = meta.etag.clone().or(request.if_match);
     let expected = (start == 0 && got == size).then(|| Expected::among(&meta.checksums)).flatten();
@@ -263,7 +207,7 @@ fn body(
     request: Request,
     start: u64,
     length: u64,
-    first: ByteStream,
+    first: Source,
     mut expected: Option<Expected>,
 ) -> BoxStream<'static, Result<Bytes>> {
     let idle = Duration::from_secs(store.spec().timeout.max(1));
@@ -271,7 +215,7 @@ fn body(
         let what = target(&request.object.bucket, &request.object.key);
         let (mut bytes, mut done, mut resumes) = (first, 0_u64, 0_u32);
         loop {
-            let broke = match tokio::time::timeout(idle, bytes.try_next()).await {
+            let broke = match tokio::time::timeout(idle, bytes.next()).await {
                 Ok(Ok(Some(chunk))) => {
                     done += chunk.len() as u64;
                     if done > length {
@@ -296,7 +240,7 @@ fn body(
                 }
                 Ok(Ok(None)) if done == length => break,
                 Ok(Ok(None)) => "the body ended early".to_owned(),
-                Ok(Err(error)) => error::text_of(&error),
+                Ok(Err(why)) => why,
                 Err(_) => format!("no byte for {} seconds", idle.as_secs()),
             };
             if done == length {
@@ -321,9 +265,9 @@ fn body(
             let answer = request
                 .send(&store, Some(&range))
                 .await?
-                .map_err(|failure| store.fail("GetObject", &what, failure))
+                .map_err(|failure| failure.error)
                 .map_err(|error| if error.code() == ErrorCode::ObjectChanged { changed(&what) } else { error })?;
-            let at = answer.content_range.as_deref().and_then(content_range).map(|(at, ..)| at);
+            let at = answer.range.as_deref().and_then(content_range).map(|(at, ..)| at);
             if at != Some(start + done) {
                 Err(Error::new(
                     ErrorCode::ObjectCorrupt,

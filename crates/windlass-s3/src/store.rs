@@ -11,10 +11,12 @@ use crate::access::{
 use crate::checksum::Support;
 use crate::credentials::{self, Wiring};
 use crate::encryption::CustomerKey;
-use crate::error::Redirect;
+use crate::failure::{Failure, Redirect, redirect};
 use crate::guard::Guard;
 use crate::region::{self, RegionMemory};
+use crate::sdk::Sdk;
 use crate::secrets::Secrets;
+use crate::wire::{Route, Traffic, Wire};
 use crate::{error, list, presign, read, uploads, write};
 use async_trait::async_trait;
 use aws_config::{Region, SdkConfig};
@@ -49,6 +51,9 @@ struct Inner {
     presign_guard: Guard,
     support: Support,
     wiring: OnceCell<Wiring>,
+    wire: OnceCell<Wire>,
+    /// Nothing goes through our own client: for comparing the two.
+    only_sdk: bool,
     regions: Mutex<HashMap<String, String>>,
     /// Buckets that were asked for and are there.
     seen: Mutex<HashSet<String>>,
@@ -85,6 +90,8 @@ impl S3Store {
             customer_key,
             memory: regions,
             wiring: OnceCell::new(),
+            wire: OnceCell::new(),
+            only_sdk: false,
             regions: Mutex::default(),
             seen: Mutex::default(),
             clients: Mutex::default(),
@@ -153,7 +160,7 @@ impl S3Store {
             // Most likely right; a redirect corrects it, and a round trip is saved.
             return Ok(region.clone());
         }
-        match region::discover(self, bucket).await? {
+        match Box::pin(region::discover(self, bucket)).await? {
             Some(region) => {
                 self.remember(bucket, &region).await;
                 Ok(region)
@@ -165,7 +172,10 @@ impl S3Store {
     async fn wiring(&self) -> Result<&Wiring> {
         self.0
             .wiring
-            .get_or_try_init(|| credentials::wire(&self.0.name, &self.0.spec, &self.0.secrets))
+            .get_or_try_init(|| {
+                // Boxed, as whatever happens rarely is here: requests are many and their futures small.
+                Box::pin(credentials::wire(&self.0.name, &self.0.spec, &self.0.secrets))
+            })
             .await
     }
 
@@ -228,26 +238,105 @@ impl S3Store {
         F: Fn(Client) -> R,
         R: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     {
+        let request = &request;
+        let attempt = move |region: String| async move {
+            Ok(request(self.client_in(&region, false).await?).await)
+        };
+        self.follow(operation, bucket, attempt, redirect).await
+    }
+
+    /// Sends a request of the data path through the client of the bucket. The error of a failure
+    /// holds no secret.
+    pub(crate) async fn carry<'a, T, F, R>(
+        &'a self,
+        operation: &'static str,
+        bucket: &'a str,
+        request: F,
+    ) -> Result<Result<T, Failure>>
+    where
+        F: Fn(Carrier<'a>) -> R,
+        R: Future<Output = Result<T, Failure>>,
+    {
+        let request = &request;
+        let attempt = move |region: String| async move {
+            Ok(request(self.carrier(bucket, &region).await?).await)
+        };
+        let moved = |failure: &Failure| failure.redirect.clone();
+        let answer = self.follow(operation, bucket, attempt, moved).await?;
+        Ok(answer.map_err(|failure| Failure { error: self.clean(failure.error), ..failure }))
+    }
+
+    /// The same connection with nothing going through our own client.
+    #[cfg(test)]
+    pub(crate) fn sdk_only(mut self) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.only_sdk = true;
+        }
+        self
+    }
+
+    /// The client that carries data to and from a bucket: ours, or the SDK's where ours cannot.
+    pub(crate) async fn carrier(&self, bucket: &str, region: &str) -> Result<Carrier<'_>> {
+        let wire = self.wire().await?;
+        let route = if self.0.only_sdk {
+            None
+        } else {
+            wire.routes.to(wire.line(), self.spec(), bucket, region).await?
+        };
+        Ok(match route {
+            Some(route) => Carrier::Wire(wire, route),
+            None => Carrier::Sdk(Sdk { store: self, client: self.client_in(region, false).await? }),
+        })
+    }
+
+    async fn wire(&self) -> Result<&Wire> {
+        let wiring = self.wiring().await?;
+        let Inner { name, spec, guard, customer_key, .. } = &*self.0;
+        self.0
+            .wire
+            .get_or_try_init(|| async {
+                Wire::new(name, spec, guard, wiring, customer_key.as_ref())
+            })
+            .await
+    }
+
+    /// What the data path has sent since the connection was opened.
+    pub fn traffic(&self) -> Traffic {
+        self.0.wire.get().map(Wire::traffic).unwrap_or_default()
+    }
+
+    /// Does a request where the bucket is thought to be, and once more where a redirect says.
+    async fn follow<T, X, F, R>(
+        &self,
+        operation: &'static str,
+        bucket: &str,
+        attempt: F,
+        redirect: impl Fn(&X) -> Option<Redirect>,
+    ) -> Result<Result<T, X>>
+    where
+        F: Fn(String) -> R,
+        R: Future<Output = Result<Result<T, X>>>,
+    {
         // Before the region is asked for: a refusal needs no network.
         self.0.guard.check(operation)?;
         let region = self.region_of(bucket).await?;
-        let failure = match request(self.client_in(&region, false).await?).await {
+        let failure = match attempt(region.clone()).await? {
             Ok(answer) => return Ok(Ok(answer)),
             Err(failure) => failure,
         };
-        let Some(hint) = error::redirect(&failure) else { return Ok(Err(failure)) };
+        let Some(hint) = redirect(&failure) else { return Ok(Err(failure)) };
         self.forget(bucket);
         let elsewhere = match hint {
             Redirect::To(region) => Some(region),
             Redirect::Elsewhere if self.spec().endpoint.is_some() => None,
-            Redirect::Elsewhere => region::discover(self, bucket).await?,
+            Redirect::Elsewhere => Box::pin(region::discover(self, bucket)).await?,
         };
         match elsewhere.filter(|other| *other != region) {
             None => Ok(Err(failure)),
             Some(other) => {
                 tracing::debug!(connection = %self.0.name, bucket, region = %other, "bucket is elsewhere");
-                let answer = request(self.client_in(&other, false).await?).await;
-                if answer.as_ref().err().is_none_or(|failure| error::redirect(failure).is_none()) {
+                let answer = attempt(other.clone()).await?;
+                if answer.as_ref().err().is_none_or(|failure| redirect(failure).is_none()) {
                     self.remember(bucket, &other).await;
                 }
                 Ok(answer)
@@ -368,6 +457,13 @@ impl S3Store {
             self.0.memory.put(bucket, region).await;
         }
     }
+}
+
+/// The client of a bucket's data.
+#[derive(Debug)]
+pub(crate) enum Carrier<'a> {
+    Wire(&'a Wire, Arc<Route>),
+    Sdk(Sdk<'a>),
 }
 
 /// `bucket/key`, or the bucket alone.

@@ -5,30 +5,47 @@
 
 use crate::access::{Part, PutOptions, PutResult, Upload};
 use crate::checksum::{CRC64, Sums};
-use crate::encryption::{customer_key, new_object, source_key};
+use crate::encryption::{customer_key, new_object};
 use crate::error;
+use crate::failure::Failure;
 use crate::list::unquote;
-use crate::store::{S3Store, target};
-use aws_sdk_s3::primitives::{ByteStream, DateTime, DateTimeFormat};
+use crate::store::{Carrier, S3Store, target};
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_s3::types::{
     BucketLocationConstraint, ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload,
-    CompletedPart, CreateBucketConfiguration, Delete, MetadataDirective, ObjectIdentifier,
-    ServerSideEncryption,
+    CompletedPart, CreateBucketConfiguration,
 };
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use windlass_types::{Error, ErrorCode, ObjectPath, Result};
 
-fn quoted(etag: &str) -> String {
+/// What a service says of what it stored.
+#[derive(Debug, Default)]
+pub(crate) struct Stored {
+    /// Without quotes.
+    pub(crate) etag: Option<String>,
+    pub(crate) version: Option<String>,
+    /// CRC-64/NVME, base64.
+    pub(crate) crc: Option<String>,
+    /// Encrypted with a key of KMS, so the `ETag` is no MD5.
+    pub(crate) kms: bool,
+}
+
+/// A key that a deletion of many left.
+#[derive(Debug, Default)]
+pub(crate) struct Refused {
+    pub(crate) key: String,
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+/// An `ETag` as it travels.
+pub(crate) fn quoted(etag: &str) -> String {
     format!("\"{etag}\"")
 }
 
-fn is_kms(sse: Option<&ServerSideEncryption>) -> bool {
-    matches!(sse, Some(ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse))
-}
-
 /// The `expires` header as the SDK wants it.
-fn expires(options: &PutOptions) -> Result<Option<DateTime>> {
+pub(crate) fn expires(options: &PutOptions) -> Result<Option<DateTime>> {
     options
         .headers
         .get("expires")
@@ -56,7 +73,9 @@ macro_rules! described {
             .set_content_encoding(header("content-encoding"))
             .set_content_language(header("content-language"))
             .set_expires($expires)
-            .set_metadata(metadata(options))
+            .set_metadata((!options.metadata.is_empty()).then(|| {
+                options.metadata.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+            }))
     }};
 }
 
@@ -66,21 +85,11 @@ macro_rules! conditional {
         let options = $options;
         $builder
             .set_if_none_match(options.if_none_match.then(|| "*".to_owned()))
-            .set_if_match(options.if_match.as_deref().map(quoted))
+            .set_if_match(options.if_match.as_deref().map($crate::write::quoted))
     }};
 }
 
-/// Leaves the hash of the body out of the signature where TLS protects it and a checksum proves it.
-macro_rules! unsigned_body {
-    ($builder:expr, $store:expr, $sums:expr) => {{
-        let request = $builder.customize();
-        if $store.is_https() && ($sums.crc.is_some() || $sums.content_md5().is_some()) {
-            request.disable_payload_signing()
-        } else {
-            request
-        }
-    }};
-}
+pub(crate) use {conditional, described};
 
 /// Writes a whole object.
 pub(crate) async fn put(
@@ -89,33 +98,32 @@ pub(crate) async fn put(
     body: Bytes,
     options: &PutOptions,
 ) -> Result<PutResult> {
-    let expires = expires(options)?;
+    // Checked before anything is sent, whichever client sends it.
+    expires(options)?;
     let what = target(&object.bucket, &object.key);
+    let body = &body;
     loop {
-        let sums = Sums::of(&body, store.support().plan()).await;
+        let sums = Sums::of(body, store.support().plan()).await;
+        let proof = &sums;
         let answer = store
-            .try_send("PutObject", &object.bucket, |client| {
-                let request = new_object!(client.put_object(), store)
-                    .bucket(&object.bucket)
-                    .key(&object.key)
-                    .set_checksum_crc64_nvme(sums.crc.clone())
-                    .set_content_md5(sums.content_md5())
-                    .body(ByteStream::from(body.clone()));
-                let request = conditional!(described!(request, options, expires), options);
-                unsigned_body!(request, store, sums).send()
+            .carry("PutObject", &object.bucket, move |carrier| async move {
+                match carrier {
+                    Carrier::Wire(wire, route) => {
+                        wire.put(&route, object, body, proof, options).await
+                    }
+                    Carrier::Sdk(sdk) => sdk.put(object, body, proof, options).await,
+                }
             })
             .await?;
-        let answer = match answer {
-            Ok(answer) => answer,
+        let stored = match answer {
+            Ok(stored) => stored,
             Err(failure) if sums.crc.is_some() && store.support().blame(&failure) => continue,
-            Err(failure) => return Err(store.fail("PutObject", &what, failure)),
+            Err(failure) => return Err(failure.error),
         };
-        store.support().learn(answer.checksum_crc64_nvme.is_some());
-        let etag = answer.e_tag.as_deref().map(unquote);
-        let crc = answer.checksum_crc64_nvme.as_deref();
-        let kms = is_kms(answer.server_side_encryption.as_ref());
-        sums.verify(&what, store.spec(), etag.as_deref(), crc, kms)?;
-        return Ok(PutResult { etag, version: answer.version_id });
+        store.support().learn(stored.crc.is_some());
+        let (etag, crc) = (stored.etag.as_deref(), stored.crc.as_deref());
+        sums.verify(&what, store.spec(), etag, crc, stored.kms)?;
+        return Ok(PutResult { etag: stored.etag, version: stored.version });
     }
 }
 
@@ -142,8 +150,13 @@ pub(crate) async fn create_upload(
             .await?;
         match answer {
             Ok(answer) => break answer,
-            Err(failure) if crc && store.support().blame(&failure) => {}
-            Err(failure) => return Err(store.fail("CreateMultipartUpload", &what, failure)),
+            Err(failure) => {
+                let failure =
+                    Failure::of_sdk("CreateMultipartUpload", &what, store.connection(), failure);
+                if !crc || !store.support().blame(&failure) {
+                    return Err(store.clean(failure.error));
+                }
+            }
         }
     };
     store.support().learn(answer.checksum_algorithm.is_some());
@@ -162,23 +175,20 @@ pub(crate) async fn upload_part(
 ) -> Result<Part> {
     let what = target(&upload.bucket, &upload.key);
     let sums = Sums::of(&body, store.support().plan_part()).await;
-    let answer = store
-        .send("UploadPart", &upload.bucket, &upload.key, |client| {
-            let request = customer_key!(client.upload_part(), store)
-                .bucket(&upload.bucket)
-                .key(&upload.key)
-                .upload_id(&upload.id)
-                .part_number(number)
-                .set_checksum_crc64_nvme(sums.crc.clone())
-                .set_content_md5(sums.content_md5())
-                .body(ByteStream::from(body.clone()));
-            unsigned_body!(request, store, sums).send()
+    let (body, proof) = (&body, &sums);
+    let stored = store
+        .carry("UploadPart", &upload.bucket, move |carrier| async move {
+            match carrier {
+                Carrier::Wire(wire, route) => {
+                    wire.upload_part(&route, upload, number, body, proof).await
+                }
+                Carrier::Sdk(sdk) => sdk.upload_part(upload, number, body, proof).await,
+            }
         })
-        .await?;
-    let etag = answer.e_tag.as_deref().map(unquote).ok_or_else(|| no_etag(&what, number))?;
-    let stored = answer.checksum_crc64_nvme.as_deref();
-    let kms = is_kms(answer.server_side_encryption.as_ref());
-    sums.verify(&what, store.spec(), Some(&etag), stored, kms)?;
+        .await?
+        .map_err(|failure| failure.error)?;
+    let etag = stored.etag.ok_or_else(|| no_etag(&what, number))?;
+    sums.verify(&what, store.spec(), Some(&etag), stored.crc.as_deref(), stored.kms)?;
     let checksums = sums.crc.map(|crc| (CRC64.to_owned(), crc)).into_iter().collect();
     Ok(Part { number, etag, checksums })
 }
@@ -247,7 +257,7 @@ pub(crate) async fn abort_upload(store: &S3Store, upload: &Upload) -> Result<()>
 }
 
 /// The value of x-amz-copy-source: everything but the separators is encoded.
-fn copy_source(from: &ObjectPath) -> String {
+pub(crate) fn copy_source(from: &ObjectPath) -> String {
     const KEPT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
         .remove(b'-')
         .remove(b'_')
@@ -284,39 +294,25 @@ pub(crate) async fn copy(
     if_match: Option<&str>,
     options: &PutOptions,
 ) -> Result<PutResult> {
-    let replaced = options.content_type.is_some()
-        || !options.headers.is_empty()
-        || !options.metadata.is_empty();
-    let expires = expires(options)?;
+    expires(options)?;
     let crc = store.support().plan().crc && !store.support().plan().md5;
-    let answer = store
-        .send("CopyObject", &to.bucket, &to.key, |client| {
-            let request = source_key!(new_object!(client.copy_object(), store), store)
-                .bucket(&to.bucket)
-                .key(&to.key)
-                .copy_source(copy_source(from))
-                .set_copy_source_if_match(if_match.map(quoted))
-                .set_checksum_algorithm(crc.then_some(ChecksumAlgorithm::Crc64Nvme));
-            let request = conditional!(request, options);
-            if replaced {
-                described!(request, options, expires)
-                    .metadata_directive(MetadataDirective::Replace)
-                    .send()
-            } else {
-                request.send()
+    let stored = store
+        .carry("CopyObject", &to.bucket, move |carrier| async move {
+            match carrier {
+                Carrier::Wire(wire, route) => {
+                    wire.copy(&route, from, to, if_match, crc, options).await
+                }
+                Carrier::Sdk(sdk) => sdk.copy(from, to, if_match, crc, options).await,
             }
         })
-        .await
-        .map_err(|error| source_changed(error, from))?;
-    Ok(PutResult {
-        etag: answer.copy_object_result.and_then(|copied| copied.e_tag).as_deref().map(unquote),
-        version: answer.version_id,
-    })
+        .await?
+        .map_err(|failure| source_changed(failure.error, from))?;
+    Ok(PutResult { etag: stored.etag, version: stored.version })
 }
 
-fn metadata(options: &PutOptions) -> Option<std::collections::HashMap<String, String>> {
-    (!options.metadata.is_empty())
-        .then(|| options.metadata.iter().map(|(k, v)| (k.clone(), v.clone())).collect())
+/// Whether a copy gets metadata of its own.
+pub(crate) fn replaces(options: &PutOptions) -> bool {
+    options.content_type.is_some() || !options.headers.is_empty() || !options.metadata.is_empty()
 }
 
 /// Copies a range of another object as a part.
@@ -330,25 +326,22 @@ pub(crate) async fn copy_part(
     number: i32,
 ) -> Result<Part> {
     let what = target(&upload.bucket, &upload.key);
-    let last = (offset + length).saturating_sub(1);
-    let answer = store
-        .send("UploadPartCopy", &upload.bucket, &upload.key, |client| {
-            source_key!(customer_key!(client.upload_part_copy(), store), store)
-                .bucket(&upload.bucket)
-                .key(&upload.key)
-                .upload_id(&upload.id)
-                .part_number(number)
-                .copy_source(copy_source(from))
-                .copy_source_range(format!("bytes={offset}-{last}"))
-                .set_copy_source_if_match(if_match.map(quoted))
-                .send()
+    let range = format!("bytes={offset}-{}", (offset + length).saturating_sub(1));
+    let range = range.as_str();
+    let copied = store
+        .carry("UploadPartCopy", &upload.bucket, move |carrier| async move {
+            match carrier {
+                Carrier::Wire(wire, route) => {
+                    wire.copy_part(&route, from, range, if_match, upload, number).await
+                }
+                Carrier::Sdk(sdk) => sdk.copy_part(from, range, if_match, upload, number).await,
+            }
         })
-        .await
-        .map_err(|error| source_changed(error, from))?;
-    let copied = answer.copy_part_result.ok_or_else(|| no_etag(&what, number))?;
-    let etag = copied.e_tag.as_deref().map(unquote).ok_or_else(|| no_etag(&what, number))?;
+        .await?
+        .map_err(|failure| source_changed(failure.error, from))?;
+    let etag = copied.etag.ok_or_else(|| no_etag(&what, number))?;
     let mut checksums = BTreeMap::new();
-    if let Some(crc) = copied.checksum_crc64_nvme {
+    if let Some(crc) = copied.crc {
         checksums.insert(CRC64.to_owned(), crc);
     }
     Ok(Part { number, etag, checksums })
@@ -357,15 +350,18 @@ pub(crate) async fn copy_part(
 /// Deletes a key.
 pub(crate) async fn delete(store: &S3Store, object: &ObjectPath) -> Result<()> {
     let answer = store
-        .send("DeleteObject", &object.bucket, &object.key, |client| {
-            client.delete_object().bucket(&object.bucket).key(&object.key).send()
+        .carry("DeleteObject", &object.bucket, move |carrier| async move {
+            match carrier {
+                Carrier::Wire(wire, route) => wire.delete(&route, object).await,
+                Carrier::Sdk(sdk) => sdk.delete(object).await,
+            }
         })
-        .await;
+        .await?;
     match answer {
-        Ok(_) => Ok(()),
+        Ok(()) => Ok(()),
         // Some services say so; S3 does not.
-        Err(error) if error.code() == ErrorCode::ObjectNotFound => Ok(()),
-        Err(error) => Err(error),
+        Err(failure) if failure.error.code() == ErrorCode::ObjectNotFound => Ok(()),
+        Err(failure) => Err(failure.error),
     }
 }
 
@@ -386,47 +382,30 @@ pub(crate) async fn delete_many(
         keys.iter().partition(|key| fits_xml(key));
     let mut failed = Vec::new();
     for chunk in together.chunks(1000) {
-        let objects: Vec<ObjectIdentifier> = chunk
-            .iter()
-            .map(|key| ObjectIdentifier::builder().key(key.as_str()).build())
-            .collect::<std::result::Result<_, _>>()
-            .map_err(|error| Error::new(ErrorCode::Internal, "a key is missing").source(error))?;
-        let delete =
-            Delete::builder().set_objects(Some(objects)).quiet(true).build().map_err(|error| {
-                Error::new(ErrorCode::Internal, "no keys to delete").source(error)
-            })?;
         let answer = store
-            .try_send("DeleteObjects", bucket, |client| {
-                client.delete_objects().bucket(bucket).delete(delete.clone()).send()
+            .carry("DeleteObjects", bucket, move |carrier| async move {
+                match carrier {
+                    Carrier::Wire(wire, route) => wire.delete_many(&route, bucket, chunk).await,
+                    Carrier::Sdk(sdk) => sdk.delete_many(bucket, chunk).await,
+                }
             })
             .await?;
         match answer {
-            Ok(answer) => {
-                for refusal in answer.errors.unwrap_or_default() {
-                    let code = refusal.code.unwrap_or_default();
-                    let key = refusal.key.unwrap_or_default();
+            Ok(refusals) => {
+                for Refused { key, code, message } in refusals {
                     if code == "NoSuchKey" {
                         continue;
                     }
-                    let error = error::from_code(
-                        "DeleteObject",
-                        &target(bucket, &key),
-                        store.connection(),
-                        &code,
-                        refusal.message.as_deref().unwrap_or_default(),
-                    );
+                    let what = target(bucket, &key);
+                    let connection = store.connection();
+                    let error =
+                        error::from_code("DeleteObject", &what, connection, &code, &message);
                     failed.push((key, store.clean(error)));
                 }
             }
             // Services without the call, such as Google's.
-            Err(failure)
-                if failure
-                    .raw_response()
-                    .is_some_and(|raw| matches!(raw.status().as_u16(), 405 | 501)) =>
-            {
-                alone.extend(chunk);
-            }
-            Err(failure) => return Err(store.fail("DeleteObjects", bucket, failure)),
+            Err(failure) if matches!(failure.status, 405 | 501) => alone.extend(chunk),
+            Err(failure) => return Err(failure.error),
         }
     }
     for key in alone {

@@ -4,6 +4,7 @@
 //! tested as snapshots; nothing secret is in them.
 
 use super::silence::{network, plain_to_tls};
+use crate::codes::{self, Meaning};
 use crate::error::text_of;
 use crate::policy::{Verb, actions_for};
 use aws_sdk_s3::config::http::HttpResponse;
@@ -133,10 +134,10 @@ impl Facts {
     /// Takes what it can from causes whose types are gone.
     pub(crate) fn of_chain(error: &(dyn StdError + 'static)) -> Self {
         let chain = chain(error);
-        let code = KNOWN_CODES.iter().find(|code| chain.contains(**code));
+        let code = codes::quoted_in(&chain);
         let timeout =
             ["timed out", "timeout"].iter().any(|word| chain.to_lowercase().contains(word));
-        Self { code: code.map(|code| (*code).to_owned()), timeout, chain, ..Self::default() }
+        Self { code: code.map(str::to_owned), timeout, chain, ..Self::default() }
     }
 
     /// Whether an S3 service spoke, whatever it said.
@@ -192,22 +193,6 @@ impl Facts {
         self.date.map(|date| now - date).filter(|skew| skew.abs() > TimeDelta::minutes(14))
     }
 }
-
-/// Codes that are searched for in text; longer ones first.
-const KNOWN_CODES: &[&str] = &[
-    "InvalidClientTokenId",
-    "InvalidAccessKeyId",
-    "SignatureDoesNotMatch",
-    "ExpiredTokenException",
-    "ExpiredToken",
-    "RequestTimeTooSkewed",
-    "AuthorizationHeaderMalformed",
-    "RegionDisabledException",
-    "AccessDenied",
-    "InvalidToken",
-    "NoSuchBucket",
-    "SlowDown",
-];
 
 fn between(text: &str, open: &str, close: &str) -> Option<String> {
     let from = text.find(open)? + open.len();
@@ -270,13 +255,13 @@ fn service(code: &str, facts: &Facts, scene: &Scene) -> Finding {
         Some(endpoint) => format!(", or of another service than `{endpoint}`"),
         None => ", or of another AWS partition".to_owned(),
     };
-    match code {
-        "InvalidAccessKeyId" | "InvalidClientTokenId" | "UnrecognizedClientException" => Finding::new(
+    match codes::meaning(code) {
+        Some(Meaning::KeyId) => Finding::new(
             format!("wrong key id: the service does not know the {}", key_id(scene)),
             format!("{} it may be mistyped, deleted, inactive{elsewhere}{}", check_keys(scene), token(scene)),
         )
         .fatal(),
-        "SignatureDoesNotMatch" | "InvalidSignatureException" => Finding::new(
+        Some(Meaning::Secret) => Finding::new(
             format!("wrong secret: it does not belong to the {}", key_id(scene)),
             format!(
                 "set AWS_SECRET_ACCESS_KEY again, whole and without blanks; if it is right, a proxy may change requests on their way{}",
@@ -284,7 +269,7 @@ fn service(code: &str, facts: &Facts, scene: &Scene) -> Finding {
             ),
         )
         .fatal(),
-        "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired" => Finding::new(
+        Some(Meaning::Expired) => Finding::new(
             format!("expired token: the session of the {} has ended", key_id(scene)),
             match scene.spec.identity {
                 Identity::Keys { .. } => {
@@ -294,27 +279,24 @@ fn service(code: &str, facts: &Facts, scene: &Scene) -> Finding {
             },
         )
         .fatal(),
-        "InvalidToken" => Finding::new(
+        Some(Meaning::Token) => Finding::new(
             format!("wrong token: the session token does not belong to the {}", key_id(scene)),
             "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN from the same session; keys that are not temporary have no token",
         )
         .fatal(),
-        "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" | "UnauthorizedOperation" | "Forbidden"
-        | "AuthorizationError" | "UnauthorizedAccess" => denied(facts, scene),
-        "NoSuchBucket" | "NoSuchAccessPoint" => no_bucket(scene),
-        "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" | "TemporaryRedirect"
-        | "RegionDisabledException" | "IncorrectEndpoint" => wrong_region(facts, scene),
-        "SlowDown" | "ServiceUnavailable" | "InternalError" | "Busy" | "Throttling" | "ThrottlingException"
-        | "RequestLimitExceeded" | "TooManyRequests" => Finding::new(
+        Some(Meaning::Denied) => denied(facts, scene),
+        Some(Meaning::NoBucket) => no_bucket(scene),
+        Some(Meaning::Elsewhere | Meaning::RegionOff) => wrong_region(facts, scene),
+        Some(Meaning::Busy) => Finding::new(
             format!("the service is busy or failing: it answered `{code}`"),
             "try again later; MAX_REQUESTS_PER_SECOND makes the connection gentler",
         ),
-        code if code.starts_with("KMS.") || code.contains("KMS") => Finding::new(
+        _ if code.starts_with("KMS.") || code.contains("KMS") => Finding::new(
             format!("the KMS key cannot be used: `{code}`{}", said(facts)),
             "check that the key in ENCRYPTION_KMS_KEY exists, is enabled and is in the bucket's region",
         ),
         _ if facts.is_html() && !facts.marked => answer(facts.status.unwrap_or_default(), facts, scene),
-        code => Finding::bare(format!("the service answered `{code}`{}", said(facts))),
+        _ => Finding::bare(format!("the service answered `{code}`{}", said(facts))),
     }
 }
 
