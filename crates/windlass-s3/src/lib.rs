@@ -9,11 +9,13 @@ mod guard;
 mod http;
 mod list;
 pub mod local;
+mod order;
 pub mod policy;
 mod presign;
 pub mod probe;
 mod read;
 pub mod region;
+mod scan;
 pub mod secrets;
 pub mod store;
 mod write;
@@ -23,6 +25,7 @@ pub use access::{
     PutOptions, PutResult, Storage, Upload,
 };
 pub use local::LocalStore;
+pub use order::{Evidence, ListingOrder};
 pub use region::{ForgetfulRegions, MemoryRegions, RegionMemory};
 pub use secrets::Secrets;
 pub use store::S3Store;
