@@ -10,6 +10,9 @@ use std::collections::BTreeSet;
 /// Positions that a name is read as a number by.
 const DIGITS: usize = 10;
 
+/// With more pages in a range by its numbers, the numbers are taken for holes.
+const FAR: f64 = 2000.0;
+
 /// What is known of the rest of a range.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rest<'a> {
@@ -28,6 +31,10 @@ pub(super) struct Rest<'a> {
     pub(super) sample: &'a [String],
     /// Pages read so far.
     pub(super) pages: usize,
+    /// Even cuts had nothing behind them: keys lie close to the last one.
+    pub(super) sparse: bool,
+    /// Pages in a row that ended in the folder of the last key.
+    pub(super) steady: usize,
 }
 
 /// How to cut.
@@ -50,7 +57,7 @@ impl Pieces {
             reason = "small counts"
         )]
         let count = (self.most as f64).min(pages / 2.0).floor() as usize;
-        if count < 2 {
+        if count < 2 || self.pages.is_some_and(|most| pages < 1.5 * most) {
             return None;
         }
         #[allow(clippy::cast_precision_loss, reason = "small counts")]
@@ -111,6 +118,11 @@ impl Rest<'_> {
         let page = low - scale.value(&first);
         // Where nothing is told by the pages themselves, halving is safe.
         let pages = if page > 0.0 && common(&first, &last) >= base { (high - low) / page } else { 4.0 };
+        if self.sparse || pages > FAR {
+            // In one of many folders there may be no more than this page.
+            let stays = until.is_none() || self.steady > 2;
+            return if stays { self.by_carry(&first, &last, prefix) } else { Vec::new() };
+        }
         let most = if until.is_none() { pieces.most.min(4) } else { pieces.most.min(9) };
         let Some((step, count)) = (Pieces { most, ..pieces }).step(pages) else {
             return Vec::new();
@@ -290,6 +302,8 @@ mod tests {
             until,
             sample,
             pages: 1,
+            sparse: false,
+            steady: 3,
         }
     }
 
@@ -321,8 +335,10 @@ mod tests {
     fn hexadecimal_names_are_seen_as_such() {
         let keys = sample((0_u32..0x500).step_by(77).map(|n| format!("00{n:04x}{:08x}", n * 77_777)));
         let cuts = rest("", &keys, Some("f")).by_number(ANY);
-        assert_eq!(cuts.len(), 3);
-        assert!(cuts[2].starts_with('b') || cuts[2].starts_with('a'), "{cuts:?}");
+        assert_eq!(cuts, ["0005", "001", "01", "1"]);
+        let keys = sample((0_u32..0x500).map(|n| format!("{:04x}", 0x1000 + n)));
+        let cuts = rest("", &keys, Some("f")).by_number(ANY);
+        assert!(cuts.len() == 3 && cuts[2].starts_with('b'), "{cuts:?}");
     }
 
     #[test]

@@ -18,11 +18,11 @@ use tokio_util::task::AbortOnDropHandle;
 use windlass_types::{Entry, EntryKind, Error, ErrorCode, Result};
 
 /// Pages held at most, with those under way.
-const WINDOW: usize = 32;
+const WINDOW: usize = 56;
 
 /// Pages of a range that is read for the next rows. Shorter ones cost too many requests, longer
 /// ones let the reader wait.
-const NEAR: f64 = 4.0;
+const NEAR: f64 = 5.0;
 
 /// Rows handed out whose keys are remembered until the order was found to hold: 8 bytes each.
 const REMEMBERED: usize = 1_000_000;
@@ -70,6 +70,8 @@ pub(super) struct Driver {
     /// Somebody reads on after the first page.
     wanted: bool,
     asked_order: bool,
+    /// The answer to that is under way.
+    deciding: bool,
     marks: Vec<String>,
     /// Folders whose levels were asked for.
     seen: HashSet<String>,
@@ -103,6 +105,7 @@ impl Driver {
             budget: Budget::default(),
             wanted: false,
             asked_order: false,
+            deciding: false,
             marks: Vec::new(),
             seen: HashSet::new(),
             cut: false,
@@ -268,9 +271,10 @@ impl Driver {
     }
 
     fn page(&mut self, id: u64, answer: Answer) -> Result<Told> {
-        let Some(range) = self.ranges.iter_mut().find(|range| range.id == id) else {
+        let Some(at) = self.ranges.iter().position(|range| range.id == id) else {
             return Ok(Told::default());
         };
+        let range = &mut self.ranges[at];
         let before = range.ready.len();
         let mut rules = Rules {
             what: &self.listing.what,
@@ -284,6 +288,9 @@ impl Driver {
         self.held += range.ready.len() - before;
         // Open means that either order will do.
         let told = told?;
+        if range.done && range.last.is_none() && at > 0 {
+            self.ranges[at - 1].sparse = true;
+        }
         let open = self.basis == Basis::Open && self.evidence.allows(ListingOrder::Segments);
         if !self.cut && !open && self.basis != Basis::Lost && !self.evidence.allows(self.order) {
             self.lose();
@@ -338,6 +345,7 @@ impl Driver {
 
     /// Takes the answer to which order it is.
     fn decide(&mut self, first: &str, folder: &str, answer: &Answer) {
+        self.deciding = false;
         let order = match answer.entries.first() {
             Some(entry) if entry.key == first => ListingOrder::Bytes,
             Some(entry) if entry.key.as_str() < first || entry.key.starts_with(folder) => {
@@ -365,7 +373,7 @@ impl Driver {
 
     /// Makes more to do: finds out what is missing, or cuts a range. Answers whether it did.
     fn split(&mut self) -> bool {
-        if self.basis == Basis::Lost || self.budget.left() == 0 || self.listing.workers < 2 {
+        if self.basis == Basis::Lost || self.deciding || self.budget.left() == 0 || self.listing.workers < 2 {
             return false;
         }
         if self.basis == Basis::Open && !self.asked_order {
@@ -411,8 +419,9 @@ impl Driver {
         };
         let purpose = Purpose::Order { first: first.clone(), folder: format!("{name}/") };
         self.budget.spend(1);
+        self.deciding = true;
         self.spawn(purpose, ask);
-        true
+        false
     }
 
     /// The folder whose level would tell where to cut a range, if it was not asked for yet.
@@ -461,6 +470,8 @@ impl Driver {
             until: range.until.as_deref(),
             sample: &range.sample,
             pages: range.pages,
+            sparse: range.sparse,
+            steady: range.steady,
         };
         let pieces = Pieces { most, pages };
         let mut cuts = rest.by_marks(&self.marks, pieces);

@@ -5,12 +5,14 @@ use crate::order::ListingOrder;
 use async_trait::async_trait;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use windlass_types::{Entry, EntryKind, Error, ErrorCode, Result};
 
 /// One bucket.
 #[derive(Debug)]
 pub(super) struct Fake {
     order: ListingOrder,
+    sorted: bool,
     /// In that order.
     keys: Vec<String>,
     pub(super) page: usize,
@@ -18,6 +20,8 @@ pub(super) struct Fake {
     pub(super) repeats: bool,
     /// Requests from this number on fail.
     pub(super) fails_after: usize,
+    /// Of every answer.
+    pub(super) latency: Duration,
     pub(super) requests: AtomicUsize,
     pub(super) cut: AtomicUsize,
     running: AtomicUsize,
@@ -36,10 +40,12 @@ impl Fake {
     pub(super) fn as_given(order: ListingOrder, keys: Vec<String>) -> Self {
         Self {
             order,
+            sorted: keys.is_sorted_by(|a, b| order.compare(a, b).is_lt()),
             keys,
             page: 1000,
             repeats: false,
             fails_after: usize::MAX,
+            latency: Duration::ZERO,
             requests: AtomicUsize::new(0),
             cut: AtomicUsize::new(0),
             running: AtomicUsize::new(0),
@@ -65,9 +71,9 @@ impl Fake {
         if self.order == ListingOrder::Segments {
             // The folder of exactly this name is passed over.
             let folder = format!("{after}/");
-            return self.keys.iter().take_while(|key| {
+            return self.keys.partition_point(|key| {
                 self.order.compare(key, after).is_le() || key.starts_with(&folder)
-            }).count();
+            });
         }
         // As an index does, whether or not what it finds is in order.
         self.keys.partition_point(|key| self.order.compare(key, after).is_le())
@@ -76,9 +82,14 @@ impl Fake {
     fn answer(&self, ask: &Ask) -> Answer {
         let most = ask.most.map_or(self.page, |most| usize::try_from(most).unwrap());
         let mut entries: Vec<Entry> = Vec::new();
-        let from = self.from(ask);
+        // Keys with one prefix lie together, in either order.
+        let below = |key: &String| self.order.compare(key, &ask.prefix).is_lt();
+        let from = self.from(ask).max(if self.sorted { self.keys.partition_point(below) } else { 0 });
         for (at, key) in self.keys.iter().enumerate().skip(from) {
-            let Some(rest) = key.strip_prefix(ask.prefix.as_str()) else { continue };
+            let Some(rest) = key.strip_prefix(ask.prefix.as_str()) else {
+                if self.sorted { break }
+                continue;
+            };
             let folder = rest.find('/').filter(|_| ask.level);
             let text = folder.map_or(key.as_str(), |end| &key[..=ask.prefix.len() + end]);
             if entries.last().is_some_and(|last| last.key == text) {
@@ -111,6 +122,9 @@ impl Pages for Fake {
         // Answers overtake each other.
         for _ in 0..(number % 5) {
             tokio::task::yield_now().await;
+        }
+        if !self.latency.is_zero() {
+            tokio::time::sleep(self.latency).await;
         }
         if ask.start_after.is_some() {
             self.cut.fetch_add(1, Ordering::SeqCst);

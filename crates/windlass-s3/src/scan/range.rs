@@ -32,6 +32,10 @@ pub(super) struct Range {
     pub(super) pages: usize,
     /// Pages read since it was last cut, or looked at for that.
     pub(super) fresh: usize,
+    /// What was cut off behind it had nothing in it.
+    pub(super) sparse: bool,
+    /// Pages in a row that ended in the same folder.
+    pub(super) steady: usize,
     cycle: Cycle,
     /// Hashes of the last page's keys, to know what comes twice.
     tail: Vec<u64>,
@@ -130,6 +134,11 @@ impl Range {
         }
         told.keys = entries.len();
         if let Some(end) = entries.last() {
+            let folder = |key: &str| key.rfind('/').map_or(0, |at| at + 1);
+            let same = self.last.as_deref().is_some_and(|last| {
+                last[..folder(last)] == end.key[..folder(&end.key)]
+            });
+            self.steady = if same { self.steady + 1 } else { 1 };
             self.last = Some(end.key.clone());
             let step = (entries.len() / SAMPLE).max(1);
             self.sample = entries.iter().step_by(step).map(|entry| entry.key.clone()).collect();
