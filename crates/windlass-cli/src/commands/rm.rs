@@ -131,7 +131,7 @@ async fn below(
     if !args.dry_run && !args.yes {
         confirm(session, place, &location, &shown).await?;
     }
-    let options = ListOptions { recursive: true, display: false, start_after: None };
+    let options = ListOptions { recursive: true, ..ListOptions::default() };
     let mut found_any = false;
     for pass in 0..PASSES {
         let mut found: u64 = 0;
@@ -184,7 +184,7 @@ async fn confirm(
         .hint("give `--yes` to delete without being asked, or `--dry-run` to see what would go")
         .into());
     }
-    let options = ListOptions { recursive: true, display: false, start_after: None };
+    let options = ListOptions { recursive: true, ..ListOptions::default() };
     let (mut objects, mut bytes) = (0, 0);
     let mut entries = place.storage.list(location, options);
     while let Some(entry) = entries.try_next().await? {

@@ -28,7 +28,7 @@ impl Budget {
 
     /// Requests that may be spent now.
     pub(super) fn left(&self) -> usize {
-        let early = 6 + 6 * self.pages;
+        let early = 3 + 4 * self.pages;
         let late = 44 + self.keys * 19 / (100 * PAGE);
         early.min(late).saturating_sub(self.spent)
     }
@@ -42,9 +42,9 @@ mod tests {
     fn little_is_risked_before_much_was_seen() {
         let mut budget = Budget::default();
         budget.read(1000);
-        assert_eq!(budget.left(), 12);
-        budget.spend(5);
         assert_eq!(budget.left(), 7);
+        budget.spend(5);
+        assert_eq!(budget.left(), 2);
         (0..999).for_each(|_| budget.read(1000));
         assert_eq!(budget.left(), 44 + 190 - 5);
     }

@@ -134,6 +134,7 @@ impl Driver {
             let taken = Arc::clone(&self.taken);
             tokio::select! {
                 biased;
+                () = taken.notified() => self.wanted = true,
                 permit = reader.reserve(), if rows => {
                     let Ok(permit) = permit else { return };
                     if let Some(rows) = self.next_rows() {
@@ -149,7 +150,6 @@ impl Driver {
                         }
                     }
                 }
-                () = taken.notified() => self.wanted = true,
                 () = reader.closed() => return,
             }
         }
@@ -252,7 +252,10 @@ impl Driver {
     fn fetched(&mut self, purpose: Purpose, answer: Result<Answer>) {
         match (purpose, answer) {
             (Purpose::Page(id), Ok(answer)) => match self.page(id, answer) {
-                Ok(told) if told.violated => self.violated(),
+                Ok(told) if told.violated => {
+                    self.listing.orders.note(ListingOrder::None);
+                    self.again_plainly();
+                }
                 Ok(told) => {
                     self.budget.read(told.keys);
                     self.budget.spend(usize::from(told.doubted));
@@ -291,11 +294,48 @@ impl Driver {
         if range.done && range.last.is_none() && at > 0 {
             self.ranges[at - 1].sparse = true;
         }
+        let fits = self.basis == Basis::Promised || self.joins(at, &told);
         let open = self.basis == Basis::Open && self.evidence.allows(ListingOrder::Segments);
         if !self.cut && !open && self.basis != Basis::Lost && !self.evidence.allows(self.order) {
             self.lose();
         }
+        if !fits {
+            self.again_plainly();
+            return Ok(Told::default());
+        }
         Ok(Told { violated: told.violated && !open, ..told })
+    }
+
+    /// Whether a range and its neighbours meet: what one saw first behind its end is what the next
+    /// began with. Otherwise the cut lost something, or the bucket was written to just there.
+    fn joins(&mut self, at: usize, told: &Told) -> bool {
+        let mut fits = true;
+        if let Some(first) = &told.first {
+            if let Some(expected) = &self.ranges[at].expected {
+                fits &= expected == first;
+            }
+            let after = self.ranges[at].after.clone();
+            if let Some(before) = at.checked_sub(1).and_then(|at| self.ranges.get_mut(at))
+                && before.until == after
+            {
+                before.edge = Some(first.clone());
+            }
+        }
+        if let Some(beyond) = &told.beyond
+            && let Some(until) = self.ranges[at].until.clone()
+        {
+            match &self.ranges[at].edge {
+                Some(edge) => fits &= edge == beyond,
+                None => {
+                    if let Some(behind) = self.ranges.get_mut(at + 1)
+                        && behind.after.as_ref() == Some(&until)
+                    {
+                        behind.expected = Some(beyond.clone());
+                    }
+                }
+            }
+        }
+        fits
     }
 
     /// The listing is in no order that is known: from now on it is read plainly.
@@ -310,11 +350,9 @@ impl Driver {
         self.basis = Basis::Lost;
     }
 
-    /// A key came where it must not: the cuts prove nothing. All is read again, plainly, and what
-    /// was handed out is left out.
-    fn violated(&mut self) {
-        tracing::debug!(listing = %self.listing.what, "not in the order it was found to have; read again");
-        self.listing.orders.note(ListingOrder::None);
+    /// The cuts prove nothing. All is read again, plainly, and what was handed out is left out.
+    fn again_plainly(&mut self) {
+        tracing::debug!(listing = %self.listing.what, "its parts do not fit; read again");
         self.basis = Basis::Lost;
         self.flying = FuturesUnordered::new();
         self.held = 0;
@@ -328,7 +366,7 @@ impl Driver {
                 self.again = given;
             }
             None => {
-                let error = stuck(&self.listing.what, "its keys are in no order that it was found to have")
+                let error = stuck(&self.listing.what, "its parts do not fit together")
                     .hint("set MAX_CONCURRENCY = 1, so that the listing is read plainly");
                 self.fail(None, error);
             }

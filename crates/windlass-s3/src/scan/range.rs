@@ -36,6 +36,10 @@ pub(super) struct Range {
     pub(super) sparse: bool,
     /// Pages in a row that ended in the same folder.
     pub(super) steady: usize,
+    /// What the range behind began with, once that is known; inner None: it is empty.
+    pub(super) edge: Option<Option<String>>,
+    /// What the range in front saw first behind its end, in the same way.
+    pub(super) expected: Option<Option<String>>,
     cycle: Cycle,
     /// Hashes of the last page's keys, to know what comes twice.
     tail: Vec<u64>,
@@ -60,6 +64,10 @@ pub(super) struct Told {
     pub(super) violated: bool,
     /// The end is asked for once more.
     pub(super) doubted: bool,
+    /// Of its first page: the first key on it.
+    pub(super) first: Option<Option<String>>,
+    /// Of its last page: the first key behind its end.
+    pub(super) beyond: Option<Option<String>>,
 }
 
 /// What the rules of a listing are while a page is read.
@@ -97,6 +105,9 @@ impl Range {
         self.fresh += 1;
         let (came, full) = (entries.len(), entries.len() >= PAGE);
         let mut told = Told::default();
+        if self.pages == 1 {
+            told.first = Some(entries.first().map(|entry| entry.key.clone()));
+        }
         if !rules.promised {
             self.drop_repeated(&mut entries);
         }
@@ -117,7 +128,9 @@ impl Range {
         };
         let reached = entries.last().map(|end| end.key.clone());
         if over && let Some(until) = &self.until {
-            entries.retain(|entry| rules.order.compare(&entry.key, until).is_le());
+            let inside = |entry: &Entry| rules.order.compare(&entry.key, until).is_le();
+            told.beyond = Some(entries.iter().find(|entry| !inside(entry)).map(|it| it.key.clone()));
+            entries.retain(inside);
         }
         if over {
             self.done = true;
@@ -129,7 +142,10 @@ impl Range {
                     self.next = Next::Doubt(format!("{key}{slash}"));
                     told.doubted = true;
                 }
-                None => self.done = true,
+                None => {
+                    self.done = true;
+                    told.beyond = Some(None);
+                }
             }
         }
         told.keys = entries.len();
@@ -181,7 +197,7 @@ impl Range {
     /// Cuts it at these texts; the parts behind come back, the first of them first.
     pub(super) fn cut(&mut self, cuts: Vec<String>, ids: &mut u64) -> Vec<Self> {
         let mut parts: Vec<Self> = Vec::with_capacity(cuts.len());
-        let end = self.until.take();
+        let (end, edge) = (self.until.take(), self.edge.take());
         for cut in cuts {
             match parts.last_mut() {
                 None => self.until = Some(cut.clone()),
@@ -191,8 +207,14 @@ impl Range {
             parts.push(Self::new(*ids, Some(cut), None));
         }
         match parts.last_mut() {
-            None => self.until = end,
-            Some(part) => part.until = end,
+            None => {
+                self.until = end;
+                self.edge = edge;
+            }
+            Some(part) => {
+                part.until = end;
+                part.edge = edge;
+            }
         }
         parts
     }
