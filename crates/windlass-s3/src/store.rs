@@ -310,7 +310,8 @@ impl S3Store {
 
     /// Requests of one listing in flight.
     pub(crate) fn list_workers(&self) -> usize {
-        usize::try_from(self.spec().max_concurrency).map_or(scan::WORKERS, |most| most.min(scan::WORKERS))
+        usize::try_from(self.spec().max_concurrency)
+            .map_or(scan::WORKERS, |most| most.min(scan::WORKERS))
     }
 
     pub(crate) fn check(&self, bucket: &str, key: &str) -> Result<()> {

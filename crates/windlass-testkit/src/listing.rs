@@ -107,7 +107,8 @@ pub(crate) fn page_by_segments<'a, V>(
             let inside = if resumed {
                 after.ends_with('/') && !query.delimiter.is_empty() && key.starts_with(after)
             } else {
-                key.strip_prefix(after).is_some_and(|rest| rest.starts_with('/'))
+                !after.ends_with('/')
+                    && key.strip_prefix(after).is_some_and(|rest| rest.starts_with('/'))
             };
             key.split('/').gt(after.split('/')) && !inside
         })

@@ -138,8 +138,7 @@ pub fn diff(
 /// Whether a side is promised to list in byte order.
 fn in_byte_order(side: &Side) -> bool {
     let bucket = side.location.bucket.as_deref().unwrap_or_default();
-    side.storage.promises_order(bucket)
-        && side.storage.listing_order(bucket) == ListingOrder::Bytes
+    side.storage.promises_order(bucket) && side.storage.listing_order(bucket) == ListingOrder::Bytes
 }
 
 /// Both sides come in byte order: everything is said at once.
@@ -284,10 +283,7 @@ async fn listing(side: &Side, options: &DiffOptions) -> Result<Paths> {
 }
 
 /// Objects of a side, in the order of its storage.
-async fn entries(
-    side: &Side,
-    options: &DiffOptions,
-) -> Result<BoxStream<'static, Result<Entry>>> {
+async fn entries(side: &Side, options: &DiffOptions) -> Result<BoxStream<'static, Result<Entry>>> {
     let bucket = side.location.need_bucket()?.to_owned();
     let source = Source::parse(&side.location.key)?;
     if let Source::Key(key) = &source {

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use windlass_s3::{
-    ByteRange, GetOptions, ListOptions, ListingOrder, ObjectAccess, ObjectBody, ObjectMeta, Part, PutOptions,
-    PutResult, Upload,
+    ByteRange, GetOptions, ListOptions, ListingOrder, ObjectAccess, ObjectBody, ObjectMeta, Part,
+    PutOptions, PutResult, Upload,
 };
 use windlass_types::path::Binding;
 use windlass_types::{Entry, EntryKind, Error, ErrorCode, Location, Name, ObjectPath, Result};

@@ -170,7 +170,9 @@ impl Sorting {
             let mut batch = Vec::new();
             for entry in sorter.finish()? {
                 batch.push(entry?);
-                if batch.len() >= BATCH && outgoing.blocking_send(std::mem::take(&mut batch)).is_err() {
+                if batch.len() >= BATCH
+                    && outgoing.blocking_send(std::mem::take(&mut batch)).is_err()
+                {
                     return Ok(());
                 }
             }

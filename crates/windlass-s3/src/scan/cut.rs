@@ -69,7 +69,8 @@ impl Pieces {
 impl Rest<'_> {
     /// Cuts between `marks`, which are folders and keys in order, as far as there are any.
     pub(super) fn by_marks(&self, marks: &[String], pieces: Pieces) -> Vec<String> {
-        let behind = |text: &str| marks.partition_point(|mark| self.order.compare(mark, text).is_le());
+        let behind =
+            |text: &str| marks.partition_point(|mark| self.order.compare(mark, text).is_le());
         let from = behind(self.last);
         let to = self.until.map_or(marks.len(), behind);
         if to <= from {
@@ -114,10 +115,12 @@ impl Rest<'_> {
             (None, _) => return self.by_carry(&first, &last, prefix),
         };
         let scale = Scale::new(self, base, &last, until.as_deref());
-        let (low, high) = (scale.value(&last), until.as_ref().map_or(1.0, |text| scale.value(text)));
+        let (low, high) =
+            (scale.value(&last), until.as_ref().map_or(1.0, |text| scale.value(text)));
         let page = low - scale.value(&first);
         // Where nothing is told by the pages themselves, halving is safe.
-        let pages = if page > 0.0 && common(&first, &last) >= base { (high - low) / page } else { 4.0 };
+        let pages =
+            if page > 0.0 && common(&first, &last) >= base { (high - low) / page } else { 4.0 };
         if self.sparse || pages > FAR {
             // In one of many folders there may be no more than this page.
             let stays = until.is_none() || self.steady > 2;
@@ -156,7 +159,8 @@ impl Rest<'_> {
     }
 
     fn after_was_cut(&self) -> bool {
-        self.after.is_some_and(|after| after.len() > self.prefix.len() && after.starts_with(self.prefix))
+        self.after
+            .is_some_and(|after| after.len() > self.prefix.len() && after.starts_with(self.prefix))
     }
 
     /// Those that are cuts, in order, in the form that the order needs.
@@ -200,11 +204,8 @@ struct Scale {
 
 impl Scale {
     fn new(rest: &Rest<'_>, base: usize, last: &[char], until: Option<&[char]>) -> Self {
-        let mut scale = Self {
-            segments: rest.order == ListingOrder::Segments,
-            base,
-            alphabets: Vec::new(),
-        };
+        let mut scale =
+            Self { segments: rest.order == ListingOrder::Segments, base, alphabets: Vec::new() };
         let sample: Vec<Vec<char>> = rest.sample.iter().map(|key| key.chars().collect()).collect();
         let length = last.len().max(base + DIGITS).min(base + 64);
         for at in base..length {
@@ -333,7 +334,8 @@ mod tests {
 
     #[test]
     fn hexadecimal_names_are_seen_as_such() {
-        let keys = sample((0_u32..0x500).step_by(77).map(|n| format!("00{n:04x}{:08x}", n * 77_777)));
+        let keys =
+            sample((0_u32..0x500).step_by(77).map(|n| format!("00{n:04x}{:08x}", n * 77_777)));
         let cuts = rest("", &keys, Some("f")).by_number(ANY);
         assert_eq!(cuts, ["0005", "001", "01", "1"]);
         let keys = sample((0_u32..0x500).map(|n| format!("{:04x}", 0x1000 + n)));

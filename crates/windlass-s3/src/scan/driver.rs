@@ -127,7 +127,8 @@ impl Driver {
             let failed = !rows && self.fails();
             if failed {
                 let error = self.ranges.iter_mut().find_map(|range| range.failed.take());
-                let error = error.unwrap_or_else(|| Error::new(ErrorCode::Internal, "a listing stopped"));
+                let error =
+                    error.unwrap_or_else(|| Error::new(ErrorCode::Internal, "a listing stopped"));
                 let _ = reader.send(Message::Failed(error)).await;
                 return;
             }
@@ -179,7 +180,11 @@ impl Driver {
     fn fails(&self) -> bool {
         if self.listing.ordered {
             let ahead = self.ranges.iter().any(|range| range.failed.is_some());
-            ahead && self.ranges.front().is_some_and(|range| range.failed.is_some() || range.ready.is_empty())
+            ahead
+                && self
+                    .ranges
+                    .front()
+                    .is_some_and(|range| range.failed.is_some() || range.ready.is_empty())
         } else {
             self.ranges.iter().any(|range| range.failed.is_some())
         }
@@ -285,6 +290,8 @@ impl Driver {
             promised: self.basis == Basis::Promised,
             trusting: matches!(self.basis, Basis::Promised | Basis::Found)
                 && self.order == ListingOrder::Bytes,
+            folders_behind: (self.basis == Basis::Open && !self.asked_order)
+                .then_some(self.listing.prefix.len()),
             evidence: &mut self.evidence,
         };
         let told = range.take(answer, &mut rules);
@@ -341,7 +348,8 @@ impl Driver {
     /// The listing is in no order that is known: from now on it is read plainly.
     fn lose(&mut self) {
         if self.basis != Basis::Promised {
-            let order = if self.basis == Basis::Open { self.evidence.order() } else { ListingOrder::None };
+            let order =
+                if self.basis == Basis::Open { self.evidence.order() } else { ListingOrder::None };
             // Found by looking at pages alone, an order is not yet one that cuts may rest on.
             if order == ListingOrder::None {
                 self.listing.orders.note(order);
@@ -411,11 +419,15 @@ impl Driver {
 
     /// Makes more to do: finds out what is missing, or cuts a range. Answers whether it did.
     fn split(&mut self) -> bool {
-        if self.basis == Basis::Lost || self.deciding || self.budget.left() == 0 || self.listing.workers < 2 {
+        if self.basis == Basis::Lost
+            || self.deciding
+            || self.budget.left() == 0
+            || self.listing.workers < 2
+        {
             return false;
         }
-        if self.basis == Basis::Open && !self.asked_order {
-            return self.ask_order();
+        if self.basis == Basis::Open && !self.asked_order && self.ask_order() {
+            return false;
         }
         let open = |range: &Range| !range.done && range.fresh > 0 && range.last.is_some();
         let found = if self.listing.ordered {
@@ -438,28 +450,24 @@ impl Driver {
     }
 
     /// One question tells the orders apart: behind the name of a folder and a character below `/`
-    /// the folder itself follows in the order of bytes, and does not in that of segments.
+    /// the folder itself follows in the order of bytes, and does not in that of segments. Answers
+    /// whether there is a folder to ask about.
     fn ask_order(&mut self) -> bool {
-        self.asked_order = true;
-        let prefix = &self.listing.prefix;
-        let keys = self.ranges.front().map(|range| range.sample.as_slice()).unwrap_or_default();
-        let Some(first) = keys.first().filter(|_| self.listing.start_after.is_none()) else {
-            return true;
+        let Some((folder, first)) = self.ranges.iter_mut().find_map(|range| range.folder.take())
+        else {
+            return false;
         };
-        // The first key of the listing is the first of its folder.
-        let Some(slash) = first[prefix.len()..].find('/').filter(|at| *at > 0) else { return true };
-        let name = &first[..prefix.len() + slash];
         let ask = Ask {
-            prefix: prefix.clone(),
-            start_after: Some(format!("{name}.\u{10FFFF}")),
+            prefix: self.listing.prefix.clone(),
+            start_after: Some(format!("{}.\u{10FFFF}", folder.trim_end_matches('/'))),
             most: Some(1),
             ..Ask::default()
         };
-        let purpose = Purpose::Order { first: first.clone(), folder: format!("{name}/") };
-        self.budget.spend(1);
+        self.asked_order = true;
         self.deciding = true;
-        self.spawn(purpose, ask);
-        false
+        self.budget.spend(1);
+        self.spawn(Purpose::Order { first, folder }, ask);
+        true
     }
 
     /// The folder whose level would tell where to cut a range, if it was not asked for yet.
@@ -470,10 +478,12 @@ impl Driver {
             Some(until) => last.bytes().zip(until.bytes()).take_while(|(a, b)| a == b).count(),
             None => self.listing.prefix.len(),
         };
-        let mut end = last.as_bytes()[..shared].iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+        let mut end =
+            last.as_bytes()[..shared].iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
         for _ in 0..8 {
             let folder = &last[..end];
-            let below = |key: &String| key.strip_prefix(folder).is_some_and(|rest| rest.contains('/'));
+            let below =
+                |key: &String| key.strip_prefix(folder).is_some_and(|rest| rest.contains('/'));
             if !range.sample.iter().any(below) {
                 return None;
             }
@@ -482,7 +492,10 @@ impl Driver {
             }
             let marked = self.marks.iter().any(|mark| {
                 self.order.compare(last, mark).is_lt()
-                    && range.until.as_ref().is_none_or(|until| self.order.compare(mark, until).is_lt())
+                    && range
+                        .until
+                        .as_ref()
+                        .is_none_or(|until| self.order.compare(mark, until).is_lt())
                     && mark.starts_with(folder)
             });
             if marked {

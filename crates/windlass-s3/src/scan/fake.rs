@@ -72,7 +72,8 @@ impl Fake {
             // The folder of exactly this name is passed over.
             let folder = format!("{after}/");
             return self.keys.partition_point(|key| {
-                self.order.compare(key, after).is_le() || key.starts_with(&folder)
+                self.order.compare(key, after).is_le()
+                    || (!after.ends_with('/') && key.starts_with(&folder))
             });
         }
         // As an index does, whether or not what it finds is in order.
@@ -84,10 +85,13 @@ impl Fake {
         let mut entries: Vec<Entry> = Vec::new();
         // Keys with one prefix lie together, in either order.
         let below = |key: &String| self.order.compare(key, &ask.prefix).is_lt();
-        let from = self.from(ask).max(if self.sorted { self.keys.partition_point(below) } else { 0 });
+        let from =
+            self.from(ask).max(if self.sorted { self.keys.partition_point(below) } else { 0 });
         for (at, key) in self.keys.iter().enumerate().skip(from) {
             let Some(rest) = key.strip_prefix(ask.prefix.as_str()) else {
-                if self.sorted { break }
+                if self.sorted {
+                    break;
+                }
                 continue;
             };
             let folder = rest.find('/').filter(|_| ask.level);

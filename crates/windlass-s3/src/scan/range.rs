@@ -36,6 +36,8 @@ pub(super) struct Range {
     pub(super) sparse: bool,
     /// Pages in a row that ended in the same folder.
     pub(super) steady: usize,
+    /// A folder that began on its pages, and its first key.
+    pub(super) folder: Option<(String, String)>,
     /// What the range behind began with, once that is known; inner None: it is empty.
     pub(super) edge: Option<Option<String>>,
     /// What the range in front saw first behind its end, in the same way.
@@ -79,6 +81,8 @@ pub(super) struct Rules<'a> {
     pub(super) promised: bool,
     /// Whether a full last page is believed to be the last.
     pub(super) trusting: bool,
+    /// Length of the listing's prefix, where a folder is looked for to ask about.
+    pub(super) folders_behind: Option<usize>,
     pub(super) evidence: &'a mut Evidence,
 }
 
@@ -122,6 +126,9 @@ impl Range {
             self.next = Next::Token(token);
         }
         self.check(&entries, rules, &mut told);
+        if let Some(prefix) = rules.folders_behind {
+            self.look_for_folder(&entries, prefix);
+        }
         let over = match (&self.until, entries.last()) {
             (Some(until), Some(end)) => rules.order.compare(&end.key, until).is_gt(),
             _ => false,
@@ -129,7 +136,8 @@ impl Range {
         let reached = entries.last().map(|end| end.key.clone());
         if over && let Some(until) = &self.until {
             let inside = |entry: &Entry| rules.order.compare(&entry.key, until).is_le();
-            told.beyond = Some(entries.iter().find(|entry| !inside(entry)).map(|it| it.key.clone()));
+            told.beyond =
+                Some(entries.iter().find(|entry| !inside(entry)).map(|it| it.key.clone()));
             entries.retain(inside);
         }
         if over {
@@ -151,9 +159,10 @@ impl Range {
         told.keys = entries.len();
         if let Some(end) = entries.last() {
             let folder = |key: &str| key.rfind('/').map_or(0, |at| at + 1);
-            let same = self.last.as_deref().is_some_and(|last| {
-                last[..folder(last)] == end.key[..folder(&end.key)]
-            });
+            let same = self
+                .last
+                .as_deref()
+                .is_some_and(|last| last[..folder(last)] == end.key[..folder(&end.key)]);
             self.steady = if same { self.steady + 1 } else { 1 };
             self.last = Some(end.key.clone());
             let step = (entries.len() / SAMPLE).max(1);
@@ -172,6 +181,23 @@ impl Range {
         let Some(last) = &self.last else { return };
         if entries.first().is_some_and(|entry| entry.key <= *last) {
             entries.retain(|entry| entry.key > *last || !self.tail.contains(&hash(&entry.key)));
+        }
+    }
+
+    /// Finds a folder whose first key is on this page.
+    fn look_for_folder(&mut self, entries: &[Entry], prefix: usize) {
+        let start = self.after.is_none().then_some("");
+        let Some(mut before) = self.last.as_deref().or(start) else { return };
+        for entry in entries {
+            let slash = entry.key[prefix..].find('/').filter(|at| *at > 0);
+            if let Some(slash) = slash {
+                let folder = &entry.key[..=prefix + slash];
+                if !before.starts_with(folder) {
+                    self.folder = Some((folder.to_owned(), entry.key.clone()));
+                    return;
+                }
+            }
+            before = &entry.key;
         }
     }
 

@@ -57,8 +57,8 @@ fn hex(n: u64) -> Vec<String> {
 }
 
 fn skewed() -> Vec<String> {
-    let small = (0..3000).map(|n| format!("a/{n}/x"));
-    let large = (0..150_000).map(|n| format!("m/logs/2026/{n:06}.gz"));
+    let small = (0..2000).map(|n| format!("a/{n}/x"));
+    let large = (0..60_000).map(|n| format!("m/logs/2026/{n:06}.gz"));
     let odd = ["m-1", "m.txt", "m/logs-old/1", "z", "zz/ü/é", "m/logs/"].map(str::to_owned);
     small.chain(large).chain(odd).collect()
 }
@@ -70,23 +70,22 @@ fn tiny_folders() -> Vec<String> {
 /// Time stands still but for the latency of requests, so that it can be counted.
 #[tokio::test(start_paused = true)]
 async fn every_shape_is_listed_exactly_side_by_side_and_within_the_bound() {
+    let hex_in_a_folder = || hex(60_000).into_iter().map(|key| format!("x/{key}")).collect();
     let shapes: [(&str, &str, Vec<String>); 8] = [
         ("flat", "flat/", flat(200_000)),
-        ("flat from the root", "", flat(200_000)),
         ("deep", "", deep()),
         ("hex", "", hex(200_000)),
-        ("hex in a folder", "x/", hex(200_000).into_iter().map(|key| format!("x/{key}")).collect()),
+        ("flat from the root", "", flat(60_000)),
+        ("hex in a folder", "x/", hex_in_a_folder()),
         ("skewed", "", skewed()),
         ("tiny folders", "t/", tiny_folders()),
         ("two pages", "", flat(1500)),
     ];
     let mut slow = Vec::new();
     for (name, prefix, all) in shapes {
-        for (order, promised) in [
-            (ListingOrder::Bytes, Some(ListingOrder::Bytes)),
-            (ListingOrder::Bytes, None),
-            (ListingOrder::Segments, None),
-        ] {
+        for (order, promised) in
+            [(ListingOrder::Bytes, Some(ListingOrder::Bytes)), (ListingOrder::Segments, None)]
+        {
             for ordered in [false, true] {
                 let fake = Fake::new(order, all.clone());
                 let plain = fake.plain(prefix);
@@ -97,7 +96,7 @@ async fn every_shape_is_listed_exactly_side_by_side_and_within_the_bound() {
                 );
                 println!("{line}");
                 assert!(used * 10 <= plain * 12 + 500, "{line}");
-                if plain > 50 && rounds * (if ordered { 2 } else { 4 }) > plain as u128 {
+                if plain > 50 && rounds * (if ordered { 2 } else { 3 }) > plain as u128 {
                     slow.push(line);
                 }
             }
@@ -193,7 +192,8 @@ proptest! {
 #[tokio::test]
 async fn nothing_is_split_before_the_first_page_was_read() {
     let fake = Arc::new(Fake::new(ListingOrder::Bytes, flat(50_000)));
-    let first = list(Arc::clone(&fake) as Arc<dyn Pages>, listing("", true, Some(ListingOrder::Bytes)));
+    let first =
+        list(Arc::clone(&fake) as Arc<dyn Pages>, listing("", true, Some(ListingOrder::Bytes)));
     let rows: Vec<_> = first.take(10).collect().await;
     tokio::task::yield_now().await;
     assert_eq!(rows.len(), 10);

@@ -2,8 +2,8 @@
 
 use crate::{list, store, text};
 use futures::StreamExt as _;
-use windlass_s3::{ListOptions, ListingOrder, ObjectAccess as _, S3Store};
 use std::time::Duration;
+use windlass_s3::{ListOptions, ListingOrder, ObjectAccess as _, S3Store};
 use windlass_testkit::{Fault, FaultKind, ListingStyle, SeaweedFs, TestS3};
 use windlass_types::{EntryKind, ErrorCode, Location, OptionValue};
 
@@ -189,7 +189,8 @@ async fn a_large_listing_is_read_side_by_side_in_either_order_and_whole() {
             let mut rows = all(&store, "lake", prefix, false).await;
             rows.sort_by(|a, b| order.compare(a, b));
             assert_eq!(rows, below);
-            assert_eq!(store.listing_order("lake"), order);
+            // The first page of `x/a` has no folder to ask about, but a later one has.
+            assert_eq!(store.listing_order("lake"), order, "{prefix:?}");
             assert!(!store.promises_order("lake"));
         }
     }

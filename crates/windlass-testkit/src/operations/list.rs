@@ -36,7 +36,8 @@ pub(super) fn list_objects_v2(
         page(&bucket.objects, query, shown)
     };
     let encoding = input.encoding_type.as_ref();
-    let edge = found.items.len().checked_sub(if style.repeats && found.items.len() > 1 { 2 } else { 1 });
+    let edge =
+        found.items.len().checked_sub(if style.repeats && found.items.len() > 1 { 2 } else { 1 });
     let last = if found.truncated { edge.map(|at| found.items[at].text()) } else { None };
     let count = i32::try_from(found.items.len()).unwrap_or(i32::MAX);
     let with_owner = input.fetch_owner == Some(true);

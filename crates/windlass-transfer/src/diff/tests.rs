@@ -125,7 +125,7 @@ enum How {
     Bytes,
     Segments,
     Disorder,
-    Folder,
+    Promised,
 }
 
 fn how() -> impl Strategy<Value = How> {
@@ -137,7 +137,7 @@ fn place(how: How, name: &str, keys: &BTreeMap<String, u8>) -> Side {
         How::Bytes => {}
         How::Segments => fake.by_segments = true,
         How::Disorder => fake.disordered = true,
-        How::Folder => fake.promised = true,
+        How::Promised => fake.promised = true,
     });
     for (key, size) in keys {
         fake.set(&format!("p/{key}"), vec![b'x'; usize::from(*size)]);
@@ -154,7 +154,7 @@ proptest! {
         right in proptest::collection::btree_map("(a|b)?[ab0/.é-]{1,4}", 1_u8..3, 0..40),
         both in proptest::collection::btree_map("a{0,2}[/.-]?[ab0]{1,2}", 1_u8..3, 0..40),
         one in how(),
-        two in prop_oneof![how(), Just(How::Folder)],
+        two in prop_oneof![how(), Just(How::Promised)],
     ) {
         let with = |mut side: BTreeMap<String, u8>| {
             side.extend(both.clone());
