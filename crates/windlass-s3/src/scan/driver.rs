@@ -40,6 +40,14 @@ enum Basis {
     Lost,
 }
 
+/// How far the question about the order is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Question {
+    Unasked,
+    Asked,
+    Answered,
+}
+
 /// What a request was for.
 enum Purpose {
     Page(u64),
@@ -69,9 +77,7 @@ pub(super) struct Driver {
     budget: Budget,
     /// Somebody reads on after the first page.
     wanted: bool,
-    asked_order: bool,
-    /// The answer to that is under way.
-    deciding: bool,
+    question: Question,
     marks: Vec<String>,
     /// Folders whose levels were asked for.
     seen: HashSet<String>,
@@ -104,8 +110,7 @@ impl Driver {
             held: 0,
             budget: Budget::default(),
             wanted: false,
-            asked_order: false,
-            deciding: false,
+            question: Question::Unasked,
             marks: Vec::new(),
             seen: HashSet::new(),
             cut: false,
@@ -290,7 +295,7 @@ impl Driver {
             promised: self.basis == Basis::Promised,
             trusting: matches!(self.basis, Basis::Promised | Basis::Found)
                 && self.order == ListingOrder::Bytes,
-            folders_behind: (self.basis == Basis::Open && !self.asked_order)
+            folders_behind: (self.basis == Basis::Open && self.question == Question::Unasked)
                 .then_some(self.listing.prefix.len()),
             evidence: &mut self.evidence,
         };
@@ -368,16 +373,13 @@ impl Driver {
         self.ids += 1;
         let whole = Range::new(self.ids, self.listing.start_after.clone(), None);
         self.ranges = VecDeque::from([whole]);
-        match self.given.take() {
-            Some(mut given) => {
-                given.sort_unstable();
-                self.again = given;
-            }
-            None => {
-                let error = stuck(&self.listing.what, "its parts do not fit together")
-                    .hint("set MAX_CONCURRENCY = 1, so that the listing is read plainly");
-                self.fail(None, error);
-            }
+        if let Some(mut given) = self.given.take() {
+            given.sort_unstable();
+            self.again = given;
+        } else {
+            let error = stuck(&self.listing.what, "its parts do not fit together")
+                .hint("set MAX_CONCURRENCY = 1, so that the listing is read plainly");
+            self.fail(None, error);
         }
     }
 
@@ -391,7 +393,7 @@ impl Driver {
 
     /// Takes the answer to which order it is.
     fn decide(&mut self, first: &str, folder: &str, answer: &Answer) {
-        self.deciding = false;
+        self.question = Question::Answered;
         let order = match answer.entries.first() {
             Some(entry) if entry.key == first => ListingOrder::Bytes,
             Some(entry) if entry.key.as_str() < first || entry.key.starts_with(folder) => {
@@ -420,13 +422,13 @@ impl Driver {
     /// Makes more to do: finds out what is missing, or cuts a range. Answers whether it did.
     fn split(&mut self) -> bool {
         if self.basis == Basis::Lost
-            || self.deciding
+            || self.question == Question::Asked
             || self.budget.left() == 0
             || self.listing.workers < 2
         {
             return false;
         }
-        if self.basis == Basis::Open && !self.asked_order && self.ask_order() {
+        if self.basis == Basis::Open && self.question == Question::Unasked && self.ask_order() {
             return false;
         }
         let open = |range: &Range| !range.done && range.fresh > 0 && range.last.is_some();
@@ -463,8 +465,7 @@ impl Driver {
             most: Some(1),
             ..Ask::default()
         };
-        self.asked_order = true;
-        self.deciding = true;
+        self.question = Question::Asked;
         self.budget.spend(1);
         self.spawn(Purpose::Order { first, folder }, ask);
         true

@@ -38,10 +38,10 @@ pub(super) struct Range {
     pub(super) steady: usize,
     /// A folder that began on its pages, and its first key.
     pub(super) folder: Option<(String, String)>,
-    /// What the range behind began with, once that is known; inner None: it is empty.
-    pub(super) edge: Option<Option<String>>,
+    /// What the range behind began with, once that is known.
+    pub(super) edge: Option<Edge>,
     /// What the range in front saw first behind its end, in the same way.
-    pub(super) expected: Option<Option<String>>,
+    pub(super) expected: Option<Edge>,
     cycle: Cycle,
     /// Hashes of the last page's keys, to know what comes twice.
     tail: Vec<u64>,
@@ -57,6 +57,10 @@ enum Next {
     Doubt(String),
 }
 
+/// The first key behind a cut; None: there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Edge(Option<String>);
+
 /// What a page told.
 #[derive(Debug, Default)]
 pub(super) struct Told {
@@ -67,9 +71,9 @@ pub(super) struct Told {
     /// The end is asked for once more.
     pub(super) doubted: bool,
     /// Of its first page: the first key on it.
-    pub(super) first: Option<Option<String>>,
+    pub(super) first: Option<Edge>,
     /// Of its last page: the first key behind its end.
-    pub(super) beyond: Option<Option<String>>,
+    pub(super) beyond: Option<Edge>,
 }
 
 /// What the rules of a listing are while a page is read.
@@ -110,7 +114,7 @@ impl Range {
         let (came, full) = (entries.len(), entries.len() >= PAGE);
         let mut told = Told::default();
         if self.pages == 1 {
-            told.first = Some(entries.first().map(|entry| entry.key.clone()));
+            told.first = Some(Edge(entries.first().map(|entry| entry.key.clone())));
         }
         if !rules.promised {
             self.drop_repeated(&mut entries);
@@ -136,24 +140,21 @@ impl Range {
         let reached = entries.last().map(|end| end.key.clone());
         if over && let Some(until) = &self.until {
             let inside = |entry: &Entry| rules.order.compare(&entry.key, until).is_le();
-            told.beyond =
-                Some(entries.iter().find(|entry| !inside(entry)).map(|it| it.key.clone()));
+            let first = entries.iter().find(|entry| !inside(entry));
+            told.beyond = Some(Edge(first.map(|entry| entry.key.clone())));
             entries.retain(inside);
         }
         if over {
             self.done = true;
         } else if !truncated {
             // A service that walks folders may stop at a file that is also a folder.
-            match reached.as_ref().filter(|_| full && !rules.trusting) {
-                Some(key) => {
-                    let slash = if key.ends_with('/') { "" } else { "/" };
-                    self.next = Next::Doubt(format!("{key}{slash}"));
-                    told.doubted = true;
-                }
-                None => {
-                    self.done = true;
-                    told.beyond = Some(None);
-                }
+            if let Some(key) = reached.as_ref().filter(|_| full && !rules.trusting) {
+                let slash = if key.ends_with('/') { "" } else { "/" };
+                self.next = Next::Doubt(format!("{key}{slash}"));
+                told.doubted = true;
+            } else {
+                self.done = true;
+                told.beyond = Some(Edge(None));
             }
         }
         told.keys = entries.len();
