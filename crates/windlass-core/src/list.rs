@@ -29,7 +29,7 @@ pub(crate) fn list(
     recursive: bool,
     limit: Option<u64>,
 ) -> Answer {
-    let options = ListOptions { recursive, display: true, start_after: None };
+    let options = ListOptions { recursive, display: true, ordered: true, ..ListOptions::default() };
     let limit = limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
     let batches = storage
         .list(location, options)

@@ -133,7 +133,7 @@ fn hidden(below: &str) -> bool {
 
 async fn list(storage: &Storage, bucket: &str, prefix: String) -> Result<Vec<SourceFile>> {
     let location = Location { bucket: Some(bucket.to_owned()), key: prefix };
-    let options = ListOptions { recursive: true, ..ListOptions::default() };
+    let options = ListOptions { recursive: true, ordered: true, ..ListOptions::default() };
     let bucket = bucket.to_owned();
     storage
         .list(&location, options)

@@ -4,6 +4,7 @@
 //! All methods that do IO return [`windlass_types::Error`] with the code a caller acts on:
 //! `object.not_found`, `bucket.not_found`, `connection.denied`, `object.changed`, …
 
+use crate::order::ListingOrder;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -28,6 +29,10 @@ pub struct ListOptions {
     pub display: bool,
     /// Begin after this key; only meaningful for services that list in byte order.
     pub start_after: Option<String>,
+    /// Entries come in the order that the service gives them, whatever that is
+    /// ([`ObjectAccess::listing_order`]). Without it those of a recursive listing come as they
+    /// arrive, which is faster.
+    pub ordered: bool,
 }
 
 /// What is known of one object.
@@ -182,9 +187,16 @@ pub trait ObjectAccess: Send + Sync + std::fmt::Debug {
         format!("{}:{}", self.name(), self.binding().relative(bucket, key))
     }
 
-    /// Whether recursive listings of this bucket are known to come in byte order of the key. When
-    /// in doubt false: then whoever needs the order sorts.
-    fn lists_in_byte_order(&self, bucket: &str) -> bool {
+    /// The order that ordered recursive listings of this bucket are known to come in: promised by
+    /// the storage, or found out by a listing before. None when in doubt.
+    fn listing_order(&self, bucket: &str) -> ListingOrder {
+        let _ = bucket;
+        ListingOrder::None
+    }
+
+    /// Whether [`Self::listing_order`] is the storage's promise. What was only found out may prove
+    /// wrong with the next page, so that nothing may be said to be missing before all was read.
+    fn promises_order(&self, bucket: &str) -> bool {
         let _ = bucket;
         false
     }

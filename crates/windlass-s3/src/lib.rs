@@ -12,12 +12,14 @@ mod http;
 mod keep;
 mod list;
 pub mod local;
+mod order;
 pub mod policy;
 mod presign;
 pub mod probe;
 mod read;
 pub mod region;
 mod sdk;
+mod scan;
 pub mod secrets;
 pub mod store;
 mod uploads;
@@ -29,6 +31,7 @@ pub use access::{
     PresignMethod, PutOptions, PutResult, Storage, Upload,
 };
 pub use local::LocalStore;
+pub use order::{Evidence, ListingOrder};
 pub use region::{ForgetfulRegions, MemoryRegions, RegionMemory};
 pub use secrets::Secrets;
 pub use store::S3Store;

@@ -5,11 +5,14 @@
 //! refused is a listing that does not advance: it would never end, or end too early.
 
 use crate::access::ListOptions;
+use crate::scan::{self, Answer, Ask, Listing, Pages};
 use crate::store::{Carrier, S3Store, target};
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use tokio_util::task::AbortOnDropHandle;
 use windlass_types::path::Binding;
 use windlass_types::{Entry, EntryKind, Error, ErrorCode, Location, Result, S3Url};
@@ -143,12 +146,44 @@ fn objects(
             let entry = prefix_entry(&store.spec().binding, &bucket, key);
             futures::stream::iter([Ok(entry)]).boxed()
         }
+        View::Query(prefix) if options.recursive => {
+            let listing = Listing {
+                what: format!("the listing of `{}`", target(&bucket, &prefix)),
+                prefix,
+                start_after: options.start_after.clone(),
+                ordered: options.ordered,
+                workers: store.list_workers(),
+                promised: store.promised_order(&bucket),
+                orders: Arc::clone(store.orders()),
+            };
+            let pages = BucketPages { store: store.clone(), bucket: bucket.clone() };
+            scan::list(Arc::new(pages), listing)
+        }
         View::Query(prefix) => query(store.clone(), bucket.clone(), prefix, options.clone()),
     });
     futures::stream::iter(parts).flatten().boxed()
 }
 
-/// One `ListObjectsV2` listing.
+/// The pages of one bucket.
+struct BucketPages {
+    store: S3Store,
+    bucket: String,
+}
+
+#[async_trait]
+impl Pages for BucketPages {
+    async fn page(&self, ask: Ask) -> Result<Answer> {
+        let Ask { prefix, level, token, start_after, most } = ask;
+        let delimiter = level.then(|| "/".to_owned());
+        let found =
+            page(&self.store, &self.bucket, &prefix, delimiter, token, start_after, most).await?;
+        let (truncated, token) = (found.truncated, found.token.clone());
+        let entries = entries(&self.store.spec().binding, &self.bucket, found);
+        Ok(Answer { entries, truncated, token })
+    }
+}
+
+/// One level, page after page.
 fn query(
     store: S3Store,
     bucket: String,
@@ -158,9 +193,9 @@ fn query(
     async_stream::try_stream! {
         let fetch = |token: Option<String>, start: Option<String>| {
             let (store, bucket, prefix) = (store.clone(), bucket.clone(), prefix.clone());
-            let delimiter = (!options.recursive).then(|| "/".to_owned());
+            let delimiter = Some("/".to_owned());
             AbortOnDropHandle::new(tokio::spawn(async move {
-                page(&store, &bucket, &prefix, delimiter, token, start).await
+                page(&store, &bucket, &prefix, delimiter, token, start, None).await
             }))
         };
         let what = format!("the listing of `{}`", target(&bucket, &prefix));
@@ -207,6 +242,8 @@ pub(crate) struct PageRequest<'a> {
     /// Where the page before says that it goes on.
     pub(crate) token: Option<&'a str>,
     pub(crate) start_after: Option<&'a str>,
+    /// Most rows of a page; None leaves it to the service.
+    pub(crate) most: Option<i32>,
 }
 
 /// One page, decoded.
@@ -237,12 +274,14 @@ async fn page(
     delimiter: Option<String>,
     token: Option<String>,
     start: Option<String>,
+    most: Option<i32>,
 ) -> Result<Page> {
     let request = PageRequest {
         prefix,
         delimiter: delimiter.as_deref(),
         token: token.as_deref(),
         start_after: start.as_deref(),
+        most,
     };
     let request = &request;
     store
@@ -325,14 +364,14 @@ pub(crate) fn time(time: &aws_sdk_s3::primitives::DateTime) -> Option<DateTime<U
 /// Finds out in constant memory that tokens repeat (Brent): every token is compared with one that
 /// was kept, and the kept one is renewed at powers of two.
 #[derive(Debug, Default)]
-struct Cycle {
+pub(crate) struct Cycle {
     kept: Option<String>,
     steps: u64,
     limit: u64,
 }
 
 impl Cycle {
-    fn advance(&mut self, token: &str, what: &str) -> Result<()> {
+    pub(crate) fn advance(&mut self, token: &str, what: &str) -> Result<()> {
         if self.kept.as_deref() == Some(token) {
             return Err(stuck(what, "a page was given twice"));
         }
@@ -346,7 +385,7 @@ impl Cycle {
     }
 }
 
-fn stuck(what: &str, why: &str) -> Error {
+pub(crate) fn stuck(what: &str, why: &str) -> Error {
     Error::new(ErrorCode::ConnectionFailed, format!("{what} does not advance: {why}"))
         .hint("the service's listing is broken, or changed while it was read; try again")
 }

@@ -16,6 +16,7 @@ use crate::access::{
     ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part, PutOptions,
     PutResult, Upload,
 };
+use crate::order::ListingOrder;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
@@ -226,7 +227,12 @@ impl ObjectAccess for LocalStore {
         format!("{}:{}", self.0.name, self.0.binding.relative(bucket, key))
     }
 
-    fn lists_in_byte_order(&self, _bucket: &str) -> bool {
+    /// The walk sorts every level so that whole keys come in the order of their bytes.
+    fn listing_order(&self, _bucket: &str) -> ListingOrder {
+        ListingOrder::Bytes
+    }
+
+    fn promises_order(&self, _bucket: &str) -> bool {
         true
     }
 

@@ -330,7 +330,7 @@ impl Sdk<'_> {
         bucket: &str,
         request: &PageRequest<'_>,
     ) -> Result<Page, Failure> {
-        let PageRequest { prefix, delimiter, token, start_after } = *request;
+        let PageRequest { prefix, delimiter, token, start_after, most } = *request;
         let answer = self
             .client
             .list_objects_v2()
@@ -339,6 +339,7 @@ impl Sdk<'_> {
             .set_delimiter(delimiter.map(str::to_owned))
             .set_continuation_token(token.map(str::to_owned))
             .set_start_after(start_after.map(str::to_owned))
+            .set_max_keys(most)
             .encoding_type(EncodingType::Url)
             .send()
             .await

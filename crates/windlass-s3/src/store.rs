@@ -13,11 +13,13 @@ use crate::credentials::{self, Wiring};
 use crate::encryption::CustomerKey;
 use crate::failure::{Failure, Redirect, redirect};
 use crate::guard::Guard;
+use crate::order::ListingOrder;
 use crate::region::{self, RegionMemory};
+use crate::scan::Orders;
 use crate::sdk::Sdk;
 use crate::secrets::Secrets;
 use crate::wire::{Route, Traffic, Wire};
-use crate::{error, list, presign, read, uploads, write};
+use crate::{error, list, presign, read, scan, uploads, write};
 use async_trait::async_trait;
 use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::Client;
@@ -57,6 +59,7 @@ struct Inner {
     regions: Mutex<HashMap<String, String>>,
     /// Buckets that were asked for and are there.
     seen: Mutex<HashSet<String>>,
+    orders: Arc<Orders>,
     clients: Mutex<HashMap<(String, bool), Client>>,
 }
 
@@ -94,6 +97,7 @@ impl S3Store {
             only_sdk: false,
             regions: Mutex::default(),
             seen: Mutex::default(),
+            orders: Arc::default(),
             clients: Mutex::default(),
         })))
     }
@@ -382,6 +386,26 @@ impl S3Store {
         self.spec().endpoint.as_deref().is_none_or(|endpoint| endpoint.starts_with("https://"))
     }
 
+    /// The order its listings are promised to have; None where it must be found out. Directory
+    /// buckets are promised to have none.
+    pub(crate) fn promised_order(&self, bucket: &str) -> Option<ListingOrder> {
+        if bucket.ends_with("--x-s3") {
+            return Some(ListingOrder::None);
+        }
+        self.spec().endpoint.is_none().then_some(ListingOrder::Bytes)
+    }
+
+    /// What was found out about the order of its listings.
+    pub(crate) fn orders(&self) -> &Arc<Orders> {
+        &self.0.orders
+    }
+
+    /// Requests of one listing in flight.
+    pub(crate) fn list_workers(&self) -> usize {
+        usize::try_from(self.spec().max_concurrency)
+            .map_or(scan::WORKERS, |most| most.min(scan::WORKERS))
+    }
+
     pub(crate) fn check(&self, bucket: &str, key: &str) -> Result<()> {
         self.spec().binding.check(bucket, key)
     }
@@ -513,9 +537,13 @@ impl ObjectAccess for S3Store {
         Some(format!("{service} {:016x}", hasher.finish()))
     }
 
-    /// General purpose buckets of AWS do; directory buckets do not, and other services may not.
-    fn lists_in_byte_order(&self, bucket: &str) -> bool {
-        self.0.spec.endpoint.is_none() && !bucket.ends_with("--x-s3")
+    fn listing_order(&self, bucket: &str) -> ListingOrder {
+        let known = self.promised_order(bucket).or_else(|| self.orders().found());
+        known.unwrap_or(ListingOrder::None)
+    }
+
+    fn promises_order(&self, bucket: &str) -> bool {
+        self.promised_order(bucket).is_some_and(|order| order != ListingOrder::None)
     }
 
     fn list(&self, location: &Location, options: ListOptions) -> BoxStream<'static, Result<Entry>> {

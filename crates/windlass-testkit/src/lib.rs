@@ -19,6 +19,6 @@ mod sts;
 pub use fault::{Fault, FaultKind};
 pub use identity::{AssumedSession, TestIdentity, TestRole};
 pub use log::RequestLog;
-pub use memory::{BucketOptions, Memory, ObjectInfo, PutOptions};
+pub use memory::{BucketOptions, ListingStyle, Memory, ObjectInfo, PutOptions};
 pub use servers::*;
 pub use service::{TestS3, TestS3Options};

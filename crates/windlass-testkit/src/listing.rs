@@ -90,6 +90,50 @@ pub(crate) fn page<'a, V>(
     }
 }
 
+/// The page of a service that walks folders. Only for small buckets: it looks at every key.
+pub(crate) fn page_by_segments<'a, V>(
+    map: &'a BTreeMap<String, V>,
+    query: Query<'_>,
+    resumed: bool,
+    shown: impl Fn(&V) -> bool,
+) -> Page<'a, V> {
+    let mut keys: Vec<(&String, &V)> = map
+        .iter()
+        .filter(|(key, value)| key.starts_with(query.prefix) && shown(value))
+        .filter(|(key, _)| {
+            let Some(after) = query.after else { return true };
+            // What a page ended with is a key, or a folder whose rows were all shown as one; what a
+            // client names may be a folder too.
+            let inside = if resumed {
+                after.ends_with('/') && !query.delimiter.is_empty() && key.starts_with(after)
+            } else {
+                !after.ends_with('/')
+                    && key.strip_prefix(after).is_some_and(|rest| rest.starts_with('/'))
+            };
+            key.split('/').gt(after.split('/')) && !inside
+        })
+        .collect();
+    keys.sort_by(|(a, _), (b, _)| a.split('/').cmp(b.split('/')));
+    let mut page = Page { items: Vec::new(), truncated: false };
+    for (key, value) in keys {
+        let rest = &key[query.prefix.len()..];
+        let cut = if query.delimiter.is_empty() { None } else { rest.find(query.delimiter) };
+        let item = match cut {
+            None => Item::Object(key, value),
+            Some(at) => Item::Prefix(&key[..query.prefix.len() + at + query.delimiter.len()]),
+        };
+        if page.items.last().is_some_and(|last| last.text() == item.text()) {
+            continue;
+        }
+        if page.items.len() == query.limit {
+            page.truncated = query.limit > 0;
+            break;
+        }
+        page.items.push(item);
+    }
+    page
+}
+
 /// The least text greater than every text that begins with `prefix`.
 pub(crate) fn behind(prefix: &str) -> Option<String> {
     let mut text = prefix.to_owned();
@@ -212,6 +256,22 @@ mod tests {
         let query = Query { delimiter: "/", after: Some("a/1"), limit: 9, ..Query::default() };
         let page = page(&map, query, |_| true);
         assert_eq!(page.items.iter().map(Item::text).collect::<Vec<_>>(), ["b"]);
+    }
+
+    #[test]
+    fn a_walk_over_folders_has_their_names_among_those_of_files() {
+        let keys = ["x/B", "x/a/b!", "x/a/c", "x/a-b", "x/a.txt", "x/a0"];
+        let map = map(&keys);
+        let list = |after, resumed, delimiter| -> Vec<&str> {
+            let query = Query { prefix: "x/", after, limit: 9, delimiter };
+            page_by_segments(&map, query, resumed, |_| true).items.iter().map(Item::text).collect()
+        };
+        assert_eq!(list(None, false, ""), keys);
+        assert_eq!(list(Some("x/a-b"), false, ""), ["x/a.txt", "x/a0"]);
+        assert_eq!(list(Some("x/a"), false, ""), ["x/a-b", "x/a.txt", "x/a0"]);
+        assert_eq!(list(Some("x/a"), true, ""), &keys[1..]);
+        assert_eq!(list(None, false, "/"), ["x/B", "x/a/", "x/a-b", "x/a.txt", "x/a0"]);
+        assert_eq!(list(Some("x/a/"), true, "/"), ["x/a-b", "x/a.txt", "x/a0"]);
     }
 
     #[test]

@@ -27,6 +27,16 @@ pub struct BucketOptions {
     pub versioned: bool,
 }
 
+/// How a bucket lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ListingStyle {
+    /// As a walk over folders: siblings by name, a folder by its name without the slash, instead
+    /// of by the bytes of whole keys. `start-after` with exactly a folder's name passes over it.
+    pub by_segments: bool,
+    /// The last row of a page is the first of the next one too.
+    pub repeats: bool,
+}
+
 /// What is said about an object that is put directly.
 #[derive(Debug, Clone, Default)]
 pub struct PutOptions {
@@ -93,6 +103,7 @@ pub(crate) struct Bucket {
     pub(crate) objects: BTreeMap<String, Versions>,
     pub(crate) uploads: BTreeMap<(String, String), Upload>,
     pub(crate) tags: Vec<(String, String)>,
+    pub(crate) listing: ListingStyle,
 }
 
 /// A multipart upload under way.
@@ -126,6 +137,7 @@ impl Bucket {
             objects: BTreeMap::new(),
             uploads: BTreeMap::new(),
             tags: Vec::new(),
+            listing: ListingStyle::default(),
         }
     }
 
@@ -214,6 +226,11 @@ impl Memory {
         }
         buckets.insert(name.to_owned(), Bucket::new(options));
         true
+    }
+
+    /// Makes a bucket list in another way from now on; the answer is whether there is one.
+    pub fn set_listing(&self, bucket: &str, style: ListingStyle) -> bool {
+        self.buckets().get_mut(bucket).map(|it| it.listing = style).is_some()
     }
 
     /// Removes a bucket with everything in it.

@@ -1,18 +1,21 @@
 //! What differs between two places. The merge is a machine without IO; [`diff`] feeds it.
 //!
-//! Both listings must come in byte order, which the machine checks. One that is not known to is
-//! sorted first, on the disk if need be: a merge of unordered listings would be wrong, not slow.
+//! Exact whatever the order of the two listings: see [`merge`].
+
+mod merge;
+
+pub use merge::{Merge, Step};
 
 use crate::digest::{is_md5, is_multipart};
 use crate::naming::Source;
 use crate::plan::Filter;
 use crate::request::Side;
-use crate::sort::{SortLimits, sorted};
+use crate::sort::{Aside, SortLimits, sorted};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
-use windlass_s3::ListOptions;
-use windlass_types::{Entry, EntryKind, Error, ErrorCode, Location, Result};
+use windlass_s3::{ListOptions, ListingOrder};
+use windlass_types::{Entry, EntryKind, Location, Result};
 
 /// How two places differ at one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -62,112 +65,6 @@ pub enum End {
     Incomplete,
 }
 
-/// The merge: push what it wants, take what it answers.
-#[derive(Debug, Default)]
-pub struct Merge {
-    left: Lane,
-    right: Lane,
-}
-
-#[derive(Debug, Default)]
-struct Lane {
-    next: Option<(String, Entry)>,
-    last: Option<String>,
-    end: Option<End>,
-}
-
-impl Lane {
-    fn hungry(&self) -> bool {
-        self.next.is_none() && self.end.is_none()
-    }
-}
-
-impl Merge {
-    /// A merge of nothing yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The side to read from next; None when all is said.
-    pub fn wants(&self) -> Option<Which> {
-        let broken = [&self.left, &self.right].iter().any(|lane| lane.end == Some(End::Incomplete));
-        match () {
-            () if broken => None,
-            () if self.left.hungry() => Some(Which::Left),
-            () if self.right.hungry() => Some(Which::Right),
-            () => None,
-        }
-    }
-
-    /// Takes the next entry of a side, at `path` below it. An error says that the side is not in
-    /// byte order; nothing said before rests on it.
-    pub fn push(&mut self, which: Which, path: String, entry: Entry) -> Result<()> {
-        let lane = self.lane(which);
-        if lane.last.as_ref().is_some_and(|last| *last >= path) {
-            return Err(Error::new(
-                ErrorCode::ConnectionFailed,
-                format!(
-                    "the listing is not in order: `{path}` came after `{}`",
-                    lane.last.as_deref().unwrap_or_default()
-                ),
-            ));
-        }
-        lane.last = Some(path.clone());
-        lane.next = Some((path, entry));
-        Ok(())
-    }
-
-    /// Says that a side has no more.
-    pub fn end(&mut self, which: Which, end: End) {
-        self.lane(which).end = Some(end);
-    }
-
-    /// The next finding, if enough was pushed to be sure of it. After an incomplete end there is
-    /// none: what is missing there may only not have been seen.
-    pub fn pop(&mut self) -> Option<Difference> {
-        if self.left.hungry() || self.right.hungry() || self.wants().is_some() {
-            return None;
-        }
-        if [&self.left, &self.right].iter().any(|lane| lane.end == Some(End::Incomplete)) {
-            return None;
-        }
-        let order = match (&self.left.next, &self.right.next) {
-            (None, None) => return None,
-            (Some(_), None) => std::cmp::Ordering::Less,
-            (None, Some(_)) => std::cmp::Ordering::Greater,
-            (Some((left, _)), Some((right, _))) => left.cmp(right),
-        };
-        let left = if order.is_le() { self.left.next.take() } else { None };
-        let right = if order.is_ge() { self.right.next.take() } else { None };
-        Some(match (left, right) {
-            (Some((path, left)), Some((_, right))) => {
-                let (kind, by) = compare(&left, &right);
-                Difference {
-                    path,
-                    kind,
-                    by: Some(by.to_owned()),
-                    left: Some(left),
-                    right: Some(right),
-                }
-            }
-            (Some((path, left)), None) => {
-                Difference { path, kind: Kind::OnlyLeft, by: None, left: Some(left), right: None }
-            }
-            (None, right) => {
-                let (path, right) = right?;
-                Difference { path, kind: Kind::OnlyRight, by: None, left: None, right: Some(right) }
-            }
-        })
-    }
-
-    fn lane(&mut self, which: Which) -> &mut Lane {
-        match which {
-            Which::Left => &mut self.left,
-            Which::Right => &mut self.right,
-        }
-    }
-}
-
 /// Compares two objects by what their listings say.
 fn compare(left: &Entry, right: &Entry) -> (Kind, &'static str) {
     if left.size != right.size {
@@ -197,9 +94,55 @@ pub struct DiffOptions {
     pub sort: SortLimits,
 }
 
+/// Findings held back at most, to say them in order.
+const HELD: usize = 10_000;
+
 /// Compares two places, each a folder, bucket, glob or key. The stream ends with an error if either
 /// listing fails, and then says nothing of what that listing did not show.
+///
+/// Findings come in byte order of their paths where both sides are promised to list so, and where
+/// they are few; else what is on one side only comes last.
 pub fn diff(
+    left: Side,
+    right: Side,
+    options: DiffOptions,
+) -> BoxStream<'static, Result<Difference>> {
+    if in_byte_order(&left) && in_byte_order(&right) {
+        return in_order(left, right, options);
+    }
+    async_stream::try_stream! {
+        let mut found = in_any_order(left, right, options);
+        let mut held = Some(Vec::new());
+        while let Some(one) = found.try_next().await? {
+            match &mut held {
+                None => yield one,
+                Some(few) => {
+                    few.push(one);
+                    if few.len() >= HELD {
+                        for one in held.take().into_iter().flatten() {
+                            yield one;
+                        }
+                    }
+                }
+            }
+        }
+        let mut few = held.unwrap_or_default();
+        few.sort_by(|a: &Difference, b| a.path.cmp(&b.path));
+        for one in few {
+            yield one;
+        }
+    }
+    .boxed()
+}
+
+/// Whether a side is promised to list in byte order.
+fn in_byte_order(side: &Side) -> bool {
+    let bucket = side.location.bucket.as_deref().unwrap_or_default();
+    side.storage.promises_order(bucket) && side.storage.listing_order(bucket) == ListingOrder::Bytes
+}
+
+/// Both sides come in byte order: everything is said at once.
+fn in_order(
     left: Side,
     right: Side,
     options: DiffOptions,
@@ -209,33 +152,138 @@ pub fn diff(
         let mut lanes = [listing(&left, &options).await?, listing(&right, &options).await?];
         loop {
             while let Some(mut found) = merge.pop() {
-                if found.kind == Kind::Same && found.by.as_deref() == Some("size") {
-                    settle(&mut found, &left, &right, options.content).await?;
-                }
-                if options.same || found.kind != Kind::Same {
+                if finish(&mut found, &left, &right, &options).await? {
                     yield found;
                 }
             }
             let Some(which) = merge.wants() else { break };
-            let lane = &mut lanes[usize::from(which == Which::Right)];
-            match lane.try_next().await {
-                Ok(Some((path, entry))) => merge.push(which, path, entry)?,
-                Ok(None) => merge.end(which, End::Complete),
-                Err(error) => {
-                    merge.end(which, End::Incomplete);
-                    Err(error)?;
-                }
-            }
+            feed(&mut merge, &mut lanes, which).await?;
         }
     }
     .boxed()
 }
 
-/// Objects of a side by their path below it, in byte order.
-async fn listing(
-    side: &Side,
+/// The order of a side is not known, or another one: what seems to be missing is kept, on the disk
+/// if it is much, and said when everything was read.
+fn in_any_order(
+    left: Side,
+    right: Side,
+    options: DiffOptions,
+) -> BoxStream<'static, Result<Difference>> {
+    async_stream::try_stream! {
+        let mut merge = Merge::of_any_order();
+        let mut lanes = [listing(&left, &options).await?, listing(&right, &options).await?];
+        let mut kept = [Aside::new(options.sort), Aside::new(options.sort)];
+        loop {
+            while let Some(step) = merge.step() {
+                match step {
+                    Step::Keep(which, entry) => {
+                        kept[usize::from(which == Which::Right)].push(entry).await;
+                    }
+                    Step::Say(mut found) => {
+                        if finish(&mut found, &left, &right, &options).await? {
+                            yield found;
+                        }
+                    }
+                }
+            }
+            let Some(which) = merge.wants() else { break };
+            feed(&mut merge, &mut lanes, which).await?;
+        }
+        // A side in no order may also show a key twice, far apart: then what is left of it may have
+        // been on both sides all the same, and only reading again tells.
+        let disordered = [Which::Left, Which::Right]
+            .iter()
+            .any(|which| merge.order(*which) == ListingOrder::None);
+        let bases = [base(&left)?, base(&right)?];
+        let mut lanes = {
+            let [one, two] = kept;
+            [below(one.finish(), bases[0]), below(two.finish(), bases[1])]
+        };
+        let mut merge = Merge::new();
+        let mut unsure = false;
+        loop {
+            while let Some(mut found) = merge.pop() {
+                let missing = matches!(found.kind, Kind::OnlyLeft | Kind::OnlyRight);
+                if missing && disordered {
+                    unsure = true;
+                } else if finish(&mut found, &left, &right, &options).await? {
+                    yield found;
+                }
+            }
+            let Some(which) = merge.wants() else { break };
+            feed(&mut merge, &mut lanes, which).await?;
+        }
+        if !unsure {
+            return;
+        }
+        let mut merge = Merge::new();
+        let mut lanes = [
+            below(sorted(entries(&left, &options).await?, options.sort), bases[0]),
+            below(sorted(entries(&right, &options).await?, options.sort), bases[1]),
+        ];
+        loop {
+            while let Some(found) = merge.pop() {
+                if matches!(found.kind, Kind::OnlyLeft | Kind::OnlyRight) {
+                    yield found;
+                }
+            }
+            let Some(which) = merge.wants() else { break };
+            feed(&mut merge, &mut lanes, which).await?;
+        }
+    }
+    .boxed()
+}
+
+type Paths = BoxStream<'static, Result<(String, Entry)>>;
+
+/// Reads one more of a side.
+async fn feed(merge: &mut Merge, lanes: &mut [Paths; 2], which: Which) -> Result<()> {
+    match lanes[usize::from(which == Which::Right)].try_next().await {
+        Ok(Some((path, entry))) => merge.push(which, path, entry)?,
+        Ok(None) => merge.end(which, End::Complete),
+        Err(error) => {
+            merge.end(which, End::Incomplete);
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Completes a finding; answers whether it is to be said.
+async fn finish(
+    found: &mut Difference,
+    left: &Side,
+    right: &Side,
     options: &DiffOptions,
-) -> Result<BoxStream<'static, Result<(String, Entry)>>> {
+) -> Result<bool> {
+    if found.kind == Kind::Same && found.by.as_deref() == Some("size") {
+        settle(found, left, right, options.content).await?;
+    }
+    Ok(options.same || found.kind != Kind::Same)
+}
+
+/// Bytes of a key before what is compared.
+fn base(side: &Side) -> Result<usize> {
+    Ok(match Source::parse(&side.location.key)? {
+        // Compared with another key, the names do not matter.
+        Source::Key(key) => key.len(),
+        source => source.base().len(),
+    })
+}
+
+/// Entries with their paths.
+fn below(entries: BoxStream<'static, Result<Entry>>, base: usize) -> Paths {
+    entries.map_ok(move |entry| (entry.key[base..].to_owned(), entry)).boxed()
+}
+
+/// Objects of a side by their path below it, in the order of its storage.
+async fn listing(side: &Side, options: &DiffOptions) -> Result<Paths> {
+    Ok(below(entries(side, options).await?, base(side)?))
+}
+
+/// Objects of a side, in the order of its storage.
+async fn entries(side: &Side, options: &DiffOptions) -> Result<BoxStream<'static, Result<Entry>>> {
     let bucket = side.location.need_bucket()?.to_owned();
     let source = Source::parse(&side.location.key)?;
     if let Source::Key(key) = &source {
@@ -249,13 +297,12 @@ async fn listing(
             etag: meta.etag,
             storage_class: meta.storage_class,
         };
-        // Compared with another key, the names do not matter.
-        return Ok(futures::stream::iter([Ok((String::new(), entry))]).boxed());
+        return Ok(futures::stream::iter([Ok(entry)]).boxed());
     }
-    let location = Location { bucket: Some(bucket.clone()), key: source.prefix().to_owned() };
-    let how = ListOptions { recursive: true, ..ListOptions::default() };
+    let location = Location { bucket: Some(bucket), key: source.prefix().to_owned() };
+    let how = ListOptions { recursive: true, ordered: true, ..ListOptions::default() };
     let filter = options.filter.clone();
-    let taken = side
+    Ok(side
         .storage
         .list(&location, how)
         .try_filter(move |entry| {
@@ -265,11 +312,7 @@ async fn listing(
                     .is_some_and(|path| !path.is_empty() && filter.takes(path));
             futures::future::ready(taken)
         })
-        .boxed();
-    let ordered =
-        if side.storage.lists_in_byte_order(&bucket) { taken } else { sorted(taken, options.sort) };
-    let base = Source::parse(&side.location.key)?.base().len();
-    Ok(ordered.map_ok(move |entry| (entry.key[base..].to_owned(), entry)).boxed())
+        .boxed())
 }
 
 /// Reads what the listings leave open.

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use windlass_s3::{
-    ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part, PutOptions,
-    PutResult, Upload,
+    ByteRange, GetOptions, ListOptions, ListingOrder, ObjectAccess, ObjectBody, ObjectMeta, Part,
+    PutOptions, PutResult, Upload,
 };
 use windlass_types::path::Binding;
 use windlass_types::{Entry, EntryKind, Error, ErrorCode, Location, Name, ObjectPath, Result};
@@ -59,6 +59,10 @@ pub(crate) struct Fake {
     pub(crate) group: Option<String>,
     /// The order of listings that `SeaweedFS` has: by level, folders among files by name.
     pub(crate) by_segments: bool,
+    /// Listings are in no order; every third key comes once more at the end.
+    pub(crate) disordered: bool,
+    /// Promises byte order.
+    pub(crate) promised: bool,
     /// `ETag`s that are no MD5s.
     pub(crate) odd_etags: bool,
     pub(crate) read_only: bool,
@@ -79,6 +83,8 @@ impl Fake {
             binding: Binding::default(),
             group: None,
             by_segments: false,
+            promised: false,
+            disordered: false,
             odd_etags: false,
             read_only: false,
             list_breaks: None,
@@ -251,6 +257,14 @@ impl ObjectAccess for Fake {
         self.group.clone()
     }
 
+    fn listing_order(&self, _bucket: &str) -> ListingOrder {
+        if self.promised { ListingOrder::Bytes } else { ListingOrder::None }
+    }
+
+    fn promises_order(&self, _bucket: &str) -> bool {
+        self.promised
+    }
+
     fn list(
         &self,
         location: &Location,
@@ -261,6 +275,10 @@ impl ObjectAccess for Fake {
             state.objects.keys().filter(|key| key.starts_with(&location.key)).collect();
         if self.by_segments {
             keys.sort_by_key(|key| key.split('/').map(str::to_owned).collect::<Vec<_>>());
+        }
+        if self.disordered {
+            keys.sort_by_key(|key| md5(key.as_bytes()));
+            keys.extend(keys.clone().into_iter().step_by(3));
         }
         let mut rows: Vec<Result<Entry>> = keys
             .into_iter()

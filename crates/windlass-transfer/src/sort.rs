@@ -8,7 +8,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use windlass_types::{Entry, Error, ErrorCode, Result};
 
 /// How much is held while sorting.
@@ -25,6 +26,9 @@ impl Default for SortLimits {
         Self { run_bytes: 32 << 20, fan_in: 64 }
     }
 }
+
+/// Entries handed over at once.
+const BATCH: usize = 256;
 
 /// Collects entries, in any order.
 pub(crate) struct Sorter {
@@ -138,17 +142,21 @@ fn merge(
     }))
 }
 
-/// The same listing in byte order. Nothing comes until the listing is complete; if it fails, only
-/// its error comes.
-pub(crate) fn sorted(
-    mut listing: BoxStream<'static, Result<Entry>>,
-    limits: SortLimits,
-) -> BoxStream<'static, Result<Entry>> {
-    async_stream::try_stream! {
+/// Entries on their way through the hands of a sorter, which works on a thread of its own.
+struct Sorting {
+    unsorted: mpsc::Sender<Vec<Entry>>,
+    in_order: mpsc::Receiver<Vec<Entry>>,
+    /// All was pushed: only then is what was collected worth merging.
+    complete: oneshot::Sender<()>,
+    work: JoinHandle<io::Result<()>>,
+    batch: Vec<Entry>,
+}
+
+impl Sorting {
+    fn start(limits: SortLimits) -> Self {
         let (unsorted, mut incoming) = mpsc::channel::<Vec<Entry>>(4);
-        let (outgoing, mut in_order) = mpsc::channel::<Vec<Entry>>(4);
-        // The listing ended well: only then is what was collected worth merging.
-        let (complete, is_complete) = tokio::sync::oneshot::channel::<()>();
+        let (outgoing, in_order) = mpsc::channel::<Vec<Entry>>(4);
+        let (complete, is_complete) = oneshot::channel::<()>();
         let work = tokio::task::spawn_blocking(move || {
             let mut sorter = Sorter::new(limits);
             while let Some(batch) = incoming.blocking_recv() {
@@ -162,33 +170,92 @@ pub(crate) fn sorted(
             let mut batch = Vec::new();
             for entry in sorter.finish()? {
                 batch.push(entry?);
-                if batch.len() >= 256 && outgoing.blocking_send(std::mem::take(&mut batch)).is_err() {
+                if batch.len() >= BATCH
+                    && outgoing.blocking_send(std::mem::take(&mut batch)).is_err()
+                {
                     return Ok(());
                 }
             }
             let _ = outgoing.blocking_send(batch);
             Ok::<(), io::Error>(())
         });
-        let mut batch = Vec::new();
+        Self { unsorted, in_order, complete, work, batch: Vec::new() }
+    }
+
+    async fn push(&mut self, entry: Entry) {
+        self.batch.push(entry);
+        if self.batch.len() >= BATCH {
+            // If it does not take it, it failed, and says so in the end.
+            let _ = self.unsorted.send(std::mem::take(&mut self.batch)).await;
+        }
+    }
+
+    fn finish(self) -> BoxStream<'static, Result<Entry>> {
+        async_stream::try_stream! {
+            let Self { unsorted, mut in_order, complete, work, batch } = self;
+            let _ = unsorted.send(batch).await;
+            let _ = complete.send(());
+            drop(unsorted);
+            let mut last: Option<String> = None;
+            while let Some(batch) = in_order.recv().await {
+                for entry in batch {
+                    // A key that a service gave twice is one object.
+                    if last.as_ref() != Some(&entry.key) {
+                        last = Some(entry.key.clone());
+                        yield entry;
+                    }
+                }
+            }
+            work.await.map_err(crate::object::broken)?.map_err(|error| {
+                Error::new(ErrorCode::LocalFailed, "cannot sort a listing on the disk")
+                    .source(error)
+                    .hint("free some space for temporary files, or set TMPDIR")
+            })?;
+        }
+        .boxed()
+    }
+}
+
+/// Entries put aside, to come back in byte order.
+pub(crate) struct Aside {
+    limits: SortLimits,
+    sorting: Option<Sorting>,
+}
+
+impl Aside {
+    pub(crate) fn new(limits: SortLimits) -> Self {
+        Self { limits, sorting: None }
+    }
+
+    pub(crate) async fn push(&mut self, entry: Entry) {
+        let limits = self.limits;
+        self.sorting.get_or_insert_with(|| Sorting::start(limits)).push(entry).await;
+    }
+
+    /// All of them, each key once.
+    pub(crate) fn finish(self) -> BoxStream<'static, Result<Entry>> {
+        match self.sorting {
+            Some(sorting) => sorting.finish(),
+            None => futures::stream::empty().boxed(),
+        }
+    }
+}
+
+/// The same listing in byte order, each key once. Nothing comes until the listing is complete; if
+/// it fails, only its error comes.
+pub(crate) fn sorted(
+    mut listing: BoxStream<'static, Result<Entry>>,
+    limits: SortLimits,
+) -> BoxStream<'static, Result<Entry>> {
+    async_stream::try_stream! {
+        let mut aside = Aside::new(limits);
         while let Some(entry) = listing.next().await {
-            batch.push(entry?);
-            if batch.len() >= 256 && unsorted.send(std::mem::take(&mut batch)).await.is_err() {
-                break;
-            }
+            aside.push(entry?).await;
         }
-        let _ = unsorted.send(batch).await;
-        let _ = complete.send(());
-        drop(unsorted);
-        while let Some(batch) = in_order.recv().await {
-            for entry in batch {
-                yield entry;
-            }
+        let mut in_order = aside.finish();
+        while let Some(entry) = in_order.next().await {
+            yield entry?;
         }
-        work.await.map_err(crate::object::broken)?.map_err(|error| {
-            Error::new(ErrorCode::LocalFailed, "cannot sort a listing on the disk")
-                .source(error)
-                .hint("free some space for temporary files, or set TMPDIR")
-        })?;
     }
     .boxed()
 }

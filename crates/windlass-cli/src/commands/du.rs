@@ -56,7 +56,7 @@ pub async fn run(session: &Session, args: Du) -> Ending {
     if listing.pattern.is_none() && !named.is_empty() && !named.ends_with('/') {
         listing.base = format!("{named}/");
     }
-    let options = ListOptions { recursive: true, display: true, start_after: None };
+    let options = ListOptions { recursive: true, display: true, ..ListOptions::default() };
     let mut all = Sum::default();
     let mut folders: BTreeMap<String, Sum> = BTreeMap::new();
     let mut entries = place.storage.list(&listing.location, options);

@@ -162,7 +162,12 @@ pub async fn run(session: &Session, mut args: Ls) -> Ending {
     let place = session.existing_place(&args.path).await?;
     let listing = Listing::of(&place, args.recursive)?;
     let now = Utc::now();
-    let options = ListOptions { recursive: listing.recursive, display: true, start_after: None };
+    let options = ListOptions {
+        recursive: listing.recursive,
+        display: true,
+        ordered: true,
+        ..ListOptions::default()
+    };
     let limit = args.limit.unwrap_or(usize::MAX);
     let entries = place
         .storage

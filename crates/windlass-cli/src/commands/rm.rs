@@ -136,7 +136,7 @@ async fn below(
     let bucket = place.location.need_bucket()?.to_owned();
     let location = folder(place);
     let shown = place.storage.address(&bucket, &location.key);
-    let options = ListOptions { recursive: true, display: false, start_after: None };
+    let options = ListOptions { recursive: true, ..ListOptions::default() };
     let mut found_any = false;
     for pass in 0..PASSES {
         let mut found: u64 = 0;
@@ -187,7 +187,7 @@ async fn confirmed(session: &Session, place: &Place) -> Result<bool, Failure> {
         .hint("give `--yes` to delete without being asked, or `--dry-run` to see what would go")
         .into());
     }
-    let options = ListOptions { recursive: true, display: false, start_after: None };
+    let options = ListOptions { recursive: true, ..ListOptions::default() };
     let (mut objects, mut bytes) = (0, 0);
     let mut entries = place.storage.list(&location, options);
     while let Some(entry) = entries.try_next().await? {

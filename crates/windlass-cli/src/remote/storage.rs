@@ -110,7 +110,8 @@ impl ObjectAccess for RemoteStorage {
         let mut request = self
             .request(Method::GET, &["entries"])
             .query(&[("key", location.key.as_str())])
-            .query(&[("recursive", options.recursive), ("display", options.display)]);
+            .query(&[("recursive", options.recursive), ("display", options.display)])
+            .query(&[("ordered", options.ordered)]);
         if let Some(bucket) = &location.bucket {
             request = request.query(&[("bucket", bucket)]);
         }

@@ -17,12 +17,14 @@ impl Wire {
         request: &PageRequest<'_>,
     ) -> Result<Page, Failure> {
         let mut asked = Asked::new(Call::List, bucket, "");
+        let most = request.most.map(|most| most.to_string());
         // Sorted, as the signature wants it.
         for (name, value) in [
             ("continuation-token", request.token),
             ("delimiter", request.delimiter),
             ("encoding-type", Some("url")),
             ("list-type", Some("2")),
+            ("max-keys", most.as_deref()),
             ("prefix", Some(request.prefix).filter(|prefix| !prefix.is_empty())),
             ("start-after", request.start_after),
         ] {

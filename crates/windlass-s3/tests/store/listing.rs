@@ -2,12 +2,13 @@
 
 use crate::{list, store, text};
 use futures::StreamExt as _;
-use windlass_s3::{ListOptions, ObjectAccess as _};
-use windlass_testkit::{Fault, FaultKind, TestS3};
+use std::time::Duration;
+use windlass_s3::{ListOptions, ListingOrder, ObjectAccess as _, S3Store};
+use windlass_testkit::{Fault, FaultKind, ListingStyle, SeaweedFs, TestS3};
 use windlass_types::{EntryKind, ErrorCode, Location, OptionValue};
 
 fn recursive() -> ListOptions {
-    ListOptions { recursive: true, ..ListOptions::default() }
+    ListOptions { recursive: true, ordered: true, ..ListOptions::default() }
 }
 
 #[tokio::test]
@@ -36,7 +37,7 @@ async fn three_pages_come_whole_in_order_and_exact() {
     assert!(
         found.iter().all(|e| e.kind == EntryKind::Object && e.path == format!("lake/{}", e.key))
     );
-    assert_eq!(s3.state().count("ListObjectsV2"), 3);
+    assert!(s3.state().count("ListObjectsV2") <= 10);
     let start = ListOptions { start_after: Some("data/02490.csv".to_owned()), ..recursive() };
     let rest = list(&store, Some("lake"), "data/0", start).await.unwrap();
     assert_eq!(rest.first().unwrap().key, "data/02491.csv");
@@ -147,4 +148,112 @@ async fn a_bound_connection_shows_paths_from_its_folder() {
     assert_eq!(s3.state().count("ListBuckets"), 0);
     let error = list(&store, Some("lake"), "", ListOptions::default()).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::PathOutside);
+}
+
+/// Keys of every shape that the two orders see differently.
+fn mixed() -> Vec<String> {
+    let mut keys: Vec<String> = (0..4000).map(|n| format!("x/a/{n:04}")).collect();
+    keys.extend((0..1500).map(|n| format!("x/a-{n:04}")));
+    keys.extend((0..1500).map(|n| format!("x/a.d/{n:04}/v")));
+    keys.extend(["x/B", "x/a.txt", "x/a0", "x-y", "y/é/1", "x.z/1"].map(str::to_owned));
+    keys
+}
+
+async fn all(store: &S3Store, bucket: &str, prefix: &str, ordered: bool) -> Vec<String> {
+    let options = ListOptions { recursive: true, ordered, ..ListOptions::default() };
+    let entries = list(store, Some(bucket), prefix, options).await.unwrap();
+    entries.into_iter().map(|entry| entry.key).collect()
+}
+
+#[tokio::test]
+async fn a_large_listing_is_read_side_by_side_in_either_order_and_whole() {
+    let s3 = TestS3::start().await;
+    s3.state().create_bucket("lake");
+    for key in mixed() {
+        s3.state().put("lake", &key, "x");
+    }
+    s3.state().set_latency(Duration::from_millis(20));
+    for (by_segments, order) in [(false, ListingOrder::Bytes), (true, ListingOrder::Segments)] {
+        s3.state().set_listing("lake", ListingStyle { by_segments, repeats: false });
+        let mut expected = mixed();
+        expected.sort_by(|a, b| order.compare(a, b));
+        for prefix in ["", "x/", "x/a"] {
+            let below: Vec<String> =
+                expected.iter().filter(|key| key.starts_with(prefix)).cloned().collect();
+            let store = store(&s3, &[]);
+            assert_eq!(store.listing_order("lake"), ListingOrder::None);
+            s3.state().clear_requests();
+            assert_eq!(all(&store, "lake", prefix, true).await, below, "{prefix:?} {order:?}");
+            let used = s3.state().count("ListObjectsV2");
+            assert!(used * 10 <= (below.len() / 1000 + 1) * 12 + 500, "{used}");
+            let mut rows = all(&store, "lake", prefix, false).await;
+            rows.sort_by(|a, b| order.compare(a, b));
+            assert_eq!(rows, below);
+            // The first page of `x/a` has no folder to ask about, but a later one has.
+            assert_eq!(store.listing_order("lake"), order, "{prefix:?}");
+            assert!(!store.promises_order("lake"));
+        }
+    }
+    assert!(s3.state().peak_concurrency() >= 4, "{}", s3.state().peak_concurrency());
+}
+
+#[tokio::test]
+async fn keys_that_come_on_two_pages_are_shown_once() {
+    let s3 = TestS3::start().await;
+    s3.state().create_bucket("lake");
+    for n in 0..3500 {
+        s3.state().put("lake", &format!("{}/{n:05}", n % 3), "x");
+    }
+    for by_segments in [false, true] {
+        s3.state().set_listing("lake", ListingStyle { by_segments, repeats: true });
+        let mut rows = all(&store(&s3, &[]), "lake", "", false).await;
+        rows.sort();
+        assert_eq!(rows, s3.state().keys("lake"));
+    }
+}
+
+/// A store of a real server that walks folders.
+async fn seaweed(bucket: &str, keys: &[String]) -> S3Store {
+    let server = SeaweedFs::shared().await;
+    let client = server.client();
+    client.create_bucket(bucket, "us-east-1").await;
+    futures::stream::iter(keys)
+        .for_each_concurrent(16, |key| {
+            let client = &client;
+            async move { client.put(bucket, key, "x").await }
+        })
+        .await;
+    let keys = server.full();
+    let options = [
+        ("ENDPOINT", text(&server.endpoint())),
+        ("ALLOW_HTTP", OptionValue::Bool(true)),
+        ("AWS_ACCESS_KEY_ID", text(&keys.access_key_id)),
+        ("AWS_SECRET_ACCESS_KEY", text(&keys.secret_access_key)),
+    ]
+    .map(|(name, value)| (name.to_owned(), value));
+    let secrets = windlass_s3::Secrets {
+        access_key_id: Some(keys.access_key_id.clone().into()),
+        secret_access_key: Some(keys.secret_access_key.clone().into()),
+        ..windlass_s3::Secrets::default()
+    };
+    crate::open(windlass_types::S3Spec::build(&options.into()).unwrap(), secrets)
+}
+
+#[tokio::test]
+async fn a_real_service_that_walks_folders_is_listed_whole_and_side_by_side() {
+    let mut expected: Vec<String> =
+        mixed().into_iter().filter(|key| !key.ends_with(['7', '3'])).collect();
+    // A file may be a folder too, there.
+    expected.extend(["x/a/0005/below", "x/a/0999/below", "z/f", "z/f/1"].map(str::to_owned));
+    let store = seaweed("side-by-side", &expected).await;
+    expected.sort_by(|a, b| ListingOrder::Segments.compare(a, b));
+    for prefix in ["", "x/", "x/a/", "x/a"] {
+        let below: Vec<String> =
+            expected.iter().filter(|key| key.starts_with(prefix)).cloned().collect();
+        assert_eq!(all(&store, "side-by-side", prefix, true).await, below, "{prefix:?}");
+        let mut rows = all(&store, "side-by-side", prefix, false).await;
+        rows.sort_by(|a, b| ListingOrder::Segments.compare(a, b));
+        assert_eq!(rows, below, "{prefix:?}");
+    }
+    assert_eq!(store.listing_order("side-by-side"), ListingOrder::Segments);
 }

@@ -61,6 +61,8 @@ struct ListQuery {
     display: bool,
     /// Begin after this key.
     start_after: Option<String>,
+    /// In the service's order (the default), or as entries arrive, which is faster.
+    ordered: Option<bool>,
 }
 
 /// One object.
@@ -96,6 +98,7 @@ async fn list(
         recursive: query.recursive,
         display: query.display,
         start_after: query.start_after,
+        ordered: query.ordered.unwrap_or(true),
     };
     let mut entries = storage.list(&location, options).peekable();
     // The first entry decides the status: a listing that is refused is an error answer.

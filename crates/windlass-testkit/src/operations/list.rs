@@ -1,7 +1,7 @@
 //! Listing objects, in both versions of the operation.
 
 use super::{encode, found, limit, owner};
-use crate::listing::{Item, Query, page};
+use crate::listing::{Item, Query, page, page_by_segments};
 use crate::memory::Memory;
 use crate::object::{ALGORITHMS, Versions, of};
 use base64::Engine as _;
@@ -29,9 +29,16 @@ pub(super) fn list_objects_v2(
         after: resumed.as_deref().or(input.start_after.as_deref()).filter(|it| !it.is_empty()),
         limit: limit(input.max_keys)?,
     };
-    let found = page(&bucket.objects, query, shown);
+    let style = bucket.listing;
+    let found = if style.by_segments {
+        page_by_segments(&bucket.objects, query, resumed.is_some(), shown)
+    } else {
+        page(&bucket.objects, query, shown)
+    };
     let encoding = input.encoding_type.as_ref();
-    let last = if found.truncated { found.items.last().map(Item::text) } else { None };
+    let edge =
+        found.items.len().checked_sub(if style.repeats && found.items.len() > 1 { 2 } else { 1 });
+    let last = if found.truncated { edge.map(|at| found.items[at].text()) } else { None };
     let count = i32::try_from(found.items.len()).unwrap_or(i32::MAX);
     let with_owner = input.fetch_owner == Some(true);
     let (contents, prefixes) = rows(&found.items, encoding, with_owner.then(|| owner(memory)));

@@ -89,6 +89,25 @@ async fn files_of_this_machine_are_compared_by_content() {
     ");
 }
 
+#[tokio::test]
+async fn sides_promised_in_byte_order_are_compared_as_they_come() {
+    let left = Fake::with("left", |fake| fake.promised = true);
+    let right = Fake::with("right", |fake| {
+        fake.promised = true;
+        fake.list_breaks = Some(2);
+    });
+    for key in ["a", "b", "c", "d"] {
+        left.set(key, "1");
+        right.set(&key.replace('a', "aa"), "1");
+    }
+    let found: Vec<Result<Difference>> =
+        diff(left.side(""), right.side(""), DiffOptions::default()).collect().await;
+    let said: Vec<&str> =
+        found.iter().filter_map(|one| one.as_ref().ok()).map(|one| one.path.as_str()).collect();
+    assert_eq!(said, ["a", "aa"]);
+    assert!(found.last().unwrap().is_err());
+}
+
 #[test]
 fn the_merge_notices_a_side_out_of_order() {
     let mut merge = Merge::new();
@@ -100,7 +119,77 @@ fn the_merge_notices_a_side_out_of_order() {
     insta::assert_snapshot!(error, @"the listing is not in order: `a` came after `b`");
 }
 
+/// How a side lists.
+#[derive(Debug, Clone, Copy)]
+enum How {
+    Bytes,
+    Segments,
+    Disorder,
+    Promised,
+}
+
+fn how() -> impl Strategy<Value = How> {
+    prop_oneof![Just(How::Bytes), Just(How::Segments), Just(How::Disorder)]
+}
+
+fn place(how: How, name: &str, keys: &BTreeMap<String, u8>) -> Side {
+    let fake = Fake::with(name, |fake| match how {
+        How::Bytes => {}
+        How::Segments => fake.by_segments = true,
+        How::Disorder => fake.disordered = true,
+        How::Promised => fake.promised = true,
+    });
+    for (key, size) in keys {
+        fake.set(&format!("p/{key}"), vec![b'x'; usize::from(*size)]);
+    }
+    fake.side("p/")
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn sides_of_any_two_orders_are_compared_exactly(
+        left in proptest::collection::btree_map("(a|b)?[ab0/.é-]{1,4}", 1_u8..3, 0..40),
+        right in proptest::collection::btree_map("(a|b)?[ab0/.é-]{1,4}", 1_u8..3, 0..40),
+        both in proptest::collection::btree_map("a{0,2}[/.-]?[ab0]{1,2}", 1_u8..3, 0..40),
+        one in how(),
+        two in prop_oneof![how(), Just(How::Promised)],
+    ) {
+        let with = |mut side: BTreeMap<String, u8>| {
+            side.extend(both.clone());
+            // Directory markers and odd levels, which every store but a folder may have.
+            side.extend(["a", "a/", "a//b", "a-b", "a/b", "a0"].map(|key| (key.to_owned(), 1)));
+            side
+        };
+        let (left, right) = (with(left), with(right));
+        let mut expected = Vec::new();
+        for path in left.keys().chain(right.keys()).collect::<std::collections::BTreeSet<_>>() {
+            let kind = match (left.get(path), right.get(path)) {
+                (Some(one), Some(two)) if one == two => Kind::Same,
+                (Some(_), Some(_)) => Kind::Differs,
+                (Some(_), None) => Kind::OnlyLeft,
+                (None, _) => Kind::OnlyRight,
+            };
+            expected.push((path.clone(), kind));
+        }
+        let options = DiffOptions {
+            same: true,
+            sort: SortLimits { run_bytes: 300, fan_in: 2 },
+            ..DiffOptions::default()
+        };
+        let sides = (place(one, "left", &left), place(two, "right", &right));
+        let found: Vec<Difference> = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(diff(sides.0, sides.1, options).try_collect())
+            .unwrap();
+        let mut found: Vec<_> = found.into_iter().map(|one| (one.path, one.kind)).collect();
+        // A key that a side shows twice may be said to be the same twice, never to be missing.
+        found.dedup();
+        prop_assert_eq!(found, expected);
+    }
+
     #[test]
     fn the_merge_says_what_comparing_two_maps_says(
         left in proptest::collection::btree_map("[ab/]{1,3}", 0_u64..3, 0..12),

@@ -1,0 +1,51 @@
+//! How many requests a listing may spend beyond a plain one.
+//!
+//! A range with n keys takes at most n / 1,000 + 1 requests, so each cut costs at most one more than
+//! a plain listing; so does each question about order or folders. All together stay below a fifth
+//! of the pages seen plus 50, and far below that as long as little was seen.
+
+use super::PAGE;
+
+/// What was read and what was spent.
+#[derive(Debug, Default)]
+pub(super) struct Budget {
+    pages: usize,
+    keys: usize,
+    spent: usize,
+}
+
+impl Budget {
+    /// A page of the listing came.
+    pub(super) fn read(&mut self, keys: usize) {
+        self.pages += 1;
+        self.keys += keys;
+    }
+
+    /// A request was, or may have been, one too many.
+    pub(super) fn spend(&mut self, requests: usize) {
+        self.spent += requests;
+    }
+
+    /// Requests that may be spent now.
+    pub(super) fn left(&self) -> usize {
+        let early = 3 + 4 * self.pages;
+        let late = 44 + self.keys * 19 / (100 * PAGE);
+        early.min(late).saturating_sub(self.spent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn little_is_risked_before_much_was_seen() {
+        let mut budget = Budget::default();
+        budget.read(1000);
+        assert_eq!(budget.left(), 7);
+        budget.spend(5);
+        assert_eq!(budget.left(), 2);
+        (0..999).for_each(|_| budget.read(1000));
+        assert_eq!(budget.left(), 44 + 190 - 5);
+    }
+}

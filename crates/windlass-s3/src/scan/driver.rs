@@ -1,0 +1,545 @@
+//! Reading a listing: which range is asked next, when one is cut, what is handed to the reader.
+//!
+//! A task of its own, so that requests go out while the reader works. Everything it holds is
+//! bounded: [`WINDOW`] pages read ahead, and as many requests as it may have in flight.
+
+use super::budget::Budget;
+use super::cut::{Pieces, Rest};
+use super::range::{Range, Rules, Told, hash};
+use super::{Answer, Ask, Listing, Message, Pages};
+use crate::list::stuck;
+use crate::order::{Evidence, ListingOrder};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::task::AbortOnDropHandle;
+use windlass_types::{Entry, EntryKind, Error, ErrorCode, Result};
+
+/// Pages held at most, with those under way.
+const WINDOW: usize = 56;
+
+/// Pages of a range that is read for the next rows. Shorter ones cost too many requests, longer
+/// ones let the reader wait.
+const NEAR: f64 = 5.0;
+
+/// Rows handed out whose keys are remembered until the order was found to hold: 8 bytes each.
+const REMEMBERED: usize = 1_000_000;
+
+/// What the order rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Basis {
+    /// The service's word.
+    Promised,
+    /// A question that only one order answers so.
+    Found,
+    /// Nothing yet; only cuts that both orders see alike.
+    Open,
+    /// It has none: no cuts.
+    Lost,
+}
+
+/// How far the question about the order is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Question {
+    Unasked,
+    Asked,
+    Answered,
+}
+
+/// What a request was for.
+enum Purpose {
+    Page(u64),
+    /// Which order: the answer must be this key, the first in this folder, if it is bytes.
+    Order {
+        first: String,
+        folder: String,
+    },
+    Folders,
+}
+
+type Fetched = (Purpose, Result<Answer>);
+
+/// The state of one listing.
+pub(super) struct Driver {
+    pages: Arc<dyn Pages>,
+    listing: Listing,
+    taken: Arc<Notify>,
+    basis: Basis,
+    order: ListingOrder,
+    evidence: Evidence,
+    ranges: VecDeque<Range>,
+    ids: u64,
+    flying: FuturesUnordered<AbortOnDropHandle<Fetched>>,
+    /// Pages read and not handed out.
+    held: usize,
+    budget: Budget,
+    /// Somebody reads on after the first page.
+    wanted: bool,
+    question: Question,
+    marks: Vec<String>,
+    /// Folders whose levels were asked for.
+    seen: HashSet<String>,
+    cut: bool,
+    /// Hashes of the keys handed out; None once they are too many.
+    given: Option<Vec<u64>>,
+    /// After a restart: what must not be handed out again.
+    again: Vec<u64>,
+}
+
+impl Driver {
+    pub(super) fn new(pages: Arc<dyn Pages>, listing: Listing, taken: Arc<Notify>) -> Self {
+        let (basis, order) = match (listing.promised, listing.orders.found()) {
+            (Some(order), _) => (Basis::Promised, order),
+            (None, Some(order)) => (Basis::Found, order),
+            (None, None) => (Basis::Open, ListingOrder::Bytes),
+        };
+        let basis = if order == ListingOrder::None { Basis::Lost } else { basis };
+        let first = Range::new(0, listing.start_after.clone(), None);
+        Self {
+            pages,
+            listing,
+            taken,
+            basis,
+            order,
+            evidence: Evidence::default(),
+            ranges: VecDeque::from([first]),
+            ids: 0,
+            flying: FuturesUnordered::new(),
+            held: 0,
+            budget: Budget::default(),
+            wanted: false,
+            question: Question::Unasked,
+            marks: Vec::new(),
+            seen: HashSet::new(),
+            cut: false,
+            given: Some(Vec::new()),
+            again: Vec::new(),
+        }
+    }
+
+    /// Reads everything; the last message is an end or an error.
+    pub(super) async fn run(mut self, reader: mpsc::Sender<Message>) {
+        loop {
+            self.sweep();
+            if self.ranges.is_empty() {
+                let _ = reader.send(Message::End).await;
+                return;
+            }
+            self.schedule();
+            let rows = self.has_rows();
+            let failed = !rows && self.fails();
+            if failed {
+                let error = self.ranges.iter_mut().find_map(|range| range.failed.take());
+                let error =
+                    error.unwrap_or_else(|| Error::new(ErrorCode::Internal, "a listing stopped"));
+                let _ = reader.send(Message::Failed(error)).await;
+                return;
+            }
+            let taken = Arc::clone(&self.taken);
+            tokio::select! {
+                biased;
+                () = taken.notified() => self.wanted = true,
+                permit = reader.reserve(), if rows => {
+                    let Ok(permit) = permit else { return };
+                    if let Some(rows) = self.next_rows() {
+                        permit.send(Message::Rows(rows));
+                    }
+                }
+                Some(fetched) = self.flying.next(), if !self.flying.is_empty() => {
+                    match fetched {
+                        Ok((purpose, answer)) => self.fetched(purpose, answer),
+                        Err(error) => {
+                            let error = Error::new(ErrorCode::Internal, "a listing stopped").source(error);
+                            self.fail(None, error);
+                        }
+                    }
+                }
+                () = reader.closed() => return,
+            }
+        }
+    }
+
+    /// Forgets ranges that were read and handed out.
+    fn sweep(&mut self) {
+        let over = |range: &Range| range.done && range.ready.is_empty() && range.failed.is_none();
+        if self.listing.ordered {
+            while self.ranges.front().is_some_and(over) {
+                self.ranges.pop_front();
+            }
+        } else {
+            self.ranges.retain(|range| !over(range));
+        }
+    }
+
+    fn has_rows(&self) -> bool {
+        if self.listing.ordered {
+            self.ranges.front().is_some_and(|range| !range.ready.is_empty())
+        } else {
+            self.ranges.iter().any(|range| !range.ready.is_empty())
+        }
+    }
+
+    /// Whether the next thing to say is an error.
+    fn fails(&self) -> bool {
+        if self.listing.ordered {
+            let ahead = self.ranges.iter().any(|range| range.failed.is_some());
+            ahead
+                && self
+                    .ranges
+                    .front()
+                    .is_some_and(|range| range.failed.is_some() || range.ready.is_empty())
+        } else {
+            self.ranges.iter().any(|range| range.failed.is_some())
+        }
+    }
+
+    fn next_rows(&mut self) -> Option<Vec<Entry>> {
+        let ready = if self.listing.ordered {
+            self.ranges.front_mut().map(|range| &mut range.ready)
+        } else {
+            self.ranges.iter_mut().map(|range| &mut range.ready).find(|ready| !ready.is_empty())
+        };
+        let mut rows = ready?.pop_front()?;
+        self.held -= 1;
+        if !self.again.is_empty() {
+            rows.retain(|entry| self.again.binary_search(&hash(&entry.key)).is_err());
+        } else if matches!(self.basis, Basis::Found | Basis::Open)
+            && let Some(given) = &mut self.given
+        {
+            if given.len() + rows.len() > REMEMBERED {
+                self.given = None;
+            } else {
+                given.extend(rows.iter().map(|entry| hash(&entry.key)));
+            }
+        }
+        Some(rows)
+    }
+
+    fn spawn(&self, purpose: Purpose, ask: Ask) {
+        let pages = Arc::clone(&self.pages);
+        let task = async move { (purpose, pages.page(ask).await) };
+        self.flying.push(AbortOnDropHandle::new(tokio::spawn(task)));
+    }
+
+    /// Sends the requests there is room for.
+    fn schedule(&mut self) {
+        if self.ranges.iter().any(|range| range.failed.is_some()) {
+            return;
+        }
+        self.fetch();
+        while self.wanted && self.idle() > 0 && self.split() {
+            self.fetch();
+        }
+    }
+
+    fn idle(&self) -> usize {
+        let room = WINDOW.saturating_sub(self.held + self.flying.len());
+        self.listing.workers.saturating_sub(self.flying.len()).min(room)
+    }
+
+    fn fetch(&mut self) {
+        // Before anybody reads on, one page is fetched ahead.
+        let window = if self.wanted { WINDOW } else { 2 };
+        for at in 0..self.ranges.len() {
+            if self.flying.len() >= self.listing.workers.max(1) {
+                return;
+            }
+            let room = self.held + self.flying.len() < window;
+            let range = &mut self.ranges[at];
+            // The first range always goes on: the others wait for it to be handed out.
+            let starved = at == 0 && range.ready.is_empty();
+            if range.asked || range.done || !(room || starved) {
+                continue;
+            }
+            range.asked = true;
+            let (id, ask) = (range.id, range.ask(&self.listing.prefix));
+            self.spawn(Purpose::Page(id), ask);
+        }
+    }
+
+    fn fetched(&mut self, purpose: Purpose, answer: Result<Answer>) {
+        match (purpose, answer) {
+            (Purpose::Page(id), Ok(answer)) => match self.page(id, answer) {
+                Ok(told) if told.violated => {
+                    self.listing.orders.note(ListingOrder::None);
+                    self.again_plainly();
+                }
+                Ok(told) => {
+                    self.budget.read(told.keys);
+                    self.budget.spend(usize::from(told.doubted));
+                }
+                Err(error) => self.fail(Some(id), error),
+            },
+            (Purpose::Page(id), Err(error)) => self.fail(Some(id), error),
+            (Purpose::Order { first, folder }, Ok(answer)) => self.decide(&first, &folder, &answer),
+            (Purpose::Folders, Ok(answer)) => self.learn(answer),
+            // What was only asked to be faster does not fail the listing.
+            (Purpose::Order { .. } | Purpose::Folders, Err(error)) => {
+                tracing::debug!(error = %error, "a listing goes on plainly");
+                self.basis = Basis::Lost;
+            }
+        }
+    }
+
+    fn page(&mut self, id: u64, answer: Answer) -> Result<Told> {
+        let Some(at) = self.ranges.iter().position(|range| range.id == id) else {
+            return Ok(Told::default());
+        };
+        let range = &mut self.ranges[at];
+        let before = range.ready.len();
+        let mut rules = Rules {
+            what: &self.listing.what,
+            order: if self.cut { self.order } else { ListingOrder::None },
+            promised: self.basis == Basis::Promised,
+            trusting: matches!(self.basis, Basis::Promised | Basis::Found)
+                && self.order == ListingOrder::Bytes,
+            folders_behind: (self.basis == Basis::Open && self.question == Question::Unasked)
+                .then_some(self.listing.prefix.len()),
+            evidence: &mut self.evidence,
+        };
+        let told = range.take(answer, &mut rules);
+        self.held += range.ready.len() - before;
+        // Open means that either order will do.
+        let told = told?;
+        if range.done && range.last.is_none() && at > 0 {
+            self.ranges[at - 1].sparse = true;
+        }
+        let fits = self.basis == Basis::Promised || self.joins(at, &told);
+        let open = self.basis == Basis::Open && self.evidence.allows(ListingOrder::Segments);
+        if !self.cut && !open && self.basis != Basis::Lost && !self.evidence.allows(self.order) {
+            self.lose();
+        }
+        if !fits {
+            self.again_plainly();
+            return Ok(Told::default());
+        }
+        Ok(Told { violated: told.violated && !open, ..told })
+    }
+
+    /// Whether a range and its neighbours meet: what one saw first behind its end is what the next
+    /// began with. Otherwise the cut lost something, or the bucket was written to just there.
+    fn joins(&mut self, at: usize, told: &Told) -> bool {
+        let mut fits = true;
+        if let Some(first) = &told.first {
+            if let Some(expected) = &self.ranges[at].expected {
+                fits &= expected == first;
+            }
+            let after = self.ranges[at].after.clone();
+            if let Some(before) = at.checked_sub(1).and_then(|at| self.ranges.get_mut(at))
+                && before.until == after
+            {
+                before.edge = Some(first.clone());
+            }
+        }
+        if let Some(beyond) = &told.beyond
+            && let Some(until) = self.ranges[at].until.clone()
+        {
+            match &self.ranges[at].edge {
+                Some(edge) => fits &= edge == beyond,
+                None => {
+                    if let Some(behind) = self.ranges.get_mut(at + 1)
+                        && behind.after.as_ref() == Some(&until)
+                    {
+                        behind.expected = Some(beyond.clone());
+                    }
+                }
+            }
+        }
+        fits
+    }
+
+    /// The listing is in no order that is known: from now on it is read plainly.
+    fn lose(&mut self) {
+        if self.basis != Basis::Promised {
+            let order =
+                if self.basis == Basis::Open { self.evidence.order() } else { ListingOrder::None };
+            // Found by looking at pages alone, an order is not yet one that cuts may rest on.
+            if order == ListingOrder::None {
+                self.listing.orders.note(order);
+            }
+        }
+        self.basis = Basis::Lost;
+    }
+
+    /// The cuts prove nothing. All is read again, plainly, and what was handed out is left out.
+    fn again_plainly(&mut self) {
+        tracing::debug!(listing = %self.listing.what, "its parts do not fit; read again");
+        self.basis = Basis::Lost;
+        self.flying = FuturesUnordered::new();
+        self.held = 0;
+        self.cut = false;
+        self.ids += 1;
+        let whole = Range::new(self.ids, self.listing.start_after.clone(), None);
+        self.ranges = VecDeque::from([whole]);
+        if let Some(mut given) = self.given.take() {
+            given.sort_unstable();
+            self.again = given;
+        } else {
+            let error = stuck(&self.listing.what, "its parts do not fit together")
+                .hint("set MAX_CONCURRENCY = 1, so that the listing is read plainly");
+            self.fail(None, error);
+        }
+    }
+
+    fn fail(&mut self, id: Option<u64>, error: Error) {
+        self.flying = FuturesUnordered::new();
+        let at = self.ranges.iter().position(|range| Some(range.id) == id).unwrap_or(0);
+        if let Some(range) = self.ranges.get_mut(at) {
+            range.failed = Some(error);
+        }
+    }
+
+    /// Takes the answer to which order it is.
+    fn decide(&mut self, first: &str, folder: &str, answer: &Answer) {
+        self.question = Question::Answered;
+        let order = match answer.entries.first() {
+            Some(entry) if entry.key == first => ListingOrder::Bytes,
+            Some(entry) if entry.key.as_str() < first || entry.key.starts_with(folder) => {
+                ListingOrder::None
+            }
+            _ => ListingOrder::Segments,
+        };
+        if order == ListingOrder::None || !self.evidence.allows(order) {
+            self.lose();
+            return;
+        }
+        self.listing.orders.note(order);
+        (self.basis, self.order) = (Basis::Found, order);
+    }
+
+    fn learn(&mut self, answer: Answer) {
+        self.marks.extend(answer.entries.into_iter().map(|entry| match entry.kind {
+            EntryKind::Prefix if !entry.key.ends_with('/') => format!("{}/", entry.key),
+            _ => entry.key,
+        }));
+        let order = self.order;
+        self.marks.sort_by(|a, b| order.compare(a, b));
+        self.marks.dedup();
+    }
+
+    /// Makes more to do: finds out what is missing, or cuts a range. Answers whether it did.
+    fn split(&mut self) -> bool {
+        if self.basis == Basis::Lost
+            || self.question == Question::Asked
+            || self.budget.left() == 0
+            || self.listing.workers < 2
+        {
+            return false;
+        }
+        if self.basis == Basis::Open && self.question == Question::Unasked && self.ask_order() {
+            return false;
+        }
+        let open = |range: &Range| !range.done && range.fresh > 0 && range.last.is_some();
+        let found = if self.listing.ordered {
+            self.ranges.iter().position(open)
+        } else {
+            let candidates = self.ranges.iter().enumerate().filter(|(_, range)| open(range));
+            candidates.max_by_key(|(_, range)| range.pages).map(|(at, _)| at)
+        };
+        let Some(at) = found else { return false };
+        if let Some(folder) = self.folder_to_ask(at) {
+            self.budget.spend(1);
+            // In the end of the level that is still to come.
+            let start_after = self.ranges[at].last.clone().filter(|last| last.starts_with(&folder));
+            let ask = Ask { prefix: folder.clone(), level: true, start_after, ..Ask::default() };
+            self.seen.insert(folder);
+            self.spawn(Purpose::Folders, ask);
+            return true;
+        }
+        self.cut(at)
+    }
+
+    /// One question tells the orders apart: behind the name of a folder and a character below `/`
+    /// the folder itself follows in the order of bytes, and does not in that of segments. Answers
+    /// whether there is a folder to ask about.
+    fn ask_order(&mut self) -> bool {
+        let Some((folder, first)) = self.ranges.iter_mut().find_map(|range| range.folder.take())
+        else {
+            return false;
+        };
+        let ask = Ask {
+            prefix: self.listing.prefix.clone(),
+            start_after: Some(format!("{}.\u{10FFFF}", folder.trim_end_matches('/'))),
+            most: Some(1),
+            ..Ask::default()
+        };
+        self.question = Question::Asked;
+        self.budget.spend(1);
+        self.spawn(Purpose::Order { first, folder }, ask);
+        true
+    }
+
+    /// The folder whose level would tell where to cut a range, if it was not asked for yet.
+    fn folder_to_ask(&self, at: usize) -> Option<String> {
+        let range = &self.ranges[at];
+        let last = range.last.as_deref()?;
+        let shared = match &range.until {
+            Some(until) => last.bytes().zip(until.bytes()).take_while(|(a, b)| a == b).count(),
+            None => self.listing.prefix.len(),
+        };
+        let mut end =
+            last.as_bytes()[..shared].iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+        for _ in 0..8 {
+            let folder = &last[..end];
+            let below =
+                |key: &String| key.strip_prefix(folder).is_some_and(|rest| rest.contains('/'));
+            if !range.sample.iter().any(below) {
+                return None;
+            }
+            if !self.seen.contains(folder) {
+                return (folder.len() >= self.listing.prefix.len()).then(|| folder.to_owned());
+            }
+            let marked = self.marks.iter().any(|mark| {
+                self.order.compare(last, mark).is_lt()
+                    && range
+                        .until
+                        .as_ref()
+                        .is_none_or(|until| self.order.compare(mark, until).is_lt())
+                    && mark.starts_with(folder)
+            });
+            if marked {
+                return None;
+            }
+            end += last[end..].find('/')? + 1;
+        }
+        None
+    }
+
+    fn cut(&mut self, at: usize) -> bool {
+        let most = (self.idle() + 1).min(self.budget.left() + 1);
+        let pages = self.listing.ordered.then_some(NEAR);
+        let range = &mut self.ranges[at];
+        range.fresh = 0;
+        let Some(last) = &range.last else { return true };
+        let rest = Rest {
+            order: self.order,
+            neutral: self.basis == Basis::Open,
+            prefix: &self.listing.prefix,
+            after: range.after.as_deref().filter(|_| range.id > 0),
+            last,
+            until: range.until.as_deref(),
+            sample: &range.sample,
+            pages: range.pages,
+            sparse: range.sparse,
+            steady: range.steady,
+        };
+        let pieces = Pieces { most, pages };
+        let mut cuts = rest.by_marks(&self.marks, pieces);
+        if cuts.is_empty() {
+            cuts = rest.by_number(pieces);
+        }
+        cuts.truncate(most - 1);
+        if cuts.is_empty() {
+            return true;
+        }
+        self.budget.spend(cuts.len());
+        self.cut = true;
+        let parts = range.cut(cuts, &mut self.ids);
+        for (n, part) in parts.into_iter().enumerate() {
+            self.ranges.insert(at + 1 + n, part);
+        }
+        true
+    }
+}
