@@ -11,9 +11,7 @@ use windlass_query::Engine as QueryEngine;
 use windlass_remotes::{Remote, RemoteSecrets};
 use windlass_s3::local::LocalStore;
 use windlass_s3::{S3Store, Storage};
-use windlass_state::{
-    ConnectionRow, FabricRow as Fabric, KeySource, NewConnection, Sealed, Store,
-};
+use windlass_state::{ConnectionRow, FabricRow as Fabric, KeySource, NewConnection, Sealed, Store};
 use windlass_types::{
     ConnectionId, ConnectionKind, ConnectionSpec, Error, ErrorCode, Name, OptionMap, OptionValue,
     Result,

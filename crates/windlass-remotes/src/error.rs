@@ -42,10 +42,7 @@ pub(crate) fn cut(key: &str, expected: u64, found: u64) -> Error {
 
 /// A body that ended early.
 pub(crate) fn short(key: &str, expected: u64, found: u64) -> Error {
-    Error::new(
-        ErrorCode::ObjectCorrupt,
-        format!("`{key}` ended after {found} of {expected} bytes"),
-    )
+    Error::new(ErrorCode::ObjectCorrupt, format!("`{key}` ended after {found} of {expected} bytes"))
 }
 
 /// A write through a `READ_ONLY` connection.

@@ -81,8 +81,9 @@ fn tls(spec: &FtpSpec) -> Result<Option<Arc<ClientConfig>>> {
         None => Vec::new(),
     };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(roots, provider.clone())
-        .map_err(internal)?;
+    let verifier =
+        rustls_platform_verifier::Verifier::new_with_extra_roots(roots, provider.clone())
+            .map_err(internal)?;
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(internal)?
@@ -244,7 +245,10 @@ impl Tree for Ftp {
         if key.chars().any(char::is_control) {
             return Err(Error::new(
                 ErrorCode::PathInvalid,
-                format!("`{}` holds a control character, which FTP cannot send", key.escape_default()),
+                format!(
+                    "`{}` holds a control character, which FTP cannot send",
+                    key.escape_default()
+                ),
             ));
         }
         Ok(())
@@ -256,8 +260,8 @@ impl Tree for Ftp {
             lease.keep();
             return Ok(None);
         };
-        let exact = lease.session.features.contains("MLST")
-            || lease.session.features.contains("MLSD");
+        let exact =
+            lease.session.features.contains("MLST") || lease.session.features.contains("MLSD");
         let mut items = Vec::new();
         for text in text.lines().filter(|text| !text.is_empty()) {
             if exact {
@@ -428,7 +432,8 @@ impl Tree for Ftp {
             return Ok(false);
         }
         let full = self.path(&lease.session, path);
-        let reply = lease.session.say(&format!("MFMT {} {full}", time.format("%Y%m%d%H%M%S"))).await?;
+        let reply =
+            lease.session.say(&format!("MFMT {} {full}", time.format("%Y%m%d%H%M%S"))).await?;
         lease.keep();
         // A server that forbids it keeps the file all the same.
         Ok(reply.is_good())

@@ -67,7 +67,11 @@ impl Http {
                         || first.scheme() == "http" && url.scheme() == "https";
                     up && first.host() == url.host()
                 });
-                if attempt.previous().len() > 5 || !same { attempt.stop() } else { attempt.follow() }
+                if attempt.previous().len() > 5 || !same {
+                    attempt.stop()
+                } else {
+                    attempt.follow()
+                }
             })
         } else {
             reqwest::redirect::Policy::none()
@@ -138,8 +142,11 @@ impl Http {
         } else if error.is_timeout() {
             timeout(&format!("`{host}`"))
         } else if told.contains("certificate") || told.contains("UnknownIssuer") {
-            Error::new(ErrorCode::ConnectionUnreachable, format!("the certificate of `{host}` is not trusted"))
-                .hint("check that it is the right host; name its authority with CA_FILE")
+            Error::new(
+                ErrorCode::ConnectionUnreachable,
+                format!("the certificate of `{host}` is not trusted"),
+            )
+            .hint("check that it is the right host; name its authority with CA_FILE")
         } else if error.is_connect() {
             let hint = if told.contains("dns") || told.contains("lookup") {
                 "check the name in ENDPOINT"
@@ -148,7 +155,8 @@ impl Http {
             } else {
                 "check ENDPOINT and the network"
             };
-            Error::new(ErrorCode::ConnectionUnreachable, format!("cannot reach `{host}`")).hint(hint)
+            Error::new(ErrorCode::ConnectionUnreachable, format!("cannot reach `{host}`"))
+                .hint(hint)
         } else {
             failed(format!("the connection with `{host}` broke off"))
         };
@@ -257,22 +265,28 @@ fn meaning(status: StatusCode, said: &str, doing: &str, key: &str) -> Error {
     };
     let error = |code, message: String| Error::new(code, message).source(cause.clone());
     match status.as_u16() {
-        401 => error(ErrorCode::ConnectionCredentials, "the service does not accept the credentials".to_owned())
-            .hint("check user, password, token or key"),
+        401 => error(
+            ErrorCode::ConnectionCredentials,
+            "the service does not accept the credentials".to_owned(),
+        )
+        .hint("check user, password, token or key"),
         403 if said.contains("Authentication") || said.contains("Signature") => error(
             ErrorCode::ConnectionCredentials,
             "the service does not accept the credentials".to_owned(),
         )
         .hint("check the key or signature; it may have expired or been replaced"),
-        403 | 405 => error(ErrorCode::ConnectionDenied, format!("no permission to {doing} `{key}`"))
-            .hint("ask for the right, or use other credentials"),
+        403 | 405 => {
+            error(ErrorCode::ConnectionDenied, format!("no permission to {doing} `{key}`"))
+                .hint("ask for the right, or use other credentials")
+        }
         404 | 410 => absent(key).source(cause),
         409 | 412 | 304 => changed(key).source(cause),
         408 | 504 => timeout(&format!("waiting to {doing} `{key}`")).source(cause),
         423 => error(ErrorCode::ConnectionBusy, format!("`{key}` is locked by somebody")),
-        429 | 500 | 502 | 503 => {
-            error(ErrorCode::ConnectionBusy, format!("the service is busy and cannot {doing} `{key}`"))
-        }
+        429 | 500 | 502 | 503 => error(
+            ErrorCode::ConnectionBusy,
+            format!("the service is busy and cannot {doing} `{key}`"),
+        ),
         507 => error(ErrorCode::ConnectionFailed, format!("the service has no space for `{key}`"))
             .hint("free some space there"),
         300..=399 => error(
@@ -321,7 +335,8 @@ pub(crate) fn range_header(range: ByteRange) -> Option<String> {
 pub(crate) fn lengths(status: StatusCode, headers: &HeaderMap) -> Option<(u64, u64)> {
     let length = header(headers, "content-length").and_then(|text| text.parse().ok());
     if status == StatusCode::PARTIAL_CONTENT {
-        let (range, size) = header(headers, "content-range")?.strip_prefix("bytes ")?.split_once('/')?;
+        let (range, size) =
+            header(headers, "content-range")?.strip_prefix("bytes ")?.split_once('/')?;
         let (first, last) = range.split_once('-')?;
         let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
         return Some((size.parse().ok()?, last.checked_sub(first)? + 1));
@@ -330,7 +345,9 @@ pub(crate) fn lengths(status: StatusCode, headers: &HeaderMap) -> Option<(u64, u
 }
 
 /// Reads and checks a PEM file of authorities.
-pub(crate) fn authority_certificates(path: &str) -> Result<Vec<rustls::pki_types::CertificateDer<'static>>> {
+pub(crate) fn authority_certificates(
+    path: &str,
+) -> Result<Vec<rustls::pki_types::CertificateDer<'static>>> {
     use rustls::pki_types::pem::PemObject as _;
     let bad = |what: &str| {
         Error::new(ErrorCode::OptionInvalid, format!("CA_FILE `{path}` {what}"))
@@ -389,13 +406,22 @@ mod tests {
 
     #[test]
     fn answers_of_services_become_codes_with_their_reason() {
-        let all: Vec<String> = [(401, ""), (403, "AuthenticationFailed"), (403, ""), (404, ""), (412, ""), (503, "ServerBusy"), (302, ""), (418, "")]
-            .into_iter()
-            .map(|(status, said)| {
-                let error = meaning(StatusCode::from_u16(status).unwrap(), said, "read", "a/b");
-                format!("{}: {}", error.code(), error.chain())
-            })
-            .collect();
+        let all: Vec<String> = [
+            (401, ""),
+            (403, "AuthenticationFailed"),
+            (403, ""),
+            (404, ""),
+            (412, ""),
+            (503, "ServerBusy"),
+            (302, ""),
+            (418, ""),
+        ]
+        .into_iter()
+        .map(|(status, said)| {
+            let error = meaning(StatusCode::from_u16(status).unwrap(), said, "read", "a/b");
+            format!("{}: {}", error.code(), error.chain())
+        })
+        .collect();
         insta::assert_snapshot!(all.join("\n"));
         assert_eq!(said("<Error><Code>NoSuchKey</Code></Error>").as_deref(), Some("NoSuchKey"));
         assert_eq!(said(r#"{"error": {"message": "no"}}"#).as_deref(), Some("no"));

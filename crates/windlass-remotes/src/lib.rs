@@ -1,9 +1,8 @@
 //! Storages that are neither S3 nor a folder of this machine, as [`windlass_s3::ObjectAccess`].
 //!
-//! There are two shapes. Servers of files (SFTP, FTP, WebDAV, web servers) say what they can in
-//! [`tree::Tree`]; keys, folders, atomic writes and uploads in parts are made of that once, in
-//! `store`. Services of objects (Azure Blob, Google Cloud Storage) implement the seam themselves.
-//! Trying again is not done here: whoever moves bytes does.
+//! Servers of files (SFTP, FTP, WebDAV, web servers) say what they can in `tree`; keys, folders,
+//! atomic writes and uploads in parts are made of that once, in `store`. Trying again is not done
+//! here: whoever moves bytes does.
 
 mod error;
 mod ftp;
@@ -45,7 +44,6 @@ impl Remote {
             RemoteService::Ftp(ftp) => Arc::new(ftp::Ftp::open(ftp, &spec, &secrets)?),
             RemoteService::WebDav(dav) => Arc::new(webdav::WebDav::open(dav, &spec, &secrets)?),
             RemoteService::Http(http) => Arc::new(web::Web::open(http, &spec, &secrets)?),
-            _ => todo!(),
         };
         let storage = Arc::new(store::TreeStore::new(name, tree, spec.read_only));
         Ok(Self { storage, spec: Arc::new(spec) })

@@ -9,8 +9,7 @@ const UNFINISHED: &str = ".windlass-";
 const PART: &str = ".part";
 
 /// What may stand as it is in a segment of a URL's path.
-const SEGMENT: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Whether a name belongs to an unfinished write: listings do not show it.
 pub(crate) fn is_unfinished(name: &str) -> bool {

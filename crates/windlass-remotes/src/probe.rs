@@ -48,8 +48,6 @@ fn place(spec: &RemoteSpec) -> (String, u16) {
         RemoteService::Ftp(ftp) => return (ftp.host.clone(), ftp.port),
         RemoteService::WebDav(dav) => &dav.endpoint,
         RemoteService::Http(http) => &http.endpoint,
-        RemoteService::Azure(azure) => &azure.endpoint,
-        RemoteService::Gcs(gcs) => &gcs.endpoint,
     };
     let url = url::Url::parse(endpoint).ok();
     let host = url.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
@@ -104,8 +102,7 @@ impl Steps {
     async fn list(&mut self, remote: &Remote) -> Option<ObjectPath> {
         let storage = remote.storage();
         let binding = storage.binding();
-        let location =
-            Location { bucket: binding.bucket.clone(), key: binding.prefix.clone() };
+        let location = Location { bucket: binding.bucket.clone(), key: binding.prefix.clone() };
         let began = Instant::now();
         let listed = async {
             let mut sample = None;
@@ -115,7 +112,8 @@ impl Steps {
                 let entry = entry?;
                 count += 1;
                 if entry.kind == EntryKind::Object {
-                    sample = location.bucket.clone().map(|bucket| ObjectPath { bucket, key: entry.key });
+                    sample =
+                        location.bucket.clone().map(|bucket| ObjectPath { bucket, key: entry.key });
                     break;
                 }
                 if count == 100 {
@@ -150,7 +148,8 @@ impl Steps {
             }
             Some(Ok((count, sample))) => {
                 self.push("sign in", "", true, Ok("the server lets us in".to_owned()), spent);
-                let told = if count == 0 { "it can be listed, and is empty" } else { "it can be listed" };
+                let told =
+                    if count == 0 { "it can be listed, and is empty" } else { "it can be listed" };
                 self.push("list", "list", true, Ok(told.to_owned()), Duration::ZERO);
                 sample
             }

@@ -69,11 +69,9 @@ mod tests {
 
     #[test]
     fn an_error_that_quotes_secrets_loses_them() {
-        let error = Error::new(
-            windlass_types::ErrorCode::ConnectionFailed,
-            "refused canary-password",
-        )
-        .source(std::io::Error::other("header canary-other and canary-header"));
+        let error =
+            Error::new(windlass_types::ErrorCode::ConnectionFailed, "refused canary-password")
+                .source(std::io::Error::other("header canary-other and canary-header"));
         insta::assert_snapshot!(secrets().clean(error).chain(),
             @"refused ***: header *** and ***");
     }

@@ -135,20 +135,21 @@ impl Sftp {
         };
         let error = match status {
             Some(StatusCode::NoSuchFile) => absent(key).source(error),
-            Some(StatusCode::PermissionDenied) => Error::new(
-                ErrorCode::ConnectionDenied,
-                format!("no permission to {doing} `{key}`"),
-            )
-            .source(error)
-            .hint(format!("give user `{}` the right on the server", self.0.spec.user)),
+            Some(StatusCode::PermissionDenied) => {
+                Error::new(ErrorCode::ConnectionDenied, format!("no permission to {doing} `{key}`"))
+                    .source(error)
+                    .hint(format!("give user `{}` the right on the server", self.0.spec.user))
+            }
             Some(StatusCode::OpUnsupported) => unsupported(doing).source(error),
             Some(_) => failed(format!("the server cannot {doing} `{key}`")).source(error),
             None => {
                 self.lock().retain(|other| !Arc::ptr_eq(other, session));
                 match error {
                     SftpError::Timeout => timeout(&format!("waiting to {doing} `{key}`")),
-                    error => failed(format!("the connection broke off while asked to {doing} `{key}`"))
-                        .source(error),
+                    error => {
+                        failed(format!("the connection broke off while asked to {doing} `{key}`"))
+                            .source(error)
+                    }
                 }
             }
         };
@@ -192,7 +193,9 @@ impl Sftp {
         }
         Err(Error::new(
             ErrorCode::PathOutside,
-            format!("`{path}` is a link that leads outside `{root}`, to which the connection is bound"),
+            format!(
+                "`{path}` is a link that leads outside `{root}`, to which the connection is bound"
+            ),
         ))
     }
 
@@ -527,9 +530,8 @@ impl Tree for Sftp {
         }
         self.check_folder(to).await?;
         let failed = |error| self.error(&session, "copy", from, error);
-        let open = |path: &str, flags| {
-            session.sftp.open(self.path(path), flags, FileAttributes::empty())
-        };
+        let open =
+            |path: &str, flags| session.sftp.open(self.path(path), flags, FileAttributes::empty());
         let keep = |path: &str, handle: String| Open {
             sftp: self.clone(),
             session: Arc::clone(&session),
@@ -540,7 +542,8 @@ impl Tree for Sftp {
         let source = open(from, OpenFlags::READ).await.map_err(failed)?;
         let source = keep(from, source.handle);
         let flags = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::EXCLUDE;
-        let target = open(to, flags).await.map_err(|error| self.error(&session, "write", to, error))?;
+        let target =
+            open(to, flags).await.map_err(|error| self.error(&session, "write", to, error))?;
         let target = keep(to, target.handle);
         let size = source.state().await?.size;
         // In steps, so that no answer takes longer than TIMEOUT.

@@ -75,7 +75,11 @@ impl Drop for Unfinished {
                         Ok(()) => return,
                         Err(error) if error.code() == ErrorCode::ObjectNotFound => return,
                         Err(error) => {
-                            tracing::debug!(path, error = error.chain(), "unfinished file not removed");
+                            tracing::debug!(
+                                path,
+                                error = error.chain(),
+                                "unfinished file not removed"
+                            );
                         }
                     }
                 }
@@ -305,7 +309,10 @@ impl ObjectAccess for TreeStore {
             if !body.is_empty() {
                 return Err(Error::new(
                     ErrorCode::PathInvalid,
-                    format!("`{key}` would be a folder here, which cannot hold {} bytes", body.len()),
+                    format!(
+                        "`{key}` would be a folder here, which cannot hold {} bytes",
+                        body.len()
+                    ),
                 ));
             }
             self.make_folders(folder).await?;

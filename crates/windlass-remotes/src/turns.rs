@@ -74,14 +74,14 @@ impl Turns {
 
     /// Writes a part where it belongs.
     pub(crate) async fn part(&self, sink: &dyn Sink, number: i32, body: Bytes) -> Result<()> {
-        let number = u64::try_from(number)
-            .ok()
-            .filter(|number| (1..=10_000).contains(number))
-            .ok_or_else(|| {
-                Error::new(ErrorCode::UsageInvalid, format!("there is no part number {number}"))
-            })?;
+        let number =
+            u64::try_from(number).ok().filter(|number| (1..=10_000).contains(number)).ok_or_else(
+                || Error::new(ErrorCode::UsageInvalid, format!("there is no part number {number}")),
+            )?;
         let length = body.len() as u64;
-        if sink.ordered() { self.ordered(sink, number, length, body).await } else {
+        if sink.ordered() {
+            self.ordered(sink, number, length, body).await
+        } else {
             self.placed(sink, number, length, body).await
         }
     }
@@ -139,7 +139,8 @@ impl Turns {
         let mut total = 0;
         for (index, number) in numbers.iter().enumerate() {
             let expected = index as u64 + 1;
-            let length = state.done.get(&expected).filter(|_| u64::try_from(*number) == Ok(expected));
+            let length =
+                state.done.get(&expected).filter(|_| u64::try_from(*number) == Ok(expected));
             let Some(length) = length else {
                 return Err(Error::new(
                     ErrorCode::UsageInvalid,
@@ -280,9 +281,11 @@ mod tests {
         assert!(turns.whole(&[]).is_err());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_part_whose_turn_never_comes_gives_up() {
-        let (page, turns) = (Page { ordered: true, ..Page::default() }, Turns::new());
+        let patience = Duration::from_millis(10);
+        let turns = Turns { patience, ..Turns::new() };
+        let page = Page { ordered: true, ..Page::default() };
         let error = turns.part(&page, 2, Bytes::from_static(b"b")).await.unwrap_err();
         assert_eq!(error.code(), ErrorCode::ConnectionTimeout);
     }

@@ -141,7 +141,9 @@ fn check_prefix(parent: &str) -> Result<()> {
     if parent.starts_with('/') || parent.split('/').any(|level| level == ".." || level == ".") {
         return Err(Error::new(
             ErrorCode::PathOutside,
-            format!("`{parent}` begins with `/` or holds `.` or `..`, which may lead outside the folder"),
+            format!(
+                "`{parent}` begins with `/` or holds `.` or `..`, which may lead outside the folder"
+            ),
         ));
     }
     Ok(())

@@ -103,8 +103,11 @@ impl Web {
     async fn indexed(&self, index: &str, wanted: &str) -> Result<Option<Vec<Item>>> {
         let reply = self.get(&self.url(index)).await?;
         if reply.status() == StatusCode::NOT_FOUND {
-            return Err(Error::new(ErrorCode::ObjectNotFound, format!("there is no INDEX `{index}`"))
-                .hint("correct INDEX; it is a path below ENDPOINT"));
+            return Err(Error::new(
+                ErrorCode::ObjectNotFound,
+                format!("there is no INDEX `{index}`"),
+            )
+            .hint("correct INDEX; it is a path below ENDPOINT"));
         }
         let text = reply.good("read", index).await?.text().await?;
         let mut names: BTreeMap<String, bool> = BTreeMap::new();
@@ -114,7 +117,9 @@ impl Web {
             if path.is_empty() || path.starts_with('#') || path.starts_with('/') {
                 continue;
             }
-            let rest = if wanted.is_empty() { Some(path) } else {
+            let rest = if wanted.is_empty() {
+                Some(path)
+            } else {
                 path.strip_prefix(wanted).and_then(|rest| rest.strip_prefix('/'))
             };
             let Some(rest) = rest else { continue };
@@ -133,11 +138,7 @@ impl Web {
     }
 
     /// Asks for size, time and state of each file, several at once: pages round or leave them out.
-    async fn items(
-        &self,
-        wanted: &str,
-        names: Vec<(String, bool)>,
-    ) -> Result<Vec<Item>> {
+    async fn items(&self, wanted: &str, names: Vec<(String, bool)>) -> Result<Vec<Item>> {
         let asked = futures::stream::iter(names).map(|(name, is_folder)| async move {
             if is_folder {
                 return Ok(Some(folder(name)));
@@ -156,22 +157,13 @@ impl Web {
 }
 
 fn folder(name: String) -> Item {
-    Item {
-        name,
-        folder: true,
-        size: 0,
-        modified: None,
-        etag: None,
-        real: None,
-        content_type: None,
-    }
+    Item { name, folder: true, size: 0, modified: None, etag: None, real: None, content_type: None }
 }
 
 fn file(path: &str, size: u64, reply: &Reply) -> Item {
     let modified: Option<DateTime<Utc>> = reply.header("last-modified").and_then(http_date);
-    let state = etag(reply.headers()).unwrap_or_else(|| {
-        format!("{size:x}-{:x}", modified.map_or(0, |time| time.timestamp()))
-    });
+    let state = etag(reply.headers())
+        .unwrap_or_else(|| format!("{size:x}-{:x}", modified.map_or(0, |time| time.timestamp())));
     Item {
         name: split(path).1.to_owned(),
         folder: false,
@@ -264,7 +256,11 @@ impl Tree for Web {
         let (from, want) = cut(range, size);
         if reply.status() == StatusCode::OK && (from, want) != (0, size) {
             // The server does not do ranges: what was not asked for is passed over.
-            return Ok(Some(Reading { item, length: want, stream: skip(reply.body(), from, want) }));
+            return Ok(Some(Reading {
+                item,
+                length: want,
+                stream: skip(reply.body(), from, want),
+            }));
         }
         Ok(Some(Reading { item, length, stream: reply.body() }))
     }

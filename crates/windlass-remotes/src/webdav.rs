@@ -84,7 +84,12 @@ impl WebDav {
         self.0.http.send(request, 0).await
     }
 
-    async fn properties(&self, url: &str, depth: &str, key: &str) -> Result<Option<Vec<xml::Found>>> {
+    async fn properties(
+        &self,
+        url: &str,
+        depth: &str,
+        key: &str,
+    ) -> Result<Option<Vec<xml::Found>>> {
         let request = self
             .request("PROPFIND", url)?
             .header("depth", depth)
@@ -126,9 +131,7 @@ fn state(
     size: u64,
     modified: Option<chrono::DateTime<chrono::Utc>>,
 ) -> String {
-    etag.unwrap_or_else(|| {
-        format!("{size:x}-{:x}", modified.map_or(0, |time| time.timestamp()))
-    })
+    etag.unwrap_or_else(|| format!("{size:x}-{:x}", modified.map_or(0, |time| time.timestamp())))
 }
 
 #[async_trait]
@@ -183,7 +186,8 @@ impl Tree for WebDav {
         range: Option<ByteRange>,
         expected: Option<&str>,
     ) -> Result<Option<Reading>> {
-        let mut request = self.request("GET", &self.url(path))?.header("accept-encoding", "identity");
+        let mut request =
+            self.request("GET", &self.url(path))?.header("accept-encoding", "identity");
         let empty = range.is_some_and(|range| range_header(range).is_none());
         if let Some(range) = range.and_then(range_header) {
             request = request.header("range", range);
@@ -389,7 +393,8 @@ impl Writing {
             .request("PUT", &self.dav.url(&self.path))?
             .body(reqwest::Body::wrap_stream(stream));
         let (http, path) = (self.dav.0.http.clone(), self.path.clone());
-        let task = tokio::spawn(async move { stored(http.send_slowly(request).await?, &path).await });
+        let task =
+            tokio::spawn(async move { stored(http.send_slowly(request).await?, &path).await });
         *self.body.lock().await = Some(sender);
         *self.running.lock().await = Some(AbortOnDropHandle::new(task));
         Ok(())

@@ -132,7 +132,9 @@ impl Parser<'_> {
                 name: self.new_name(Thing::Fabric)?,
             });
         }
-        self.kind_is_missing("say which kind: CREATE S3 CONNECTION, LOCAL, SFTP, FTP, WEBDAV, AZURE_BLOB, GCS or HTTP");
+        self.kind_is_missing(
+            "say which kind: CREATE S3 CONNECTION, LOCAL, SFTP, FTP, WEBDAV or HTTP",
+        );
         if self.engine_object() { Ok(self.engine()) } else { Err(self.object_error()) }
     }
 
@@ -263,7 +265,9 @@ impl Parser<'_> {
             let name = self.name(Want::Name(Thing::Secret))?;
             return Ok(Statement::AlterSecret { name, source: self.secret_input()? });
         }
-        self.kind_is_missing("say which kind: ALTER S3 CONNECTION, LOCAL, SFTP, FTP, WEBDAV, AZURE_BLOB, GCS or HTTP");
+        self.kind_is_missing(
+            "say which kind: ALTER S3 CONNECTION, LOCAL, SFTP, FTP, WEBDAV or HTTP",
+        );
         if self.engine_object() { Ok(self.engine()) } else { Err(self.object_error()) }
     }
 
@@ -296,7 +300,10 @@ impl Parser<'_> {
             self.advise("a schema is dropped when it is empty");
             return Ok(Statement::DropSchema { if_exists, name });
         }
-        if self.peek().is_some_and(|tok| ConnectionKind::ALL.iter().any(|kind| tok.is(kind.as_str()))) {
+        if self
+            .peek()
+            .is_some_and(|tok| ConnectionKind::ALL.iter().any(|kind| tok.is(kind.as_str())))
+        {
             self.advise("DROP does not need the kind: write DROP CONNECTION name");
         }
         if self.engine_object() { Ok(self.engine()) } else { Err(self.object_error()) }

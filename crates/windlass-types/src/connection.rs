@@ -12,8 +12,8 @@ use checks::{
 };
 pub use checks::{check_customer_key, check_header, check_proxy};
 pub use remote::{
-    AzureSpec, FtpSpec, FtpTls, GcsSpec, HostKeys, HttpSpec, RemoteService, RemoteSpec, SftpSpec,
-    WebDavSpec, check_secret,
+    FtpSpec, FtpTls, HostKeys, HttpSpec, RemoteService, RemoteSpec, SftpSpec, WebDavSpec,
+    check_secret,
 };
 
 use crate::error::{Error, ErrorCode, Result};
@@ -36,29 +36,16 @@ pub enum ConnectionKind {
     Ftp,
     /// Files of a WebDAV server.
     WebDav,
-    /// Blobs of an Azure storage account.
-    #[serde(rename = "azure_blob")]
-    AzureBlob,
-    /// Google Cloud Storage.
-    Gcs,
     /// Files of a web server, for reading.
     Http,
 }
 
 impl ConnectionKind {
     /// Every kind, in the order of the reference.
-    pub const ALL: &'static [Self] = &[
-        Self::S3,
-        Self::Local,
-        Self::Sftp,
-        Self::Ftp,
-        Self::WebDav,
-        Self::AzureBlob,
-        Self::Gcs,
-        Self::Http,
-    ];
+    pub const ALL: &'static [Self] =
+        &[Self::S3, Self::Local, Self::Sftp, Self::Ftp, Self::WebDav, Self::Http];
 
-    /// `S3` or `AZURE_BLOB`, as statements write it.
+    /// `S3`, `SFTP` and so on, as statements write it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::S3 => "S3",
@@ -66,8 +53,6 @@ impl ConnectionKind {
             Self::Sftp => "SFTP",
             Self::Ftp => "FTP",
             Self::WebDav => "WEBDAV",
-            Self::AzureBlob => "AZURE_BLOB",
-            Self::Gcs => "GCS",
             Self::Http => "HTTP",
         }
     }
@@ -80,8 +65,6 @@ impl ConnectionKind {
             Self::Sftp => crate::options::SFTP_OPTIONS,
             Self::Ftp => crate::options::FTP_OPTIONS,
             Self::WebDav => crate::options::WEBDAV_OPTIONS,
-            Self::AzureBlob => crate::options::AZURE_BLOB_OPTIONS,
-            Self::Gcs => crate::options::GCS_OPTIONS,
             Self::Http => crate::options::HTTP_OPTIONS,
         }
     }

@@ -2,9 +2,7 @@
 
 mod remote;
 
-pub use remote::{
-    AZURE_BLOB_OPTIONS, FTP_OPTIONS, GCS_OPTIONS, HTTP_OPTIONS, SFTP_OPTIONS, WEBDAV_OPTIONS,
-};
+pub use remote::{FTP_OPTIONS, HTTP_OPTIONS, SFTP_OPTIONS, WEBDAV_OPTIONS};
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::name::Name;

@@ -70,7 +70,9 @@ pub(super) fn line(line: &str) -> Option<Listed> {
     }
     let name = rest.strip_prefix(' ')?;
     if kind == 'l' {
-        return Some(Listed::Link(name.split_once(" -> ").map_or(name, |(name, _)| name).to_owned()));
+        return Some(Listed::Link(
+            name.split_once(" -> ").map_or(name, |(name, _)| name).to_owned(),
+        ));
     }
     (!matches!(name, "" | "." | "..")).then_some(())?;
     Some(Listed::Item(plain(name, kind == 'd', words[4].parse().ok()?)))
@@ -110,7 +112,8 @@ mod tests {
 
     #[test]
     fn facts_are_read_and_the_folder_itself_is_left_out() {
-        let item = facts("modify=20260102030405;perm=r;size=5;type=file;unique=1g2; a b.txt").unwrap();
+        let item =
+            facts("modify=20260102030405;perm=r;size=5;type=file;unique=1g2; a b.txt").unwrap();
         assert_eq!((item.name.as_str(), item.size, item.folder), ("a b.txt", 5, false));
         assert_eq!(item.modified.unwrap().to_rfc3339(), "2026-01-02T03:04:05+00:00");
         assert!(facts("type=dir; sub").unwrap().folder);
@@ -124,7 +127,10 @@ mod tests {
             Some(Listed::Link(name)) => format!("link {name}"),
             None => "nothing".to_owned(),
         };
-        assert_eq!(name("-rw-r--r--    1 1000 1000       12 Jan 02 10:00 a  b.txt\r"), "a  b.txt:12:false");
+        assert_eq!(
+            name("-rw-r--r--    1 1000 1000       12 Jan 02 10:00 a  b.txt\r"),
+            "a  b.txt:12:false"
+        );
         assert_eq!(name("drwxr-xr-x 2 u g 4096 Feb 3 2025 sub"), "sub:0:true");
         assert_eq!(name("lrwxrwxrwx 1 u g 3 Feb 3 2025 l -> a"), "link l");
         assert_eq!(name("01-02-26  10:00AM       <DIR>          My Files"), "My Files:0:true");

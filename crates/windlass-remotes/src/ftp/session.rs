@@ -9,7 +9,9 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use windlass_types::connection::{FtpSpec, FtpTls};
@@ -48,16 +50,16 @@ impl Reply {
                 format!("the server wants a sign-in to {doing} `{key}`"),
             )
             .hint("check USER and PASSWORD"),
-            550 | 553 | 450 if denied => Error::new(
-                ErrorCode::ConnectionDenied,
-                format!("no permission to {doing} `{key}`"),
-            )
-            .hint("give the user the right on the server"),
+            550 | 553 | 450 if denied => {
+                Error::new(ErrorCode::ConnectionDenied, format!("no permission to {doing} `{key}`"))
+                    .hint("give the user the right on the server")
+            }
             550 => absent(key),
             421 => Error::new(ErrorCode::ConnectionBusy, "the server ended the session")
                 .hint("it may allow fewer sessions; lower MAX_CONCURRENCY"),
-            452 | 552 => failed(format!("the server has no space for `{key}`"))
-                .hint("free some space there"),
+            452 | 552 => {
+                failed(format!("the server has no space for `{key}`")).hint("free some space there")
+            }
             500 | 502 | 504 => unsupported(doing),
             _ => failed(format!("the server refuses to {doing} `{key}`")),
         }
@@ -92,8 +94,9 @@ impl Session {
         let place = format!("{}:{}", spec.host, spec.port);
         match tokio::time::timeout(limit, Self::begin(spec, tls, secrets, limit, &place)).await {
             Ok(done) => done.map_err(|error| secrets.clean(error)),
-            Err(_) => Err(timeout(&format!("signing in at `{place}`"))
-                .hint("check HOST and PORT; a server that expects TLS at once needs `TLS = IMPLICIT`")),
+            Err(_) => Err(timeout(&format!("signing in at `{place}`")).hint(
+                "check HOST and PORT; a server that expects TLS at once needs `TLS = IMPLICIT`",
+            )),
         }
     }
 
@@ -357,7 +360,10 @@ impl Data {
 async fn write_line(wire: &mut (impl AsyncWrite + Unpin), command: &str) -> Result<()> {
     // A line end would make two commands of one. Keys are checked before; this is the last door.
     if command.contains(['\r', '\n', '\0']) {
-        return Err(Error::new(ErrorCode::PathInvalid, "a name with a line end cannot be sent by FTP"));
+        return Err(Error::new(
+            ErrorCode::PathInvalid,
+            "a name with a line end cannot be sent by FTP",
+        ));
     }
     let broke = |error| failed("the connection broke off").source(error);
     wire.write_all(format!("{command}\r\n").as_bytes()).await.map_err(broke)?;
@@ -365,7 +371,10 @@ async fn write_line(wire: &mut (impl AsyncWrite + Unpin), command: &str) -> Resu
 }
 
 async fn read_reply<R: AsyncRead + Unpin>(wire: &mut BufReader<R>, place: &str) -> Result<Reply> {
-    let odd = || failed(format!("`{place}` does not answer as an FTP server does")).hint("check HOST, PORT and TLS");
+    let odd = || {
+        failed(format!("`{place}` does not answer as an FTP server does"))
+            .hint("check HOST, PORT and TLS")
+    };
     let (mut lines, mut total, mut first) = (Vec::new(), 0, None);
     loop {
         let mut line = Vec::new();
@@ -387,7 +396,10 @@ async fn read_reply<R: AsyncRead + Unpin>(wire: &mut BufReader<R>, place: &str) 
                 lines.push(line[4..].to_owned());
             }
             (None, Some(code), Some(b' ') | None) => {
-                return Ok(Reply { code, lines: vec![line.get(4..).unwrap_or_default().to_owned()] });
+                return Ok(Reply {
+                    code,
+                    lines: vec![line.get(4..).unwrap_or_default().to_owned()],
+                });
             }
             (None, ..) => return Err(odd()),
             (Some(begun), Some(code), Some(b' ') | None) if code == begun => {
@@ -407,7 +419,7 @@ fn passive_port(line: &str) -> Option<u16> {
         .filter_map(|text| text.parse().ok())
         .collect();
     let [.., high, low] = numbers[..] else { return None };
-    (numbers.len() >= 6 && high < 256 && low < 256).then_some(high * 256 + low)
+    (numbers.len() >= 6 && high < 256 && low < 256).then(|| high * 256 + low)
 }
 
 #[cfg(test)]

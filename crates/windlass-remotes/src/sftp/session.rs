@@ -126,10 +126,11 @@ async fn connect_at(
         window_size: 8 << 20,
         ..client::Config::default()
     };
-    let mut handle = client::connect_stream(Arc::new(config), stream, door).await.map_err(|error| {
-        let offered = offered.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        greeting(spec, place, offered, error)
-    })?;
+    let mut handle =
+        client::connect_stream(Arc::new(config), stream, door).await.map_err(|error| {
+            let offered = offered.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            greeting(spec, place, offered, error)
+        })?;
     sign_in(&mut handle, spec, proof).await?;
     let no_sftp = |error: russh::Error| {
         failed(format!("`{place}` signed in `{}` but has no SFTP", spec.user))
@@ -181,7 +182,9 @@ fn greeting(spec: &SftpSpec, place: &str, offered: Option<Offered>, error: russh
         (error @ (russh::Error::Disconnect | russh::Error::HUP), ..) => {
             Error::new(ErrorCode::ConnectionBusy, format!("`{place}` ended the connection at once"))
                 .source(error)
-                .hint("it may have too many sessions, or not be an SSH server; lower MAX_CONCURRENCY")
+                .hint(
+                    "it may have too many sessions, or not be an SSH server; lower MAX_CONCURRENCY",
+                )
         }
         (error, ..) => failed(format!("`{place}` does not answer as an SSH server does"))
             .source(error)

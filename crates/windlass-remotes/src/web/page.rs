@@ -13,9 +13,9 @@ pub(super) fn read(page: &str, base: &str) -> Option<Vec<(String, bool)>> {
     let lower = page.to_ascii_lowercase();
     if !["index of", "directory listing", "directory of"].iter().any(|title| {
         ["<title>", "<h1>", "<h2>"].iter().any(|tag| {
-            lower.match_indices(tag).any(|(at, _)| {
-                lower[at + tag.len()..].trim_start().starts_with(title)
-            })
+            lower
+                .match_indices(tag)
+                .any(|(at, _)| lower[at + tag.len()..].trim_start().starts_with(title))
         })
     }) {
         return None;
@@ -82,7 +82,9 @@ mod tests {
 
     fn names(page: &str) -> String {
         let found = read(page, "/pub/").expect("an index");
-        let shown = found.iter().map(|(name, folder)| if *folder { format!("{name}/") } else { name.clone() });
+        let shown = found
+            .iter()
+            .map(|(name, folder)| if *folder { format!("{name}/") } else { name.clone() });
         shown.collect::<Vec<_>>().join(" | ")
     }
 

@@ -5,7 +5,6 @@ use super::checks::{check_header, check_host};
 use super::{ConnectionKind, Pull, contradiction};
 use crate::error::Result;
 use crate::options::{OptionMap, OptionValue};
-use crate::path::{Binding, check_bucket};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use url::Url;
@@ -32,10 +31,6 @@ pub enum RemoteService {
     Ftp(FtpSpec),
     /// WebDAV.
     WebDav(WebDavSpec),
-    /// Azure Blob Storage.
-    Azure(AzureSpec),
-    /// Google Cloud Storage.
-    Gcs(GcsSpec),
     /// A web server.
     Http(HttpSpec),
 }
@@ -105,34 +100,6 @@ pub struct WebDavSpec {
     pub ca_file: Option<String>,
 }
 
-/// A validated connection to Azure Blob Storage.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AzureSpec {
-    /// Name of the account.
-    pub account: String,
-    /// URL of the blob service, without a trailing slash.
-    pub endpoint: String,
-    /// Container and folder it is bound to.
-    pub binding: Binding,
-    /// PEM file of authorities.
-    pub ca_file: Option<String>,
-}
-
-/// A validated connection to Google Cloud Storage.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GcsSpec {
-    /// URL of the service, without a trailing slash.
-    pub endpoint: String,
-    /// Unsigned requests.
-    pub anonymous: bool,
-    /// Project of the buckets, where it is not that of the service account.
-    pub project: Option<String>,
-    /// Bucket and folder it is bound to.
-    pub binding: Binding,
-    /// PEM file of authorities.
-    pub ca_file: Option<String>,
-}
-
 /// A validated connection to a web server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpSpec {
@@ -158,8 +125,6 @@ impl RemoteSpec {
             ConnectionKind::Sftp => RemoteService::Sftp(sftp(&pull)?),
             ConnectionKind::Ftp => RemoteService::Ftp(ftp(&pull)?),
             ConnectionKind::WebDav => RemoteService::WebDav(webdav(&pull)?),
-            ConnectionKind::AzureBlob => RemoteService::Azure(azure(&pull)?),
-            ConnectionKind::Gcs => RemoteService::Gcs(gcs(&pull)?),
             ConnectionKind::Http => RemoteService::Http(http(&pull)?),
             ConnectionKind::S3 | ConnectionKind::Local => {
                 unreachable!("{} has a spec of its own", kind.as_str())
@@ -168,8 +133,7 @@ impl RemoteSpec {
         let default = match kind {
             ConnectionKind::Sftp => 8,
             ConnectionKind::Ftp => 4,
-            ConnectionKind::WebDav | ConnectionKind::Http => 16,
-            _ => 64,
+            _ => 16,
         };
         Ok(Self {
             service,
@@ -207,14 +171,6 @@ fn check_clear_secrets(kind: ConnectionKind, options: &OptionMap) -> Result<()> 
 /// Checks the form of a secret value; the error never quotes it.
 pub fn check_secret(name: &str, text: &str) -> Result<()> {
     match name {
-        "ACCOUNT_KEY" if STANDARD.decode(text).is_err() => Err(contradiction(
-            "ACCOUNT_KEY is not base64",
-            "copy one of the two keys of the account, without `AccountKey=` before it",
-        )),
-        "SAS_TOKEN" if !text.contains("sig=") => Err(contradiction(
-            "SAS_TOKEN has no `sig=` in it",
-            "give the whole signature: `sv=…&sig=…`, without a URL before it",
-        )),
         "PRIVATE_KEY" if !text.contains("PRIVATE KEY") && !text.starts_with("PuTTY-User-Key") => {
             let public = text.starts_with("ssh-") || text.starts_with("ecdsa-");
             let (what, hint) = if public {
@@ -227,22 +183,7 @@ pub fn check_secret(name: &str, text: &str) -> Result<()> {
             };
             Err(contradiction(what, hint))
         }
-        "SERVICE_ACCOUNT_JSON" => {
-            let json: Option<serde_json::Value> = serde_json::from_str(text).ok();
-            let good = json.is_some_and(|json| {
-                json["client_email"].is_string() && json["private_key"].is_string()
-            });
-            if good {
-                return Ok(());
-            }
-            Err(contradiction(
-                "SERVICE_ACCOUNT_JSON is not the key file of a service account",
-                "give the text of the file, not its name: `CREATE SECRET k FROM FILE '…'`, then `SERVICE_ACCOUNT_JSON = SECRET k`",
-            ))
-        }
-        "PASSWORD" | "TOKEN" | "PRIVATE_KEY_PASSPHRASE" | "ACCOUNT_KEY" | "SAS_TOKEN"
-            if text.chars().any(char::is_control) =>
-        {
+        "PASSWORD" | "TOKEN" | "PRIVATE_KEY_PASSPHRASE" if text.chars().any(char::is_control) => {
             Err(contradiction(
                 format!("{name} has control characters in it"),
                 "copy the value again without line ends",
@@ -261,10 +202,7 @@ fn host(pull: &Pull<'_>, kind: ConnectionKind) -> Result<String> {
         ));
     }
     if host.matches(':').count() == 1 {
-        return Err(contradiction(
-            format!("HOST `{host}` has a port in it"),
-            "give it as PORT",
-        ));
+        return Err(contradiction(format!("HOST `{host}` has a port in it"), "give it as PORT"));
     }
     Ok(host.trim_start_matches('[').trim_end_matches(']').to_owned())
 }
@@ -324,9 +262,9 @@ fn sftp(pull: &Pull<'_>) -> Result<SftpSpec> {
         }
         (true, true) => HostKeys::Any,
         // Whether one is missing is said by the test, which shows what the server offers.
-        (_, false) => HostKeys::Fingerprints(
-            keys.iter().map(|key| fingerprint(key)).collect::<Result<_>>()?,
-        ),
+        (_, false) => {
+            HostKeys::Fingerprints(keys.iter().map(|key| fingerprint(key)).collect::<Result<_>>()?)
+        }
     };
     Ok(SftpSpec { host, port: port(pull, 22), user, host_keys, root: root(pull, true)? })
 }
@@ -470,96 +408,6 @@ fn webdav(pull: &Pull<'_>) -> Result<WebDavSpec> {
     Ok(WebDavSpec { endpoint, user, root: root(pull, false)?, ca_file: pull.text("CA_FILE") })
 }
 
-/// Bucket or container, and the folder of it.
-fn binding(pull: &Pull<'_>, bucket: &str, prefix: &str) -> Result<Binding> {
-    let name = pull.text(bucket);
-    if let Some(name) = &name {
-        check_bucket(name).map_err(|_| {
-            contradiction(
-                format!("{bucket} `{name}` is not a name"),
-                "write the name alone, without a URL",
-            )
-        })?;
-    }
-    let mut folder = pull.text(prefix).unwrap_or_default();
-    if !folder.is_empty() {
-        if name.is_none() {
-            return Err(contradiction(
-                format!("{prefix} without {bucket}"),
-                format!("a folder is one of a {}; add {bucket}", bucket.to_lowercase()),
-            ));
-        }
-        if folder.starts_with('/') || folder.contains("://") {
-            return Err(contradiction(
-                format!("{prefix} `{folder}` is not a folder's key"),
-                "write it without a leading `/`: `raw/orders/`",
-            ));
-        }
-        if !folder.ends_with('/') {
-            folder.push('/');
-        }
-    }
-    Ok(Binding { bucket: name, prefix: folder })
-}
-
-fn azure(pull: &Pull<'_>) -> Result<AzureSpec> {
-    let account = required(pull, ConnectionKind::AzureBlob, "ACCOUNT", "acmestore")?;
-    let lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    if !(3..=24).contains(&account.len()) || !account.bytes().all(lower) {
-        return Err(contradiction(
-            format!("ACCOUNT `{account}` is not a storage account"),
-            "its name has 3 to 24 lower-case letters and digits; give it without a URL",
-        ));
-    }
-    match (pull.secret("ACCOUNT_KEY").is_some(), pull.secret("SAS_TOKEN").is_some()) {
-        (true, true) => {
-            return Err(contradiction(
-                "two identities: ACCOUNT_KEY and SAS_TOKEN",
-                "a connection acts as one identity; leave one of the two out",
-            ));
-        }
-        (false, false) => {
-            return Err(contradiction(
-                "AZURE_BLOB CONNECTION needs ACCOUNT_KEY or SAS_TOKEN",
-                "add one of the two, best as `SECRET name`",
-            ));
-        }
-        _ => {}
-    }
-    let endpoint = match pull.text("ENDPOINT") {
-        Some(text) => url(pull, &text)?,
-        None => format!("https://{account}.blob.core.windows.net"),
-    };
-    let binding = binding(pull, "CONTAINER", "ROOT")?;
-    Ok(AzureSpec { account, endpoint, binding, ca_file: pull.text("CA_FILE") })
-}
-
-fn gcs(pull: &Pull<'_>) -> Result<GcsSpec> {
-    let anonymous = pull.flag("ANONYMOUS");
-    match (anonymous, pull.secret("SERVICE_ACCOUNT_JSON").is_some()) {
-        (true, true) => {
-            return Err(contradiction(
-                "two identities: SERVICE_ACCOUNT_JSON and ANONYMOUS",
-                "a connection acts as one identity; leave one of the two out",
-            ));
-        }
-        (false, false) => {
-            return Err(contradiction(
-                "GCS CONNECTION needs SERVICE_ACCOUNT_JSON or ANONYMOUS",
-                "add `SERVICE_ACCOUNT_JSON = SECRET name`, or `ANONYMOUS = TRUE` for public buckets",
-            ));
-        }
-        _ => {}
-    }
-    let endpoint = match pull.text("ENDPOINT") {
-        Some(text) => url(pull, &text)?,
-        None => "https://storage.googleapis.com".to_owned(),
-    };
-    let binding = binding(pull, "BUCKET", "PREFIX")?;
-    let project = pull.text("PROJECT");
-    Ok(GcsSpec { endpoint, anonymous, project, binding, ca_file: pull.text("CA_FILE") })
-}
-
 fn http(pull: &Pull<'_>) -> Result<HttpSpec> {
     let kind = ConnectionKind::Http;
     let endpoint = url(pull, &required(pull, kind, "ENDPOINT", "https://files.example.com/pub")?)?;
@@ -570,7 +418,9 @@ fn http(pull: &Pull<'_>) -> Result<HttpSpec> {
         ));
     }
     let index = pull.text("INDEX");
-    if let Some(index) = index.as_ref().filter(|index| index.starts_with('/') || index.contains("://")) {
+    if let Some(index) =
+        index.as_ref().filter(|index| index.starts_with('/') || index.contains("://"))
+    {
         return Err(contradiction(
             format!("INDEX `{index}` is not a path below ENDPOINT"),
             "write it without a leading `/`: `files.txt`",
