@@ -202,8 +202,11 @@ impl TreeStore {
         if self.tree.renaming_keeps_state() {
             return Ok(PutResult { etag: stored.etag, version: None });
         }
-        let etag = self.tree.stat(key).await?.and_then(|item| item.etag);
-        Ok(PutResult { etag, version: None })
+        let now = self.tree.stat(key).await?.ok_or_else(|| cut(key, size, 0))?;
+        if now.size != size {
+            return Err(cut(key, size, now.size));
+        }
+        Ok(PutResult { etag: now.etag, version: None })
     }
 
     fn upload(&self, upload: &Upload) -> Result<Arc<Begun>> {

@@ -14,7 +14,8 @@ use crate::tree::{Item, Reading, Sink, Tree};
 use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, StatusCode};
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 use windlass_s3::ByteRange;
@@ -23,6 +24,9 @@ use windlass_types::{Error, ErrorCode, Result};
 
 /// The properties asked for.
 const PROPERTIES: &str = r#"<?xml version="1.0" encoding="utf-8"?><propfind xmlns="DAV:"><prop><resourcetype/><getcontentlength/><getlastmodified/><getetag/><getcontenttype/></prop></propfind>"#;
+
+/// Folders remembered as being there.
+const REMEMBERED: usize = 4096;
 
 /// A WebDAV server.
 #[derive(Debug, Clone)]
@@ -34,6 +38,8 @@ struct Inner {
     root: String,
     user: Option<String>,
     secrets: Arc<RemoteSecrets>,
+    /// Folders that are known to be there.
+    folders: std::sync::Mutex<HashSet<String>>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -55,6 +61,7 @@ impl WebDav {
             root: dav.root.clone(),
             user: dav.user.clone(),
             secrets: Arc::clone(secrets),
+            folders: std::sync::Mutex::default(),
         })))
     }
 
@@ -238,10 +245,20 @@ impl Tree for WebDav {
     }
 
     async fn create(&self, path: &str, size: Option<u64>) -> Result<Box<dyn Sink>> {
-        // Asked first, because a request whose body comes slowly learns of it only in the end.
+        // Asked first: a request whose body comes slowly would learn of it only in the end.
         let folder = split(path).0;
-        if size.is_none() && !self.stat(folder).await?.is_some_and(|item| item.folder) {
-            return Err(absent(folder));
+        let known = |folders: &std::sync::Mutex<HashSet<String>>| {
+            folders.lock().unwrap_or_else(PoisonError::into_inner).contains(folder)
+        };
+        if !known(&self.0.folders) {
+            if !self.stat(folder).await?.is_some_and(|item| item.folder) {
+                return Err(absent(folder));
+            }
+            let mut folders = self.0.folders.lock().unwrap_or_else(PoisonError::into_inner);
+            if folders.len() >= REMEMBERED {
+                folders.clear();
+            }
+            folders.insert(folder.to_owned());
         }
         let sink = Writing {
             dav: self.clone(),
@@ -290,6 +307,7 @@ impl Tree for WebDav {
             }
             Some(_) => {}
         }
+        self.0.folders.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let reply = self.send(self.request("DELETE", &self.folder_url(path))?).await?;
         reply.good("delete the folder", path).await.map(drop)
     }
@@ -297,6 +315,14 @@ impl Tree for WebDav {
 
 impl WebDav {
     async fn moved(&self, method: &str, from: &str, to: &str, replace: bool) -> Result<()> {
+        if to.contains(['?', ';']) {
+            // Servers that decode the destination before they split it would cut the name there.
+            return Err(Error::new(
+                ErrorCode::PathInvalid,
+                format!("`{to}` holds `?` or `;`, at which some WebDAV servers cut a name"),
+            )
+            .hint("write it under another name"));
+        }
         if replace && self.stat(to).await?.is_some_and(|item| item.folder) {
             // Overwriting would remove it with all in it.
             return Err(crate::error::is_folder(to));
@@ -378,7 +404,11 @@ impl Writing {
         let length = body.len() as u64;
         let request = self.dav.request("PUT", &self.dav.url(&self.path))?.body(body);
         let reply = self.dav.0.http.send(request, length).await?;
-        stored(reply, &self.path).await
+        let done = stored(reply, &self.path).await;
+        if done.is_err() {
+            self.dav.0.folders.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+        done
     }
 
     /// Begins a request whose body comes in pieces.

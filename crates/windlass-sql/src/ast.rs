@@ -4,7 +4,6 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 use std::fmt;
-use windlass_types::ConnectionKind;
 use windlass_types::options::MASK;
 use windlass_types::{ConnectionKind, Name, OptionValue};
 

@@ -88,7 +88,7 @@ fn settings(defs: &'static [OptionDef]) -> BoxedStrategy<Vec<OptionSetting>> {
 }
 
 fn kind() -> impl Strategy<Value = ConnectionKind> {
-    prop::sample::select(vec![ConnectionKind::S3, ConnectionKind::Local])
+    prop::sample::select(ConnectionKind::ALL.to_vec())
 }
 
 fn secret_input() -> BoxedStrategy<SecretInput> {
