@@ -322,8 +322,8 @@ impl Tree for Ftp {
             }
             let full = ftp.path(&lease.session, &path);
             let begin = (from > 0).then(|| format!("REST {from}"));
-            let begun = lease.session.transfer(begin, &format!("RETR {full}")).await?;
-            let mut data = match begun {
+            let started = lease.session.transfer(begin, &format!("RETR {full}")).await?;
+            let mut data = match started {
                 Ok(data) => data,
                 Err(reply) => Err(ftp.refusal(&reply, "read", &path))?,
             };

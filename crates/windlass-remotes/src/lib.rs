@@ -1,6 +1,6 @@
 //! Storages that are neither S3 nor a folder of this machine, as [`windlass_s3::ObjectAccess`].
 //!
-//! Servers of files (SFTP, FTP, WebDAV, web servers) say what they can in `tree`; keys, folders,
+//! Servers of files (SFTP, FTP, `WebDAV`, web servers) say what they can in `tree`; keys, folders,
 //! atomic writes and uploads in parts are made of that once, in `store`. Trying again is not done
 //! here: whoever moves bytes does.
 

@@ -23,7 +23,7 @@ impl RemoteSecrets {
 
     /// The value of an option.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(|value| value.expose_secret())
+        self.0.get(name).map(SecretString::expose_secret)
     }
 
     /// HEADERS, name and value; sealed as one text, a header a line.

@@ -1,4 +1,4 @@
-//! Files of a WebDAV server.
+//! Files of a `WebDAV` server.
 //!
 //! A file is written by one request: at once where its length is known, in pieces as they come
 //! where it is not. Renaming and copying are the server's. `Overwrite: F` makes "only if not there"
@@ -28,7 +28,7 @@ const PROPERTIES: &str = r#"<?xml version="1.0" encoding="utf-8"?><propfind xmln
 /// Folders remembered as being there.
 const REMEMBERED: usize = 4096;
 
-/// A WebDAV server.
+/// A `WebDAV` server.
 #[derive(Debug, Clone)]
 pub(crate) struct WebDav(Arc<Inner>);
 

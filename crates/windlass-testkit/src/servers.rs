@@ -1,4 +1,4 @@
-//! Real servers for tests: PostgreSQL, SeaweedFS, moto, OpenSSH, and servers of FTP, WebDAV and web
+//! Real servers for tests: PostgreSQL, SeaweedFS, moto, `OpenSSH`, and servers of FTP, `WebDAV` and web
 //! pages, each on free loopback ports.
 //!
 //! A server's processes and folder go away when its value is dropped, and also when the test

@@ -34,7 +34,7 @@ pub enum ConnectionKind {
     Sftp,
     /// Files of an FTP server, with or without TLS.
     Ftp,
-    /// Files of a WebDAV server.
+    /// Files of a `WebDAV` server.
     WebDav,
     /// Files of a web server, for reading.
     Http,

@@ -13,7 +13,7 @@ use std::time::Duration;
 use windlass_types::connection::{HostKeys, SftpSpec};
 use windlass_types::{Error, ErrorCode, Result};
 
-/// Open files and folders of one session, at most: handles are numbers, and from 128 on OpenSSH's
+/// Open files and folders of one session, at most: handles are numbers, and from 128 on `OpenSSH`'s
 /// are not UTF-8, which the library cannot hold.
 const HANDLES: u64 = 100;
 

@@ -1,4 +1,4 @@
-//! Reading what a WebDAV server lists.
+//! Reading what a `WebDAV` server lists.
 
 use crate::http::plain_etag;
 use quick_xml::Reader;
@@ -52,7 +52,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Found>, quick_xml::Error> {
             Event::End(end) => {
                 let told = said.trim();
                 match end.local_name().as_ref() {
-                    b"href" if now.href.is_empty() => now.href = told.to_owned(),
+                    b"href" if now.href.is_empty() => told.clone_into(&mut now.href),
                     b"getcontentlength" => now.size = told.parse().ok(),
                     b"getlastmodified" => now.modified = Some(told.to_owned()),
                     b"getetag" if !told.is_empty() => now.etag = Some(plain_etag(told)),

@@ -1,4 +1,4 @@
-//! Servers of files written in Python: FTP, WebDAV, and pages of folders.
+//! Servers of files written in Python: FTP, `WebDAV`, and pages of folders.
 
 use super::process::{Process, free_ports, program};
 use std::path::PathBuf;
@@ -43,7 +43,7 @@ impl Server {
                 if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
                     return server;
                 }
-                if server.process.has_ended() || begun.elapsed() > Duration::from_secs(60) {
+                if server.process.has_ended() || begun.elapsed() > Duration::from_mins(1) {
                     last = server.process.log_tail();
                     break;
                 }
@@ -94,7 +94,7 @@ server!(
     FtpServer
 );
 server!(
-    /// A WebDAV server (wsgidav).
+    /// A `WebDAV` server (wsgidav).
     WebDavServer
 );
 server!(

@@ -1,4 +1,4 @@
-//! OpenSSH with SFTP, run by whoever runs the tests, with host and user keys of its own.
+//! `OpenSSH` with SFTP, run by whoever runs the tests, with host and user keys of its own.
 
 use super::process::{Process, free_ports};
 use std::os::unix::fs::PermissionsExt as _;
@@ -20,7 +20,7 @@ pub struct SftpServer {
     pub user: String,
     /// Text of the private key that may sign in.
     pub private_key: String,
-    /// The server's public key, as in known_hosts without a host.
+    /// The server's public key, as in `known_hosts` without a host.
     pub host_key: String,
     /// A folder of this test.
     pub root: PathBuf,
@@ -45,7 +45,7 @@ impl SftpServer {
     /// Starts a server and waits until it greets.
     ///
     /// # Panics
-    /// Where OpenSSH's server is not installed (`make setup` installs `openssh-server`) or cannot start.
+    /// Where `OpenSSH`'s server is not installed (`make setup` installs `openssh-server`) or cannot start.
     pub async fn start() -> Self {
         let sshd = SSHD.iter().find(|path| Path::new(path).exists());
         let sshd = sshd.expect("no `sshd`: run `make setup`, which installs openssh-server");

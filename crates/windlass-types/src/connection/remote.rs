@@ -29,7 +29,7 @@ pub enum RemoteService {
     Sftp(SftpSpec),
     /// FTP.
     Ftp(FtpSpec),
-    /// WebDAV.
+    /// `WebDAV`.
     WebDav(WebDavSpec),
     /// A web server.
     Http(HttpSpec),
@@ -87,7 +87,7 @@ pub struct FtpSpec {
     pub root: String,
 }
 
-/// A validated WebDAV connection.
+/// A validated `WebDAV` connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebDavSpec {
     /// URL without a trailing slash; may have a path.
