@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need besides Rust: a C compiler, PostgreSQL, SeaweedFS and moto.
+# Installs what the tests need besides Rust: a C compiler, PostgreSQL, OpenSSH, SeaweedFS, moto, and
+# servers of FTP and WebDAV.
 # Says nothing and changes nothing where all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -7,6 +8,7 @@ cd "$(dirname "$0")/.."
 packages=()
 command -v cc >/dev/null || packages+=(build-essential)
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || packages+=(postgresql)
+{ [ -x /usr/sbin/sshd ] && command -v ssh-keygen >/dev/null; } || packages+=(openssh-server openssh-client)
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 
 if [ "${#packages[@]}" -gt 0 ]; then
@@ -42,7 +44,7 @@ fi
 requirements=$(cat scripts/test-requirements.txt)
 venv=${WINDLASS_TEST_VENV:-.venv}
 if [ "$(cat "$venv/.requirements" 2>/dev/null)" != "$requirements" ]; then
-  echo "setup: installing SeaweedFS and moto into $venv" >&2
+  echo "setup: installing SeaweedFS, moto and other servers into $venv" >&2
   python3 -m venv "$venv"
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r scripts/test-requirements.txt
   printf '%s\n' "$requirements" >"$venv/.requirements"

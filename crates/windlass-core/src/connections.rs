@@ -134,6 +134,7 @@ pub(crate) fn probe(opened: &Opened, write: bool) -> BoxFuture<'_, Vec<ProbeStep
     match opened {
         Opened::S3(store) => Box::pin(probe_s3(store, write)),
         Opened::Local(_, spec) => Box::pin(probe_local(spec, write)),
+        Opened::Other(remote) => Box::pin(windlass_remotes::probe_remote(remote, write)),
     }
 }
 
@@ -372,7 +373,7 @@ impl Windlass {
         fabric: &Fabric,
         candidate: &Candidate<'_>,
         clear: &Sealed,
-    ) -> Result<Secrets> {
+    ) -> Result<Sealed> {
         let mut values = match candidate.before {
             Some(row) => self.inner.store.connection_values(row).await?,
             None => Sealed::new(),
@@ -387,7 +388,7 @@ impl Windlass {
             }
         }
         values.extend(clear.iter().map(|(option, value)| (option.clone(), value.clone())));
-        secrets_from(values)
+        Ok(values)
     }
 
     /// TEST CONNECTION.

@@ -55,11 +55,12 @@ impl Engine for Windlass {
         let row = self.connection(&fabric, connection).await?;
         match ConnectionSpec::build(row.kind, &row.options)? {
             ConnectionSpec::S3(spec) => policy(&spec, purpose),
-            ConnectionSpec::Local(_) => Err(Error::new(
+            ConnectionSpec::Local(_) | ConnectionSpec::Remote(_) => Err(Error::new(
                 ErrorCode::UsageInvalid,
                 format!(
-                    "connection `{}` is a local folder; it has no IAM policy",
-                    row.name.as_str()
+                    "connection `{}` is of kind {}, which has no IAM policy",
+                    row.name.as_str(),
+                    row.kind.as_str()
                 ),
             )
             .hint("name an S3 connection")),

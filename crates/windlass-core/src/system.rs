@@ -228,9 +228,8 @@ fn connection_row(fabric: &Fabric, row: &windlass_state::ConnectionRow) -> Vec<C
 }
 
 fn option_rows() -> Vec<Vec<Cell>> {
-    use windlass_types::ConnectionKind::{Local, S3};
-    [S3, Local]
-        .into_iter()
+    windlass_types::ConnectionKind::ALL
+        .iter()
         .flat_map(|kind| {
             kind.options().iter().map(move |def| {
                 vec![

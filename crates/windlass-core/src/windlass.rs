@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use tokio::sync::OnceCell;
 use windlass_query::Engine as QueryEngine;
+use windlass_remotes::{Remote, RemoteSecrets};
 use windlass_s3::local::LocalStore;
-use windlass_s3::{S3Store, Secrets, Storage};
-use windlass_state::{ConnectionRow, FabricRow as Fabric, KeySource, NewConnection, Store};
+use windlass_s3::{S3Store, Storage};
+use windlass_state::{ConnectionRow, FabricRow as Fabric, KeySource, NewConnection, Sealed, Store};
 use windlass_types::{
     ConnectionId, ConnectionKind, ConnectionSpec, Error, ErrorCode, Name, OptionMap, OptionValue,
     Result,
@@ -37,6 +38,8 @@ pub(crate) enum Opened {
     S3(S3Store),
     /// A folder.
     Local(Arc<LocalStore>, windlass_types::LocalSpec),
+    /// Any other storage.
+    Other(Remote),
 }
 
 impl Opened {
@@ -44,6 +47,7 @@ impl Opened {
         match self {
             Self::S3(store) => Arc::new(store.clone()),
             Self::Local(store, _) => store.clone(),
+            Self::Other(remote) => remote.storage(),
         }
     }
 }
@@ -131,7 +135,7 @@ impl Windlass {
             return Ok(opened.clone());
         }
         let spec = ConnectionSpec::build(row.kind, &row.options)?;
-        let secrets = secrets_from(self.inner.store.connection_values(row).await?)?;
+        let secrets = self.inner.store.connection_values(row).await?;
         let opened = self.open_spec(row.id, row.name.clone(), spec, secrets)?;
         if let Ok(mut storages) = self.inner.storages.lock() {
             storages.insert(row.id, (stamp, opened.clone()));
@@ -145,15 +149,18 @@ impl Windlass {
         id: ConnectionId,
         name: Name,
         spec: ConnectionSpec,
-        secrets: Secrets,
+        secrets: Sealed,
     ) -> Result<Opened> {
         match spec {
             ConnectionSpec::S3(spec) => {
                 let regions = Arc::new(StoredRegions { store: self.inner.store.clone(), id });
-                Ok(Opened::S3(S3Store::open(name, *spec, secrets, regions)?))
+                Ok(Opened::S3(S3Store::open(name, *spec, secrets_from(secrets)?, regions)?))
             }
             ConnectionSpec::Local(spec) => {
                 Ok(Opened::Local(Arc::new(LocalStore::open(name, spec.clone())?), spec))
+            }
+            ConnectionSpec::Remote(spec) => {
+                Ok(Opened::Other(Remote::open(name, *spec, RemoteSecrets::new(secrets)?)?))
             }
         }
     }

@@ -4,7 +4,7 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 use std::fmt;
-use windlass_types::options::{MASK, S3_OPTIONS};
+use windlass_types::options::MASK;
 use windlass_types::{ConnectionKind, Name, OptionValue};
 
 /// One statement with where it came from.
@@ -30,22 +30,22 @@ impl fmt::Debug for Parsed {
 /// A statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Statement {
-    /// `CREATE [OR REPLACE] S3|LOCAL CONNECTION [IF NOT EXISTS] name options`
+    /// `CREATE [OR REPLACE] kind CONNECTION [IF NOT EXISTS] name options`
     CreateConnection {
         /// OR REPLACE was said.
         or_replace: bool,
         /// IF NOT EXISTS was said.
         if_not_exists: bool,
-        /// S3 or LOCAL.
+        /// S3, LOCAL, SFTP and so on.
         kind: ConnectionKind,
         /// Its name.
         name: Name,
         /// Checked options, in the order written.
         options: Vec<OptionSetting>,
     },
-    /// `ALTER S3|LOCAL CONNECTION name SET o = v RESET o`
+    /// `ALTER kind CONNECTION name SET o = v RESET o`
     AlterConnection {
-        /// S3 or LOCAL.
+        /// S3, LOCAL, SFTP and so on.
         kind: ConnectionKind,
         /// Its name.
         name: Name,
@@ -192,7 +192,10 @@ impl OptionSetting {
 
 /// Whether options of this name hold secrets.
 pub(crate) fn is_secret(name: &str) -> bool {
-    S3_OPTIONS.iter().any(|def| def.secret && def.name.eq_ignore_ascii_case(name))
+    ConnectionKind::ALL
+        .iter()
+        .flat_map(|kind| kind.options())
+        .any(|def| def.secret && def.name.eq_ignore_ascii_case(name))
 }
 
 impl fmt::Debug for OptionSetting {

@@ -388,11 +388,12 @@ pub(crate) fn is_known(word: &str) -> bool {
 
 /// The option of this name, of whatever statement.
 pub(crate) fn known_option(word: &str) -> Option<&'static OptionDef> {
-    use windlass_types::options::{
-        CONTENT_TYPE_OPTIONS, FILE_TABLE_OPTIONS, LOCAL_OPTIONS, S3_OPTIONS,
-    };
-    [S3_OPTIONS, LOCAL_OPTIONS, FILE_TABLE_OPTIONS, CONTENT_TYPE_OPTIONS]
-        .into_iter()
+    use windlass_types::ConnectionKind;
+    use windlass_types::options::{CONTENT_TYPE_OPTIONS, FILE_TABLE_OPTIONS};
+    ConnectionKind::ALL
+        .iter()
+        .map(|kind| kind.options())
+        .chain([FILE_TABLE_OPTIONS, CONTENT_TYPE_OPTIONS])
         .flatten()
         .find(|def| def.name.eq_ignore_ascii_case(word))
 }

@@ -3,7 +3,8 @@
 use crate::help::help;
 use std::fmt::Write as _;
 use windlass_types::options::{
-    CONTENT_TYPE_OPTIONS, FILE_TABLE_OPTIONS, LOCAL_OPTIONS, OptionDef, OptionType, S3_OPTIONS,
+    CONTENT_TYPE_OPTIONS, FILE_TABLE_OPTIONS, FTP_OPTIONS, HTTP_OPTIONS, LOCAL_OPTIONS, OptionDef,
+    OptionType, S3_OPTIONS, SFTP_OPTIONS, WEBDAV_OPTIONS,
 };
 
 const RULES: &str = "\
@@ -31,6 +32,10 @@ pub fn reference_markdown() -> String {
     for (title, defs) in [
         ("Options of S3 connections", S3_OPTIONS),
         ("Options of LOCAL connections", LOCAL_OPTIONS),
+        ("Options of SFTP connections", SFTP_OPTIONS),
+        ("Options of FTP connections", FTP_OPTIONS),
+        ("Options of WEBDAV connections", WEBDAV_OPTIONS),
+        ("Options of HTTP connections", HTTP_OPTIONS),
         ("Options of file tables", FILE_TABLE_OPTIONS),
         ("Options of CONTENT_TYPE", CONTENT_TYPE_OPTIONS),
     ] {

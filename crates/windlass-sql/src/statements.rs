@@ -132,7 +132,9 @@ impl Parser<'_> {
                 name: self.new_name(Thing::Fabric)?,
             });
         }
-        self.kind_is_missing("say which kind: CREATE S3 CONNECTION or CREATE LOCAL CONNECTION");
+        self.kind_is_missing(
+            "say which kind: CREATE S3 CONNECTION, LOCAL, SFTP, FTP, WEBDAV or HTTP",
+        );
         if self.engine_object() { Ok(self.engine()) } else { Err(self.object_error()) }
     }
 
@@ -152,13 +154,7 @@ impl Parser<'_> {
     }
 
     fn connection_kind(&mut self) -> Option<ConnectionKind> {
-        if self.words(&["S3", "CONNECTION"]) {
-            Some(ConnectionKind::S3)
-        } else if self.words(&["LOCAL", "CONNECTION"]) {
-            Some(ConnectionKind::Local)
-        } else {
-            None
-        }
+        ConnectionKind::ALL.iter().copied().find(|kind| self.words(&[kind.as_str(), "CONNECTION"]))
     }
 
     fn create_connection(
@@ -269,7 +265,9 @@ impl Parser<'_> {
             let name = self.name(Want::Name(Thing::Secret))?;
             return Ok(Statement::AlterSecret { name, source: self.secret_input()? });
         }
-        self.kind_is_missing("say which kind: ALTER S3 CONNECTION or ALTER LOCAL CONNECTION");
+        self.kind_is_missing(
+            "say which kind: ALTER S3 CONNECTION, LOCAL, SFTP, FTP, WEBDAV or HTTP",
+        );
         if self.engine_object() { Ok(self.engine()) } else { Err(self.object_error()) }
     }
 
@@ -307,7 +305,10 @@ impl Parser<'_> {
             let name = self.name(Want::Name(Thing::Fabric))?;
             return Ok(Statement::DropFabric { if_exists, name });
         }
-        if self.peek().is_some_and(|tok| tok.is("S3") || tok.is("LOCAL")) {
+        if self
+            .peek()
+            .is_some_and(|tok| ConnectionKind::ALL.iter().any(|kind| tok.is(kind.as_str())))
+        {
             self.advise("DROP does not need the kind: write DROP CONNECTION name");
         }
         if self.engine_object() { Ok(self.engine()) } else { Err(self.object_error()) }

@@ -89,7 +89,7 @@ fn settings(defs: &'static [OptionDef]) -> BoxedStrategy<Vec<OptionSetting>> {
 }
 
 fn kind() -> impl Strategy<Value = ConnectionKind> {
-    prop::sample::select(vec![ConnectionKind::S3, ConnectionKind::Local])
+    prop::sample::select(ConnectionKind::ALL.to_vec())
 }
 
 fn secret_input() -> BoxedStrategy<SecretInput> {
@@ -228,9 +228,8 @@ proptest! {
 
     #[test]
     fn show_create_masks_and_parses_back(
-        kind in kind(),
+        (kind, seed) in kind().prop_flat_map(|kind| (Just(kind), settings(kind.options()))),
         name in new_name(),
-        seed in settings(ConnectionKind::S3.options()),
     ) {
         let known = |setting: &OptionSetting| kind.options().iter().any(|def| def.name == setting.name);
         let options: OptionMap = seed.into_iter().filter(known).map(|s| (s.name, s.value)).collect();

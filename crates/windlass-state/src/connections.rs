@@ -44,8 +44,9 @@ impl ConnectionRow {
             id: row_parse(row, "id")?,
             fabric: row_parse(row, "fabric_id")?,
             name: row_name(row, "name")?,
-            kind: [ConnectionKind::S3, ConnectionKind::Local]
-                .into_iter()
+            kind: ConnectionKind::ALL
+                .iter()
+                .copied()
                 .find(|known| known.as_str() == kind)
                 .ok_or_else(|| {
                     Error::new(

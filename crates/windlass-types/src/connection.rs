@@ -4,12 +4,17 @@
 //! [`S3Spec::build`] is the only place that validates; after it the type is the proof.
 
 mod checks;
+mod remote;
 
 use checks::{
     binding, check_access_point, check_clear_secrets, check_endpoint, check_region,
     display_filters, encryption, identity, role,
 };
 pub use checks::{check_customer_key, check_header, check_proxy};
+pub use remote::{
+    FtpSpec, FtpTls, HostKeys, HttpSpec, RemoteService, RemoteSpec, SftpSpec, WebDavSpec,
+    check_secret,
+};
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::name::Name;
@@ -25,14 +30,30 @@ pub enum ConnectionKind {
     S3,
     /// A folder of this machine.
     Local,
+    /// Files of a server reached over SSH.
+    Sftp,
+    /// Files of an FTP server, with or without TLS.
+    Ftp,
+    /// Files of a `WebDAV` server.
+    WebDav,
+    /// Files of a web server, for reading.
+    Http,
 }
 
 impl ConnectionKind {
-    /// `S3` or `LOCAL`, as statements write it.
+    /// Every kind, in the order of the reference.
+    pub const ALL: &'static [Self] =
+        &[Self::S3, Self::Local, Self::Sftp, Self::Ftp, Self::WebDav, Self::Http];
+
+    /// `S3`, `SFTP` and so on, as statements write it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::S3 => "S3",
             Self::Local => "LOCAL",
+            Self::Sftp => "SFTP",
+            Self::Ftp => "FTP",
+            Self::WebDav => "WEBDAV",
+            Self::Http => "HTTP",
         }
     }
 
@@ -41,6 +62,10 @@ impl ConnectionKind {
         match self {
             Self::S3 => crate::options::S3_OPTIONS,
             Self::Local => crate::options::LOCAL_OPTIONS,
+            Self::Sftp => crate::options::SFTP_OPTIONS,
+            Self::Ftp => crate::options::FTP_OPTIONS,
+            Self::WebDav => crate::options::WEBDAV_OPTIONS,
+            Self::Http => crate::options::HTTP_OPTIONS,
         }
     }
 }
@@ -194,14 +219,17 @@ pub enum ConnectionSpec {
     S3(Box<S3Spec>),
     /// Local folder.
     Local(LocalSpec),
+    /// Any other storage.
+    Remote(Box<RemoteSpec>),
 }
 
 impl ConnectionSpec {
-    /// Validates options of either kind.
+    /// Validates options of any kind.
     pub fn build(kind: ConnectionKind, options: &OptionMap) -> Result<Self> {
         match kind {
             ConnectionKind::S3 => S3Spec::build(options).map(|spec| Self::S3(Box::new(spec))),
             ConnectionKind::Local => LocalSpec::build(options).map(Self::Local),
+            _ => RemoteSpec::build(kind, options).map(|spec| Self::Remote(Box::new(spec))),
         }
     }
 }

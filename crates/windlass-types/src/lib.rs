@@ -13,7 +13,7 @@ pub mod options;
 pub mod path;
 pub mod size;
 
-pub use connection::{ConnectionKind, ConnectionSpec, LocalSpec, S3Spec};
+pub use connection::{ConnectionKind, ConnectionSpec, LocalSpec, RemoteSpec, S3Spec};
 pub use entry::{Entry, EntryKind};
 pub use error::{Error, ErrorClass, ErrorCode, Result};
 pub use glob::KeyPattern;

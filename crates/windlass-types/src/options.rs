@@ -1,5 +1,9 @@
 //! Options of connections: one table that the parser, validation, docs and completion read.
 
+mod remote;
+
+pub use remote::{FTP_OPTIONS, HTTP_OPTIONS, SFTP_OPTIONS, WEBDAV_OPTIONS};
+
 use crate::error::{Error, ErrorCode, Result};
 use crate::name::Name;
 use serde::{Deserialize, Serialize};

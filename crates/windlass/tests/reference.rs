@@ -41,7 +41,7 @@ fn the_option_reference_is_current() {
         "# Connection options\n\n`CREATE [OR REPLACE] S3 CONNECTION n option = value …`. The last column says what `ALTER` and `OR REPLACE` may change. Secret\n\
          options are sealed and masked, and take `SECRET name` too.\n",
     );
-    for kind in [ConnectionKind::S3, ConnectionKind::Local] {
+    for kind in ConnectionKind::ALL {
         write!(text, "\n## {}\n\n| option | value | default | meaning | secret | alterable |\n|---|---|---|---|---|---|\n", kind.as_str()).unwrap();
         for def in kind.options() {
             let secret = if def.secret { "yes" } else { "" };

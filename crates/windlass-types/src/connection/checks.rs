@@ -224,6 +224,12 @@ pub(super) fn check_endpoint(name: &str, text: &str, http: bool, metadata: bool)
             "give only scheme, host and port; a bucket goes into BUCKET, a folder into PREFIX",
         ));
     }
+    check_host(name, &url, metadata)?;
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// Refuses a URL of an address from which machines get credentials, unless that is meant.
+pub(super) fn check_host(name: &str, url: &Url, metadata: bool) -> Result<()> {
     let forbidden = match url.host() {
         Some(Host::Ipv4(ip)) => {
             ip.is_link_local() || ip.is_unspecified() || ip.octets() == [100, 100, 100, 200]
@@ -238,11 +244,11 @@ pub(super) fn check_endpoint(name: &str, text: &str, http: bool, metadata: bool)
     };
     if forbidden && !metadata {
         return Err(contradiction(
-            format!("{name} `{text}` is a link-local or instance metadata address"),
+            format!("{name} `{url}` is a link-local or instance metadata address"),
             "requests there can reveal the machine's own credentials; add `ALLOW_METADATA_ENDPOINT = TRUE` to mean it",
         ));
     }
-    Ok(text.trim_end_matches('/').to_owned())
+    Ok(())
 }
 
 pub(super) fn check_region(region: &str) -> Result<()> {

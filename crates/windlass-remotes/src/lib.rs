@@ -1,0 +1,56 @@
+//! Storages that are neither S3 nor a folder of this machine, as [`windlass_s3::ObjectAccess`].
+//!
+//! Servers of files (SFTP, FTP, `WebDAV`, web servers) say what they can in `tree`; keys, folders,
+//! atomic writes and uploads in parts are made of that once, in `store`. Trying again is not done
+//! here: whoever moves bytes does.
+
+mod error;
+mod ftp;
+mod http;
+mod names;
+mod probe;
+mod secrets;
+mod sftp;
+mod store;
+mod tree;
+mod turns;
+mod walk;
+mod web;
+mod webdav;
+mod xml;
+
+pub use probe::probe_remote;
+pub use secrets::RemoteSecrets;
+
+use std::sync::Arc;
+use windlass_s3::Storage;
+use windlass_types::connection::{RemoteService, RemoteSpec};
+use windlass_types::{Name, Result};
+
+/// An opened connection: the storage, with what its test needs.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    storage: Storage,
+    spec: Arc<RemoteSpec>,
+}
+
+impl Remote {
+    /// Opens a connection. Checks what needs no network (keys that can be read, CA files); nothing
+    /// is connected yet.
+    pub fn open(name: Name, spec: RemoteSpec, secrets: RemoteSecrets) -> Result<Self> {
+        let secrets = Arc::new(secrets);
+        let tree: Arc<dyn tree::Tree> = match &spec.service {
+            RemoteService::Sftp(sftp) => Arc::new(sftp::Sftp::open(sftp, &spec, &secrets)?),
+            RemoteService::Ftp(ftp) => Arc::new(ftp::Ftp::open(ftp, &spec, &secrets)?),
+            RemoteService::WebDav(dav) => Arc::new(webdav::WebDav::open(dav, &spec, &secrets)?),
+            RemoteService::Http(http) => Arc::new(web::Web::open(http, &spec, &secrets)?),
+        };
+        let storage = Arc::new(store::TreeStore::new(name, tree, spec.read_only));
+        Ok(Self { storage, spec: Arc::new(spec) })
+    }
+
+    /// The storage.
+    pub fn storage(&self) -> Storage {
+        Arc::clone(&self.storage)
+    }
+}
