@@ -3,7 +3,8 @@
 use crate::help::help;
 use std::fmt::Write as _;
 use windlass_types::options::{
-    CONTENT_TYPE_OPTIONS, FILE_TABLE_OPTIONS, LOCAL_OPTIONS, OptionDef, OptionType, S3_OPTIONS,
+    ARRIVAL_OPTIONS, CONTENT_TYPE_OPTIONS, FILE_TABLE_OPTIONS, FILES_OPTIONS, JOB_OPTIONS, LOCAL_OPTIONS,
+    METADATA_OPTIONS, OptionDef, OptionType, REPORT_OPTIONS, S3_OPTIONS, TAGS_OPTIONS,
 };
 
 const RULES: &str = "\
@@ -33,6 +34,12 @@ pub fn reference_markdown() -> String {
         ("Options of LOCAL connections", LOCAL_OPTIONS),
         ("Options of file tables", FILE_TABLE_OPTIONS),
         ("Options of CONTENT_TYPE", CONTENT_TYPE_OPTIONS),
+        ("Options of COPY, MOVE and SYNC FILES", FILES_OPTIONS),
+        ("Options of METADATA", METADATA_OPTIONS),
+        ("Options of TAGS", TAGS_OPTIONS),
+        ("Options of REPORT", REPORT_OPTIONS),
+        ("Options of jobs", JOB_OPTIONS),
+        ("Options of ON ARRIVAL", ARRIVAL_OPTIONS),
     ] {
         let connection = defs.iter().any(|def| def.name == "READ_ONLY");
         let _ = write!(text, "\n## {title}\n\n");

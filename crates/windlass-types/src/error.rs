@@ -185,6 +185,8 @@ error_codes! {
     FabricNotFound = "fabric.not_found", NotFound;
     /// A fabric of that name exists.
     FabricExists = "fabric.exists", Conflict;
+    /// The statement or option is understood, but not done here.
+    StatementUnsupported = "statement.unsupported", InvalidInput;
     /// A file cannot be read as the format it should have.
     FormatInvalid = "format.invalid", InvalidInput;
     /// No file matches.

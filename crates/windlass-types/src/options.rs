@@ -1,5 +1,16 @@
 //! Options of connections: one table that the parser, validation, docs and completion read.
 
+mod files;
+mod jobs;
+mod kinds;
+
+pub use files::{
+    COPY_FILES_OPTIONS, FILES_OPTIONS, METADATA_OPTIONS, MOVE_FILES_OPTIONS, REPORT_OPTIONS,
+    SYNC_FILES_OPTIONS, TAGS_OPTIONS,
+};
+pub use jobs::{ARRIVAL_OPTIONS, JOB_OPTIONS};
+pub use kinds::parse_moment;
+
 use crate::error::{Error, ErrorCode, Result};
 use crate::name::Name;
 use serde::{Deserialize, Serialize};
@@ -52,6 +63,12 @@ pub enum OptionType {
     Choice(&'static [&'static str]),
     /// A group of these options; a bare word or text stands for the first of them.
     Group(&'static [OptionDef]),
+    /// Bytes: a whole number, or a text such as `'10MB'`.
+    Size,
+    /// A time such as `'2026-01-31T06:00:00Z'` or `'2026-01-31'`, or an age such as `2 DAYS`.
+    Moment,
+    /// Some of these words, as a list or one alone.
+    Choices(&'static [&'static str]),
 }
 
 impl OptionType {
@@ -70,6 +87,9 @@ impl OptionType {
                 let names: Vec<&str> = defs.iter().map(|def| def.name).collect();
                 format!("a word for {} or a group of {}", names[0], names.join(", "))
             }
+            Self::Size => "a size such as `'10MB'` or a number of bytes".to_owned(),
+            Self::Moment => "a time such as `'2026-01-31'` or an age such as `2 DAYS`".to_owned(),
+            Self::Choices(words) => format!("a list of {}", words.join(", ")),
         }
     }
 }
@@ -545,6 +565,9 @@ pub fn check(def: &OptionDef, value: OptionValue) -> Result<OptionValue> {
                 checked.push((inner.name.to_owned(), check(inner, value)?));
             }
             Ok(V::Group(checked))
+        }
+        (OptionType::Size | OptionType::Moment | OptionType::Choices(_), value) => {
+            kinds::check(def, value)
         }
         (_, other) => Err(ill(describe(&other, def.secret))),
     }
