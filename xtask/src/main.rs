@@ -14,6 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("windlass-s3", &["windlass-types"]),
     ("windlass-transfer", &["windlass-types", "windlass-s3"]),
     ("windlass-query", &["windlass-types", "windlass-s3"]),
+    ("windlass-jobs", &["windlass-types", "windlass-state"]),
     (
         "windlass-core",
         &[
@@ -23,6 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "windlass-s3",
             "windlass-transfer",
             "windlass-query",
+            "windlass-jobs",
         ],
     ),
     ("windlass-server", &["windlass-types", "windlass-core"]),
@@ -43,6 +45,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("datafusion", &["windlass-query"]),
     ("deltalake", &["windlass-query"]),
     ("sqlx", &["windlass-state"]),
+    ("croner", &["windlass-jobs"]),
+    ("lettre", &["windlass-jobs"]),
     ("axum", &["windlass-server"]),
     ("clap", &["windlass-cli"]),
     ("indicatif", &["windlass-cli"]),

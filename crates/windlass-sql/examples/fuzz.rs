@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 use windlass_sql::{KEYWORDS, ParseMode, Statement, complete, masked, parse, parse_with, split};
-use windlass_types::options::{FILES_OPTIONS, JOB_OPTIONS, OptionDef, S3_OPTIONS};
+use windlass_types::options::{ARRIVAL_OPTIONS, FILES_OPTIONS, JOB_OPTIONS, OptionDef, S3_OPTIONS};
 
 const CANARY: &str = "wJalr7Canary7xUtnFEMI";
 
@@ -23,8 +23,8 @@ const CORPUS: &[&str] = &[
     "COPY FILES FROM a LOCATION = 's3://b/x/*.csv' TO d LOCATION = 'x/' INCLUDE = ('a', 'b') METADATA = (CONTENT_TYPE = 'x', SET = ('a: b')) MIN_SIZE = '1MB' NEWER_THAN = 2 DAYS",
     "MOVE FILES FROM a LOCATION = '' TO b LOCATION = '' IF_EXISTS = KEEP_BOTH, REMOVE_EMPTY_FOLDERS = TRUE; SYNC FILES FROM a LOCATION = 'x' TO b LOCATION = 'y' DELETE = TRUE BACKUP_TO = 'z'",
     "CREATE OR REPLACE JOB j SCHEDULE '0 6 * * 1-5' TIME ZONE 'Europe/Paris' OVERLAP = QUEUE ALERT_WEBHOOK_SECRET = 'wJalr7Canary7xUtnFEMI' ALERT_ON = (FAILED, PARTIAL) AS SYNC FILES FROM a LOCATION = 'x' TO b LOCATION = 'y'",
-    "CREATE JOB j EVERY MONTH ON (1, LAST) AT ('06:00', '18:30') TIME ZONE 'UTC' EXCEPT ON ('12-25') ALERT_WEBHOOK = 'https://h/wJalr7Canary7xUtnFEMI' AS COPY FILES FROM a LOCATION = 'x' TO b LOCATION = 'y'",
-    "CREATE JOB j ON ARRIVAL IN a LOCATION = 'x' EVERY 30 SECONDS AS MOVE FILES FROM a LOCATION = 'x' TO b LOCATION = 'y'",
+    "CREATE JOB j EVERY MONTH ON (1, 15) AT ('06:00', '18:30') TIME ZONE 'UTC' EXCEPT ('2026-12-25') ALERT_WEBHOOK = 'https://h/wJalr7Canary7xUtnFEMI' AS COPY FILES FROM a LOCATION = 'x' TO b LOCATION = 'y'",
+    "CREATE JOB j ON ARRIVAL IN a LOCATION = 'x' PATTERN = '*.csv', POLL = 30 SECONDS RETRIES = 1 AS MOVE FILES FROM a LOCATION = 'x' TO b LOCATION = 'y'",
     "ALTER JOB j SET EVERY WEEK ON (MONDAY, FRIDAY) AT '06:00', RETRIES = 3 SET ALERT_WEBHOOK = 'wJalr7Canary7xUtnFEMI' RESET COMMENT, SCHEDULE",
     "DROP JOB IF EXISTS j; PAUSE JOB j; RESUME JOB j; RUN JOB j; CANCEL JOB j; CANCEL RUN 'rn_01997e6d0000700080000000000000a1'; DESCRIBE JOB j; SHOW CREATE JOB j",
     "SELECT '--', $$ ; $$, E'\\'' /* ; /* x */ */ FROM c.\"a\" -- end",
@@ -62,7 +62,7 @@ const FRAGMENTS: &[&str] = &[
 ];
 
 /// Words before a text that is no option's and no secret.
-const OPEN: &[&str] = &["SCHEDULE", "ZONE", "AT", "LOCATION"];
+const OPEN: &[&str] = &["SCHEDULE", "ZONE", "AT", "LOCATION", "EXCEPT"];
 
 /// Split-mix: all the randomness there is, so that a seed is a run.
 struct Random(u64);
@@ -88,7 +88,7 @@ impl Random {
 
 /// Options that the mutations put in, and that tell what is secret.
 fn options() -> impl Iterator<Item = &'static OptionDef> + Clone {
-    S3_OPTIONS.iter().chain(JOB_OPTIONS).chain(FILES_OPTIONS)
+    S3_OPTIONS.iter().chain(JOB_OPTIONS).chain(FILES_OPTIONS).chain(ARRIVAL_OPTIONS)
 }
 
 fn boundary(text: &str, mut at: usize) -> usize {

@@ -5,8 +5,8 @@
 mod jobs;
 
 pub use jobs::{
-    Calendar, CreateJob, FilesPlace, FilesStatement, FilesVerb, JobChange, Period,
-    Trigger, WEEKDAYS,
+    Calendar, CreateJob, FilesPlace, FilesStatement, FilesVerb, JobChange, Period, Trigger,
+    WEEKDAYS,
 };
 
 use secrecy::{ExposeSecret as _, SecretString};

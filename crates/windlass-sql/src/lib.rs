@@ -15,9 +15,9 @@ mod settings;
 mod statements;
 
 pub use ast::{
-    Calendar, Change, CreateJob, DescribeTarget, FilesPlace, FilesStatement,
-    FilesVerb, JobChange, OptionSetting, Parsed, Period, SecretInput, SecretText, Statement,
-    TableName, Trigger, WEEKDAYS,
+    Calendar, Change, CreateJob, DescribeTarget, FilesPlace, FilesStatement, FilesVerb, JobChange,
+    OptionSetting, Parsed, Period, SecretInput, SecretText, Statement, TableName, Trigger,
+    WEEKDAYS,
 };
 pub use complete::{Completion, Suggestion, complete};
 pub use help::{Help, KEYWORDS, help};

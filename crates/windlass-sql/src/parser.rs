@@ -388,8 +388,8 @@ pub(crate) fn is_known(word: &str) -> bool {
 /// The option of this name, of whatever statement.
 pub(crate) fn known_option(word: &str) -> Option<&'static OptionDef> {
     use windlass_types::options::{
-        ARRIVAL_OPTIONS, CONTENT_TYPE_OPTIONS, FILE_TABLE_OPTIONS, FILES_OPTIONS, JOB_OPTIONS, LOCAL_OPTIONS,
-        METADATA_OPTIONS, REPORT_OPTIONS, S3_OPTIONS, TAGS_OPTIONS,
+        ARRIVAL_OPTIONS, CONTENT_TYPE_OPTIONS, FILE_TABLE_OPTIONS, FILES_OPTIONS, JOB_OPTIONS,
+        LOCAL_OPTIONS, METADATA_OPTIONS, REPORT_OPTIONS, S3_OPTIONS, TAGS_OPTIONS,
     };
     let tables = [
         S3_OPTIONS,

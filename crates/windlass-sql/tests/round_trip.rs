@@ -4,12 +4,12 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use windlass_sql::{
-    Calendar, CalendarDay, Change, CreateJob, DescribeTarget, FilesPlace, FilesStatement,
+    Calendar, Change, CreateJob, DescribeTarget, FilesPlace, FilesStatement,
     FilesVerb, JobChange, OptionSetting, ParseMode, Period, SecretInput, SecretText, Statement,
     TableName, Trigger, parse, parse_with, print_connection, split,
 };
 use windlass_types::name::RESERVED;
-use windlass_types::options::{FILE_TABLE_OPTIONS, JOB_OPTIONS, MASK, OptionDef, OptionType};
+use windlass_types::options::{ARRIVAL_OPTIONS, FILE_TABLE_OPTIONS, JOB_OPTIONS, MASK, OptionDef, OptionType};
 use windlass_types::{ConnectionKind, Name, OptionMap, OptionValue, RunId};
 
 const CANARY: &str = "CANARY-7f3a'\"x";
@@ -137,25 +137,19 @@ fn files() -> BoxedStrategy<Statement> {
         .boxed()
 }
 
-fn days(period: Period) -> BoxedStrategy<Vec<CalendarDay>> {
-    let day = match period {
-        Period::Day => return Just(Vec::new()).boxed(),
-        Period::Week => (0..7_u8).prop_map(CalendarDay::Weekday).boxed(),
-        period => {
-            (1..=u16::try_from(period.longest()).unwrap()).prop_map(CalendarDay::Number).boxed()
-        }
-    };
-    vec(prop_oneof![4 => day, 1 => Just(CalendarDay::Last)], 0..4).boxed()
+fn days(period: Period) -> BoxedStrategy<Vec<u16>> {
+    match period.longest() {
+        0 => Just(Vec::new()).boxed(),
+        longest => vec(1..=longest, 0..4).boxed(),
+    }
 }
 
 fn trigger() -> BoxedStrategy<Trigger> {
     let zone = || option::of(text());
     let times = || vec((0..24, 0..60).prop_map(|(h, m)| format!("{h:02}:{m:02}")), 0..3);
     let date = || {
-        (option::of(1000..9999), 1..=12, 1..=31).prop_map(|(year, month, day)| match year {
-            Some(year) => format!("{year}-{month:02}-{day:02}"),
-            None => format!("{month:02}-{day:02}"),
-        })
+        (1000..9999, 1..=12, 1..=31)
+            .prop_map(|(year, month, day)| format!("{year}-{month:02}-{day:02}"))
     };
     let seconds = || 1..=366 * 86_400_u64;
     prop_oneof![
@@ -168,8 +162,8 @@ fn trigger() -> BoxedStrategy<Trigger> {
                 },
             )
         }),
-        (option::of(place()), option::of(seconds()))
-            .prop_map(|(place, every)| Trigger::Arrival { place, every }),
+        (option::of(place()), settings(ARRIVAL_OPTIONS))
+            .prop_map(|(place, options)| Trigger::Arrival { place, options }),
     ]
     .boxed()
 }

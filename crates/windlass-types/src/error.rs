@@ -187,6 +187,26 @@ error_codes! {
     FabricExists = "fabric.exists", Conflict;
     /// The statement or option is understood, but not done here.
     StatementUnsupported = "statement.unsupported", InvalidInput;
+    /// No job of that name.
+    JobNotFound = "job.not_found", NotFound;
+    /// A job of that name exists.
+    JobExists = "job.exists", Conflict;
+    /// The job is already running, and its overlap rule says that one is enough.
+    JobRunning = "job.running", Conflict;
+    /// A schedule, a time zone or a calendar cannot be read, or never comes.
+    ScheduleInvalid = "job.schedule", InvalidInput;
+    /// No run of that id.
+    RunNotFound = "run.not_found", NotFound;
+    /// The run is not in a state that allows it: it has ended already.
+    RunEnded = "run.ended", Conflict;
+    /// The run was cancelled.
+    RunCancelled = "run.cancelled", Interrupted;
+    /// The run took longer than its time limit.
+    RunTimeLimit = "run.time_limit", Conflict;
+    /// Another process took the run over.
+    RunLost = "run.lost", Unavailable;
+    /// An alert could not be delivered, or may not go there.
+    AlertFailed = "alert.failed", Unavailable;
     /// A file cannot be read as the format it should have.
     FormatInvalid = "format.invalid", InvalidInput;
     /// No file matches.

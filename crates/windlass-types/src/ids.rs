@@ -81,6 +81,10 @@ define_id!(
     FileTableId, "ft"
 );
 define_id!(
+    /// A durable definition of work.
+    JobId, "jb"
+);
+define_id!(
     /// One execution of a job or of a one-off statement.
     RunId, "rn"
 );

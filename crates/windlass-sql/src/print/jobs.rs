@@ -2,8 +2,7 @@
 
 use super::{Printed, Setting, quoted_list, text_literal, when};
 use crate::ast::{
-    Calendar, Change, CreateJob, FilesPlace, FilesStatement, JobChange, Trigger,
-    WEEKDAYS,
+    Calendar, Change, CreateJob, FilesPlace, FilesStatement, JobChange, Trigger, WEEKDAYS,
 };
 use std::fmt::{self, Display};
 

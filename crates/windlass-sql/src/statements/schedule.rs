@@ -92,8 +92,7 @@ impl Parser<'_> {
         }
         let times = if self.word("AT") { self.some(Self::time_of_day)? } else { Vec::new() };
         let zone = self.zone()?;
-        let except =
-            if self.word("EXCEPT") { self.some(Self::date)? } else { Vec::new() };
+        let except = if self.word("EXCEPT") { self.some(Self::date)? } else { Vec::new() };
         Ok(Calendar { period, days, times, zone, except })
     }
 

@@ -1,0 +1,133 @@
+//! Alerts: who is told how a run ended. What is sent is here; sending is in the two files below.
+
+mod email;
+mod outbox;
+mod webhook;
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use windlass_types::{FabricId, Name, Result, RunState};
+
+pub(crate) use outbox::{deliver_due, due_alerts};
+
+/// When somebody is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Occasion {
+    /// The run failed, after all attempts.
+    Failed,
+    /// The run ended, but some items failed.
+    Partial,
+    /// The run did everything.
+    Success,
+    /// The run did everything, and the one before it had not.
+    Recovered,
+}
+
+/// A text that may be a secret: a webhook's URL often holds a token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Value {
+    /// The text itself.
+    Text(String),
+    /// A secret of the fabric, by name.
+    Secret(Name),
+}
+
+/// Where an alert goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "to", rename_all = "snake_case")]
+pub enum AlertTarget {
+    /// POST of JSON.
+    Webhook {
+        /// Where to; `https`, or `http` for hosts of one's own.
+        url: Value,
+        /// Signs the body, if given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        secret: Option<Name>,
+    },
+    /// A mail by the server that the settings name.
+    Email {
+        /// Addresses.
+        recipients: Vec<String>,
+    },
+}
+
+/// One rule of a job: tell them then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    /// When; [`Occasion::Failed`] and [`Occasion::Partial`] are the usual ones.
+    pub on: Vec<Occasion>,
+    /// Where to.
+    #[serde(flatten)]
+    pub target: AlertTarget,
+}
+
+/// How the connection to a mail server is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SmtpTls {
+    /// TLS from the first byte (port 465).
+    Implicit,
+    /// STARTTLS, required (port 587).
+    StartTls,
+    /// Not at all: only for a server on the same machine.
+    None,
+}
+
+/// A mail server.
+#[derive(Debug, Clone)]
+pub struct Smtp {
+    /// Host.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Protection.
+    pub tls: SmtpTls,
+    /// User and password, where the server asks for them.
+    pub login: Option<(String, SecretString)>,
+    /// The sender's address.
+    pub from: String,
+}
+
+/// Opens named secrets at the moment they are used; given by core.
+#[async_trait::async_trait]
+pub trait SecretSource: Send + Sync {
+    /// Opens a secret of a fabric.
+    async fn secret(&self, fabric: FabricId, name: &Name) -> Result<SecretString>;
+}
+
+/// What delivery needs.
+#[derive(Clone, Default)]
+pub struct AlertSettings {
+    /// The mail server; without one, e-mail alerts fail and say so.
+    pub smtp: Option<Smtp>,
+    /// Where this installation can be reached by people, for links in alerts.
+    pub base_url: Option<String>,
+    /// Opens secrets; without it, alerts that name one fail and say so.
+    pub secrets: Option<std::sync::Arc<dyn SecretSource>>,
+}
+
+impl std::fmt::Debug for AlertSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AlertSettings")
+            .field("smtp", &self.smtp)
+            .field("base_url", &self.base_url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Decides which occasions the end of a run is, knowing how the one before it ended.
+pub(crate) fn occasions(state: RunState, before: Option<RunState>) -> &'static [Occasion] {
+    match state {
+        RunState::Failed => &[Occasion::Failed],
+        RunState::Partial => &[Occasion::Partial],
+        RunState::Succeeded => match before {
+            Some(RunState::Failed | RunState::Partial) => {
+                &[Occasion::Success, Occasion::Recovered]
+            }
+            _ => &[Occasion::Success],
+        },
+        RunState::Queued | RunState::Running | RunState::Cancelled | RunState::Skipped => &[],
+    }
+}

@@ -1,0 +1,89 @@
+//! What a job does: one implementation of [`JobKind`] a kind, one file each, in core.
+
+use crate::RunContext;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use windlass_types::{Error, ErrorCode, Result, RunState};
+
+/// One kind of work.
+///
+/// A run may be begun again: after a retry, or by another process when its owner died. Doing it
+/// again must therefore be harmless; what was done already is found in the marks of the run
+/// ([`RunContext::mark`]) or by looking at the destination.
+#[async_trait::async_trait]
+pub trait JobKind: Send + Sync {
+    /// The word under which jobs of this kind are stored; it never changes.
+    fn kind(&self) -> &'static str;
+
+    /// Checks a payload without doing IO, when a job is made and again before each run.
+    fn check(&self, payload: &Value) -> Result<()>;
+
+    /// Does the work. Returns soon after [`RunContext::cancelled`] fires, with what was done so
+    /// far or with an error. An error whose class is retryable is tried again as the policy says.
+    async fn run(&self, context: RunContext) -> Result<Outcome>;
+}
+
+/// How the work ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// Whether some items failed.
+    pub partial: bool,
+    /// Counters and whatever else describes the run, as a JSON object.
+    pub summary: Value,
+}
+
+impl Outcome {
+    /// Everything was done.
+    pub fn succeeded(summary: Value) -> Self {
+        Self { partial: false, summary }
+    }
+
+    /// The work ended, but some items failed.
+    pub fn partial(summary: Value) -> Self {
+        Self { partial: true, summary }
+    }
+
+    /// The state of the run.
+    pub fn state(&self) -> RunState {
+        if self.partial { RunState::Partial } else { RunState::Succeeded }
+    }
+}
+
+/// The kinds a process can run.
+#[derive(Clone, Default)]
+pub struct Kinds(BTreeMap<&'static str, Arc<dyn JobKind>>);
+
+impl Kinds {
+    /// No kinds.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a kind; a later one of the same word replaces the earlier.
+    #[must_use]
+    pub fn with(mut self, kind: Arc<dyn JobKind>) -> Self {
+        self.0.insert(kind.kind(), kind);
+        self
+    }
+
+    /// The kind of this word; none is an error.
+    pub fn get(&self, kind: &str) -> Result<Arc<dyn JobKind>> {
+        self.0.get(kind).cloned().ok_or_else(|| {
+            Error::new(ErrorCode::StateNewer, format!("unknown kind of job `{kind}`")).hint(
+                "the job was made by a newer Windlass, or by one with other features; use that one",
+            )
+        })
+    }
+
+    /// The words, sorted.
+    pub fn words(&self) -> Vec<&'static str> {
+        self.0.keys().copied().collect()
+    }
+}
+
+impl std::fmt::Debug for Kinds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
