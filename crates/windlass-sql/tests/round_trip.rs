@@ -4,12 +4,14 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use windlass_sql::{
-    Calendar, Change, CreateJob, DescribeTarget, FilesPlace, FilesStatement,
-    FilesVerb, JobChange, OptionSetting, ParseMode, Period, SecretInput, SecretText, Statement,
-    TableName, Trigger, parse, parse_with, print_connection, split,
+    Calendar, Change, CreateJob, DescribeTarget, FilesPlace, FilesStatement, FilesVerb, JobChange,
+    OptionSetting, ParseMode, Period, SecretInput, SecretText, Statement, TableName, Trigger,
+    parse, parse_with, print_connection, split,
 };
 use windlass_types::name::RESERVED;
-use windlass_types::options::{ARRIVAL_OPTIONS, FILE_TABLE_OPTIONS, JOB_OPTIONS, MASK, OptionDef, OptionType};
+use windlass_types::options::{
+    ARRIVAL_OPTIONS, FILE_TABLE_OPTIONS, JOB_OPTIONS, MASK, OptionDef, OptionType,
+};
 use windlass_types::{ConnectionKind, Name, OptionMap, OptionValue, RunId};
 
 const CANARY: &str = "CANARY-7f3a'\"x";
