@@ -42,7 +42,9 @@ impl Parser<'_> {
         let mut settings = Vec::new();
         loop {
             self.want_options(defs, said);
-            stops.iter().for_each(|word| self.want(Want::Keyword(word)));
+            for word in stops {
+                self.want(Want::Keyword(word));
+            }
             let stopped = if stops.is_empty() {
                 self.want(Want::End);
                 self.at_end()

@@ -195,7 +195,10 @@ impl Parser<'_> {
 
     /// A name is one only if what follows fits; otherwise it may be a value gone astray.
     fn name_is_sound(&mut self) {
-        if self.at_end() || self.peek().and_then(Tok::bare).is_some() {
+        // A quote that went astray may have put half a statement into it.
+        let odd = matches!(self.tokens.get(self.pos.wrapping_sub(1)).map(|tok| &tok.token),
+            Some(Token::Word(word)) if word.quote_style.is_some() && word.value.contains(['\'', '=']));
+        if !odd && (self.at_end() || self.peek().and_then(Tok::bare).is_some()) {
             self.sound = self.pos;
         }
     }

@@ -1,7 +1,7 @@
 //! The grammar of what starts a job.
 
 use super::super::ast::{Calendar, Period, Trigger, WEEKDAYS};
-use crate::lex::{Place, Tok};
+use crate::lex::Tok;
 use crate::parser::{Parser, Want, error_at};
 use crate::settings::{Said, UNITS};
 use sqlparser::tokenizer::Token;
@@ -142,7 +142,11 @@ impl Parser<'_> {
         let text = self.text("a time such as '06:00'")?;
         let good = matches!(text.split_once(':'), Some((hour, minute))
             if two_digits(hour).is_some_and(|h| h < 24) && two_digits(minute).is_some_and(|m| m < 60));
-        self.checked(good, text, place, "this is not a time of day", "write `'06:00'` or `'18:30'`")
+        if !good {
+            let wrong = error_at(place, ErrorCode::OptionInvalid, "this is not a time of day");
+            self.note(wrong.hint("write `'06:00'` or `'18:30'`"));
+        }
+        Ok(text)
     }
 
     fn date(&mut self) -> Result<String> {
@@ -153,19 +157,9 @@ impl Parser<'_> {
             if y.len() == 4 && y.bytes().all(|b| b.is_ascii_digit())
                 && two_digits(m).is_some_and(|m| (1..=12).contains(&m))
                 && two_digits(d).is_some_and(|d| (1..=31).contains(&d)));
-        self.checked(good, text, place, "this is not a date", "write `'2026-12-25'`")
-    }
-
-    fn checked(
-        &mut self,
-        good: bool,
-        text: String,
-        place: Place,
-        what: &str,
-        hint: &str,
-    ) -> Result<String> {
         if !good {
-            self.note(error_at(place, ErrorCode::OptionInvalid, what).hint(hint));
+            let wrong = error_at(place, ErrorCode::OptionInvalid, "this is not a date");
+            self.note(wrong.hint("write `'2026-12-25'`"));
         }
         Ok(text)
     }
