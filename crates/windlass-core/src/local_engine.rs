@@ -35,13 +35,22 @@ impl Engine for Windlass {
 
     async fn copy(
         &self,
+        ctx: &Ctx,
         source: CopySide,
         destination: CopySide,
         options: CopyOptions,
         progress: Arc<dyn Progress>,
         cancel: CancellationToken,
     ) -> Result<Summary> {
-        copy_between(source, destination, options, progress, cancel).await
+        self.run_copy(ctx, source, destination, options, progress, cancel).await
+    }
+
+    async fn serve_jobs(&self, shutdown: CancellationToken) -> Result<()> {
+        self.scheduler().run_until(shutdown).await
+    }
+
+    async fn close(&self) {
+        self.wait_for_stops().await;
     }
 
     async fn policy(

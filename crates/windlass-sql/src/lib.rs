@@ -22,7 +22,7 @@ pub use ast::{
 pub use complete::{Completion, Suggestion, complete};
 pub use help::{Help, KEYWORDS, help};
 pub use mask::masked;
-pub use print::{identifier, print_connection, print_job, text_literal};
+pub use print::{identifier, print_connection, print_job, print_value, text_literal};
 pub use reference::reference_markdown;
 
 use windlass_types::Result;

@@ -53,6 +53,13 @@ pub fn text_literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// The value of an option as SQL writes it; a secret is masked.
+pub fn print_value(option: &str, value: &OptionValue) -> String {
+    let setting = OptionSetting { name: option.to_owned(), value: value.clone() };
+    let text = Setting { setting: &setting, mask: true }.to_string();
+    text.split_once(" = ").map_or_else(String::new, |(_, value)| value.to_owned())
+}
+
 struct Printed<'a> {
     statement: &'a Statement,
     mask: bool,
