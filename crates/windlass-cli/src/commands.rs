@@ -9,6 +9,7 @@ pub mod diff;
 pub mod doctor;
 pub mod du;
 pub mod head;
+pub mod job;
 pub mod key;
 pub mod ls;
 pub mod policy;
@@ -32,6 +33,8 @@ pub enum Command {
     Sql(sql::Sql),
     /// Show and test connections
     Connection(connection::Connection),
+    /// Look at jobs, run them, read what their runs said
+    Job(job::Job),
     /// List buckets, folders and objects
     Ls(ls::Ls),
     /// Write objects to standard output
@@ -62,7 +65,7 @@ pub enum Command {
     Doctor(doctor::Doctor),
     /// The master key that seals secrets
     Key(key::Key),
-    /// Answer over HTTP
+    /// Answer over HTTP, and run jobs when their time comes
     Serve(serve::Serve),
     /// See everything work on sample data
     Demo(demo::Demo),
@@ -74,6 +77,7 @@ impl Command {
         match self {
             Self::Sql(_) => "sql",
             Self::Connection(_) => "connection",
+            Self::Job(_) => "job",
             Self::Ls(_) => "ls",
             Self::Cat(_) => "cat",
             Self::Head(_) => "head",
@@ -132,6 +136,7 @@ pub async fn run(session: &Session, command: Command) -> Ending {
     match command {
         Command::Sql(args) => sql::run(session, args).await,
         Command::Connection(args) => connection::run(session, args).await,
+        Command::Job(args) => job::run(session, args).await,
         Command::Ls(args) => ls::run(session, args).await,
         Command::Cat(args) => cat::run(session, args).await,
         Command::Head(args) => head::run(session, args).await,

@@ -33,8 +33,10 @@ impl Windlass {
             let mut options =
                 SchedulerOptions::new(store, kinds, Arc::new(SystemClock), self.owner());
             options.arrivals = Some(Arc::new(arrivals::Folders(engine.clone())));
-            options.alerts =
-                AlertSettings { secrets: Some(Arc::new(Vault(engine))), ..AlertSettings::default() };
+            options.alerts = AlertSettings {
+                secrets: Some(Arc::new(Vault(engine))),
+                ..AlertSettings::default()
+            };
             options.seed = uuid_seed();
             Scheduler::new(options)
         })

@@ -13,8 +13,8 @@ use windlass_s3::local::LocalStore;
 use windlass_s3::{S3Store, Secrets, Storage};
 use windlass_state::{ConnectionRow, FabricRow as Fabric, KeySource, NewConnection, Store};
 use windlass_types::{
-    ConnectionId, ConnectionKind, ConnectionSpec, Error, ErrorCode, FabricId, Name, OptionMap, OptionValue,
-    Result,
+    ConnectionId, ConnectionKind, ConnectionSpec, Error, ErrorCode, FabricId, Name, OptionMap,
+    OptionValue, Result,
 };
 
 /// The engine in this process. Cheap to clone.

@@ -123,9 +123,7 @@ pub(crate) fn occasions(state: RunState, before: Option<RunState>) -> &'static [
         RunState::Failed => &[Occasion::Failed],
         RunState::Partial => &[Occasion::Partial],
         RunState::Succeeded => match before {
-            Some(RunState::Failed | RunState::Partial) => {
-                &[Occasion::Success, Occasion::Recovered]
-            }
+            Some(RunState::Failed | RunState::Partial) => &[Occasion::Success, Occasion::Recovered],
             _ => &[Occasion::Success],
         },
         RunState::Queued | RunState::Running | RunState::Cancelled | RunState::Skipped => &[],

@@ -1,9 +1,21 @@
 //! The arrival of files: what is watched, and how nothing that arrives is missed.
+//!
+//! Times are no help: an object that was uploaded in parts may show the time its upload began, and
+//! two clocks differ. So every look lists the folder and compares it with the fingerprints (key,
+//! size, `ETag`, time) of the last one. What is new fires one run, however many files it is. The
+//! fingerprints and the run are written in one step: a look that was interrupted finds the same
+//! files new again. A file that is replaced arrives again; one that vanished is forgotten. The
+//! price is 16 bytes a file in memory during a look, and 22 in the store.
 
 use crate::trigger::{interval_text, quoted};
-use chrono::{DateTime, Utc};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
 use std::fmt;
+use windlass_state::SeenShard;
 use windlass_types::{Error, ErrorCode, FabricId, KeyPattern, Name, Result};
 
 /// Which files are waited for.
@@ -67,7 +79,7 @@ impl Arrival {
             return Err(Error::new(ErrorCode::PathInvalid, "an arrival needs a LOCATION"));
         }
         match &self.pattern {
-            Some(pattern) => KeyPattern::new(pattern).map(drop),
+            Some(pattern) => KeyPattern::parse(pattern).map(drop),
             None => Ok(()),
         }
     }
@@ -87,5 +99,123 @@ impl fmt::Display for Arrival {
             f.write_str(" EXISTING = FALSE")?;
         }
         Ok(())
+    }
+}
+
+/// Bytes of a fingerprint: two different files are as good as never taken for one.
+const PRINT: usize = 16;
+
+type Print = [u8; PRINT];
+
+/// Names of files that a run is told of; it lists the folder itself anyway.
+const NAMED: usize = 100;
+
+/// Parts into which what was seen is split, so that a few new files rewrite little of it.
+const SHARDS: u8 = 64;
+
+fn shard_of(print: &Print) -> u8 {
+    print[0] / (u8::MAX / SHARDS + 1)
+}
+
+impl Arrived {
+    fn print(&self) -> Print {
+        let mut hash = Sha256::new();
+        for part in [
+            self.key.as_bytes(),
+            &self.size.to_be_bytes(),
+            self.etag.as_deref().unwrap_or_default().as_bytes(),
+            &self.last_modified.map_or(0, |time| time.timestamp_micros()).to_be_bytes(),
+        ] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        let mut print = [0; PRINT];
+        print.copy_from_slice(&hash.finalize()[..PRINT]);
+        print
+    }
+}
+
+/// A look at a folder while it goes on.
+pub(crate) struct Look {
+    before: BTreeMap<u8, Vec<Print>>,
+    now: Vec<Print>,
+    settled: DateTime<Utc>,
+    settle: bool,
+    arrived: u64,
+    first: Vec<String>,
+}
+
+/// What a look decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// How many files are new.
+    pub(crate) arrived: u64,
+    /// Some of their keys.
+    pub(crate) first: Vec<String>,
+    /// The parts of what was seen that changed.
+    pub(crate) changed: Vec<SeenShard>,
+}
+
+impl Look {
+    /// Begins a look, knowing what the last one saw.
+    pub(crate) fn begin(arrival: &Arrival, seen: &[SeenShard], now: DateTime<Utc>) -> Self {
+        let before = seen
+            .iter()
+            .filter_map(|shard| {
+                // A damaged part is as if it had not been seen: its files arrive again.
+                let bytes = STANDARD_NO_PAD.decode(&shard.prints).ok()?;
+                let prints: Vec<Print> = bytes.as_chunks::<PRINT>().0.to_vec();
+                Some((u8::try_from(shard.shard).ok()?, prints))
+            })
+            .collect();
+        let settle = TimeDelta::seconds(i64::try_from(arrival.settle).unwrap_or(i64::MAX / 2_000));
+        Self {
+            before,
+            now: Vec::new(),
+            settled: now.checked_sub_signed(settle).unwrap_or(now),
+            settle: arrival.settle > 0,
+            arrived: 0,
+            first: Vec::new(),
+        }
+    }
+
+    /// Takes one file of the list.
+    pub(crate) fn found(&mut self, file: Arrived) {
+        if self.settle && file.last_modified.is_some_and(|time| time > self.settled) {
+            return;
+        }
+        let print = file.print();
+        let known = self
+            .before
+            .get(&shard_of(&print))
+            .is_some_and(|prints| prints.binary_search(&print).is_ok());
+        if !known {
+            self.arrived += 1;
+            if self.first.len() < NAMED {
+                self.first.push(file.key);
+            }
+        }
+        self.now.push(print);
+    }
+
+    /// Ends a look whose list was complete.
+    pub(crate) fn end(mut self) -> Seen {
+        self.now.sort_unstable();
+        self.now.dedup();
+        let mut changed = Vec::new();
+        let mut rest = self.now.as_slice();
+        for shard in 0..SHARDS {
+            let (prints, others) =
+                rest.split_at(rest.partition_point(|print| shard_of(print) <= shard));
+            rest = others;
+            let before = self.before.get(&shard).map_or(&[][..], Vec::as_slice);
+            if prints != before {
+                changed.push(SeenShard {
+                    shard: i64::from(shard),
+                    prints: STANDARD_NO_PAD.encode(prints.as_flattened()),
+                });
+            }
+        }
+        Seen { arrived: self.arrived, first: self.first, changed }
     }
 }

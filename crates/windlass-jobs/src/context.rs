@@ -4,9 +4,8 @@ use crate::clock::Clock;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use windlass_state::{NewUpload, RunClaim, RunLogBatch, Store, UploadRow};
+use windlass_state::{NewUpload, RunClaim, RunEvent, RunLogBatch, RunMark, Store, UploadRow};
 use windlass_types::{
     Error, ErrorCode, FabricId, JobId, Level, Name, Progress, Result, RunId, RunItem,
 };
@@ -66,4 +65,244 @@ pub(crate) struct Inner {
     pub(crate) token: CancellationToken,
     pub(crate) stop: Mutex<Option<Stop>>,
     pub(crate) reporter: Reporter,
+}
+
+impl Inner {
+    /// Asks the run to stop; the first reason counts, except that a lost run is lost.
+    pub(crate) fn stop(&self, reason: Stop) {
+        let mut stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
+        if stop.is_none() || reason == Stop::Lost {
+            *stop = Some(reason);
+        }
+        drop(stop);
+        self.token.cancel();
+    }
+
+    pub(crate) fn stopped(&self) -> Option<Stop> {
+        *self.stop.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Turns the answer of the store to a write into a result.
+    fn held(&self, held: bool) -> Result<()> {
+        if held {
+            return Ok(());
+        }
+        self.stop(Stop::Lost);
+        Err(lost(self.claim.run))
+    }
+
+    /// Writes what the reporter holds.
+    pub(crate) async fn flush(&self) -> Result<()> {
+        let _turn = self.reporter.turn.lock().await;
+        let batch = self.reporter.take();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        match self.store.write_log(self.claim, &batch).await {
+            Ok(held) => self.held(held),
+            Err(error) => {
+                self.reporter.put_back(batch);
+                Err(error)
+            }
+        }
+    }
+}
+
+fn lost(run: RunId) -> Error {
+    Error::new(ErrorCode::RunLost, format!("run `{run}` was taken over by another process"))
+        .hint("this process was silent for longer than the lease; look at the run with SHOW RUNS")
+}
+
+impl RunContext {
+    /// Fires when the run must stop.
+    pub fn token(&self) -> CancellationToken {
+        self.inner.token.clone()
+    }
+
+    /// Waits until the run must stop.
+    pub async fn cancelled(&self) {
+        self.inner.token.cancelled().await;
+    }
+
+    /// Why it must stop, if it must.
+    pub fn stopped(&self) -> Option<Stop> {
+        self.inner.stopped()
+    }
+
+    /// An error if the run must stop: for loops.
+    pub fn check(&self) -> Result<()> {
+        match self.stopped() {
+            None => Ok(()),
+            Some(Stop::Lost) => Err(lost(self.run)),
+            Some(Stop::TimeLimit) => {
+                Err(Error::new(ErrorCode::RunTimeLimit, "the time limit has passed"))
+            }
+            Some(Stop::Cancelled | Stop::Shutdown) => {
+                Err(Error::new(ErrorCode::Interrupted, "asked to stop"))
+            }
+        }
+    }
+
+    /// The time by the scheduler's clock.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.inner.clock.now()
+    }
+
+    /// Reads a mark that this attempt or an earlier one has set.
+    pub async fn mark(&self, name: &str) -> Result<Option<String>> {
+        let marks = self.inner.store.marks(self.run).await?;
+        Ok(marks.into_iter().find(|mark| mark.name == name).map(|mark| mark.value))
+    }
+
+    /// Reads all marks, by name.
+    pub async fn marks(&self) -> Result<Vec<RunMark>> {
+        self.inner.store.marks(self.run).await
+    }
+
+    /// Sets a mark. What was reported before it is written before it, so a mark never claims more
+    /// than the log shows.
+    pub async fn set_mark(&self, name: &str, value: &str) -> Result<()> {
+        self.set_marks(&[RunMark { name: name.to_owned(), value: value.to_owned() }]).await
+    }
+
+    /// Sets marks, all or none.
+    pub async fn set_marks(&self, marks: &[RunMark]) -> Result<()> {
+        self.inner.flush().await?;
+        self.inner.held(self.inner.store.set_marks(self.inner.claim, marks).await?)
+    }
+
+    /// The uploads this run has begun and not ended, in this attempt or an earlier one.
+    pub async fn uploads(&self) -> Result<Vec<UploadRow>> {
+        self.inner.store.uploads(self.run).await
+    }
+
+    /// Notes an upload, or the parts it has by now. Before its first part is sent.
+    pub async fn save_upload(&self, upload: &NewUpload) -> Result<()> {
+        self.inner.held(self.inner.store.save_upload(self.inner.claim, upload, self.now()).await?)
+    }
+
+    /// Forgets an upload that was completed or aborted.
+    pub async fn forget_upload(&self, upload: &NewUpload) -> Result<()> {
+        self.inner.store.forget_upload(self.run, upload).await
+    }
+}
+
+/// Rows that are written at once, at the latest every tick of the scheduler.
+const BATCH: usize = 500;
+
+/// Rows that may wait while the store does not answer.
+const WAITING: usize = 20_000;
+
+/// Takes what a run says and writes it in batches.
+pub(crate) struct Reporter {
+    buffer: Mutex<Buffer>,
+    turn: tokio::sync::Mutex<()>,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+#[derive(Default)]
+struct Buffer {
+    batch: RunLogBatch,
+    /// The last progress, whether written or not.
+    progress: Progress,
+    events: i64,
+    items: i64,
+}
+
+impl Reporter {
+    /// Goes on after the places that are taken in the log.
+    pub(crate) fn new(
+        ends: (i64, i64),
+        progress: Progress,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Self {
+        let buffer = Buffer { progress, events: ends.0, items: ends.1, ..Buffer::default() };
+        Self { buffer: Mutex::new(buffer), turn: tokio::sync::Mutex::default(), observer }
+    }
+
+    fn buffer(&self) -> std::sync::MutexGuard<'_, Buffer> {
+        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> RunLogBatch {
+        std::mem::take(&mut self.buffer().batch)
+    }
+
+    /// Puts back what could not be written, before what came meanwhile.
+    fn put_back(&self, mut batch: RunLogBatch) {
+        let mut buffer = self.buffer();
+        batch.events.append(&mut buffer.batch.events);
+        batch.items.append(&mut buffer.batch.items);
+        batch.progress = buffer.batch.progress.or(batch.progress);
+        buffer.batch = batch;
+    }
+
+    fn waiting(&self) -> usize {
+        let buffer = self.buffer();
+        buffer.batch.events.len() + buffer.batch.items.len()
+    }
+
+    /// Says how far the run is. Cheap: only the last one of a batch is written.
+    fn progress(&self, progress: Progress) {
+        let mut buffer = self.buffer();
+        if buffer.progress == progress {
+            return;
+        }
+        buffer.progress = progress;
+        buffer.batch.progress = Some(progress);
+        drop(buffer);
+        if let Some(observer) = &self.observer {
+            observer.progress(&progress);
+        }
+    }
+
+    fn event(&self, at: DateTime<Utc>, level: Level, message: String) {
+        if let Some(observer) = &self.observer {
+            observer.event(level, &message);
+        }
+        let mut buffer = self.buffer();
+        buffer.events += 1;
+        let seq = buffer.events;
+        buffer.batch.events.push(RunEvent { seq, at, level, message });
+    }
+
+    fn item(&self, item: RunItem) {
+        if let Some(observer) = &self.observer {
+            observer.item(&item);
+        }
+        let mut buffer = self.buffer();
+        buffer.items += 1;
+        let seq = buffer.items;
+        buffer.batch.items.push((seq, item));
+    }
+}
+
+impl RunContext {
+    /// Says how far the run is.
+    pub fn progress(&self, progress: Progress) {
+        self.inner.reporter.progress(progress);
+    }
+
+    /// Adds a line to the run's log. Never a secret.
+    pub fn event(&self, level: Level, message: impl Into<String>) {
+        self.inner.reporter.event(self.now(), level, message.into());
+    }
+
+    /// Adds an item to the run's log; waits where the store is slower than the work. An error
+    /// says that the run is lost, or that the store has not answered for long.
+    pub async fn item(&self, item: RunItem) -> Result<()> {
+        let inner = &self.inner;
+        inner.reporter.item(item);
+        let waiting = inner.reporter.waiting();
+        if waiting < BATCH || !waiting.is_multiple_of(BATCH) {
+            return Ok(());
+        }
+        match inner.flush().await {
+            Err(error) if inner.stopped() != Some(Stop::Lost) && waiting < WAITING => {
+                tracing::warn!(run = %self.run, error = error.chain(), "cannot write the log of a run yet");
+                Ok(())
+            }
+            other => other,
+        }
+    }
 }

@@ -4,7 +4,7 @@ use crate::RunContext;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use windlass_types::{Error, ErrorCode, Result, RunState};
+use windlass_types::{Error, ErrorCode, Result};
 
 /// One kind of work.
 ///
@@ -19,34 +19,47 @@ pub trait JobKind: Send + Sync {
     /// Checks a payload without doing IO, when a job is made and again before each run.
     fn check(&self, payload: &Value) -> Result<()>;
 
-    /// Does the work. Returns soon after [`RunContext::cancelled`] fires, with what was done so
-    /// far or with an error. An error whose class is retryable is tried again as the policy says.
+    /// Does the work. Returns soon after [`RunContext::cancelled`] fires, with
+    /// [`Outcome::stopped`] or an error; later than the grace of the scheduler, the work is
+    /// dropped at its next await. An error whose class is retryable is tried again as the policy
+    /// says.
     async fn run(&self, context: RunContext) -> Result<Outcome>;
+}
+
+/// How far the work came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Everything was done.
+    Done,
+    /// The work ended, but some items failed.
+    Partial,
+    /// It stopped early because it was told to; it would go on.
+    Stopped,
 }
 
 /// How the work ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// Whether some items failed.
-    pub partial: bool,
+    /// How far it came.
+    pub end: End,
     /// Counters and whatever else describes the run, as a JSON object.
     pub summary: Value,
 }
 
 impl Outcome {
-    /// Everything was done.
+    /// Everything was done, even if the order to stop came meanwhile.
     pub fn succeeded(summary: Value) -> Self {
-        Self { partial: false, summary }
+        Self { end: End::Done, summary }
     }
 
     /// The work ended, but some items failed.
     pub fn partial(summary: Value) -> Self {
-        Self { partial: true, summary }
+        Self { end: End::Partial, summary }
     }
 
-    /// The state of the run.
-    pub fn state(&self) -> RunState {
-        if self.partial { RunState::Partial } else { RunState::Succeeded }
+    /// It was told to stop, and did; the summary says what was done until then.
+    pub fn stopped(summary: Value) -> Self {
+        Self { end: End::Stopped, summary }
     }
 }
 

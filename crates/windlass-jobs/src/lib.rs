@@ -18,7 +18,7 @@ pub use alert::{Alert, AlertSettings, AlertTarget, Occasion, SecretSource, Smtp,
 pub use arrival::{Arrival, ArrivalSource, Arrived};
 pub use calendar::{Calendar, Period};
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use context::{Observer, Reporter, RunContext, Stop};
-pub use kind::{JobKind, Kinds, Outcome};
+pub use context::{Observer, RunContext, Stop};
+pub use kind::{End, JobKind, Kinds, Outcome};
 pub use scheduler::{Created, JobSpec, OneOff, Scheduler, SchedulerOptions};
 pub use trigger::Trigger;

@@ -11,14 +11,15 @@ use crate::alert::{Alert, AlertSettings};
 use crate::clock::Clock;
 use crate::context::{Inner, Observer};
 use crate::{ArrivalSource, Kinds, Trigger};
-use chrono::TimeDelta;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use windlass_state::{JobRow, Store};
-use windlass_types::{ConnectionId, FabricId, JobPolicy, Name, RunId};
+use windlass_types::{ConnectionId, FabricId, JobId, JobPolicy, Name, RunId};
 
 /// A job as core asks for it.
 #[derive(Debug, Clone, PartialEq)]
@@ -150,6 +151,30 @@ pub(crate) struct State {
     pub(crate) owner: String,
     /// Runs of this process.
     pub(crate) running: Mutex<BTreeMap<RunId, Arc<Inner>>>,
+    /// Who sees runs of this process as they go, further attempts included.
+    pub(crate) observers: Mutex<BTreeMap<RunId, Arc<dyn Observer>>>,
     /// Wakes the loop and those who wait for a run.
     pub(crate) wake: Notify,
+    /// Whether this process runs the loop.
+    pub(crate) looping: AtomicBool,
+    /// Jobs whose folder is being looked at, and whether the last look failed.
+    pub(crate) looks: Mutex<BTreeMap<JobId, fire::LookState>>,
+}
+
+impl Scheduler {
+    fn now(&self) -> DateTime<Utc> {
+        self.0.options.clock.now()
+    }
+
+    fn store(&self) -> &Store {
+        &self.0.options.store
+    }
+
+    fn running(&self) -> MutexGuard<'_, BTreeMap<RunId, Arc<Inner>>> {
+        self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn runs_here(&self, run: RunId) -> bool {
+        self.running().contains_key(&run)
+    }
 }

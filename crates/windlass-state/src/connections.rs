@@ -407,11 +407,23 @@ async fn dependents(tx: &mut Tx, id: &str) -> Result<Vec<String>> {
     .fetch_all(&mut **tx)
     .await
     .map_err(failed("read dependents"))?;
-    rows.iter()
+    let mut found = rows
+        .iter()
         .map(|row| {
             Ok(format!("file table {}.{}", row_name(row, "schema_name")?, row_name(row, "name")?))
         })
-        .collect()
+        .collect::<Result<Vec<String>>>()?;
+    let rows = sqlx::query(
+        "SELECT j.name FROM jobs j JOIN job_connections c ON c.job_id = j.id WHERE c.connection_id = $1 ORDER BY j.name",
+    )
+    .bind(id)
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(failed("read dependents"))?;
+    for row in &rows {
+        found.push(format!("job {}", row_name(row, "name")?));
+    }
+    Ok(found)
 }
 
 fn intent(sealed: &Sealed) -> Intent {

@@ -62,3 +62,45 @@ pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value)
         .map_err(|error| Error::new(ErrorCode::Internal, "cannot write as JSON").source(error))
 }
+
+/// A text column that must not be null.
+pub(crate) fn row_string(row: &AnyRow, column: &str) -> Result<String> {
+    row_text(row, column)?.ok_or_else(|| damaged(column))
+}
+
+/// A number column.
+pub(crate) fn row_number(row: &AnyRow, column: &str) -> Result<i64> {
+    row.try_get(column).map_err(|error| damaged(column).source(error))
+}
+
+/// A number column that may be null.
+pub(crate) fn row_number_opt(row: &AnyRow, column: &str) -> Result<Option<i64>> {
+    row.try_get(column).map_err(|error| damaged(column).source(error))
+}
+
+/// A number column that counts.
+pub(crate) fn row_count<T: TryFrom<i64>>(row: &AnyRow, column: &str) -> Result<T> {
+    T::try_from(row_number(row, column)?).map_err(|_| damaged(column))
+}
+
+/// A time column that may be null.
+pub(crate) fn row_time_opt(row: &AnyRow, column: &str) -> Result<Option<DateTime<Utc>>> {
+    row_number_opt(row, column)?
+        .map(|micros| DateTime::from_timestamp_micros(micros).ok_or_else(|| damaged(column)))
+        .transpose()
+}
+
+/// A text column of JSON that may be null.
+pub(crate) fn row_json_opt<T: serde::de::DeserializeOwned>(
+    row: &AnyRow,
+    column: &str,
+) -> Result<Option<T>> {
+    row_text(row, column)?
+        .map(|text| serde_json::from_str(&text).map_err(|error| damaged(column).source(error)))
+        .transpose()
+}
+
+/// A text column that reads as `T` and may be null.
+pub(crate) fn row_parse_opt<T: FromStr>(row: &AnyRow, column: &str) -> Result<Option<T>> {
+    row_text(row, column)?.map(|text| text.parse().map_err(|_| damaged(column))).transpose()
+}

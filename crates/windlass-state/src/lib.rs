@@ -3,20 +3,29 @@
 //! One SQL text serves both databases; where they differ is [`dialect`]. Whoever calls decides
 //! who may; this room keeps names unique, references whole and secrets sealed.
 
+mod alerts;
 mod connections;
 mod dialect;
 mod error;
 mod fabrics;
+mod jobs;
 mod key;
 mod migrate;
+mod run_log;
+mod run_tables;
+mod runs;
 mod secrets;
 mod tables;
 mod vault;
 
+pub use alerts::{AlertRow, Delivery, NewAlert, Presence};
 pub use connections::{ConnectionRow, NewConnection, Sealed};
 pub use dialect::Dialect;
 pub use fabrics::FabricRow;
+pub use jobs::{Fired, JobRow, NewJob};
 pub use key::{KeySource, MasterKey};
+pub use run_log::{NewUpload, RunEvent, RunLogBatch, RunMark, SeenShard, UploadRow};
+pub use runs::{Beat, NewRun, RunClaim, RunEnd, RunFilter, RunRow};
 pub use secrets::{SecretOrigin, SecretRow};
 pub use tables::{FileTableRow, NewFileTable};
 pub use vault::{KeyReport, KeyStatus};

@@ -25,6 +25,7 @@ macro_rules! migrations {
 
 migrations! {
     1 "0001_first",
+    2 "0002_jobs",
 }
 
 /// The version this program writes.

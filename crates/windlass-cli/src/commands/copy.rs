@@ -146,7 +146,14 @@ async fn transfer(
     };
     let side = |place: Place| CopySide { storage: place.storage, location: place.location };
     let result = engine
-        .copy(side(source), side(destination), options, watch.clone(), session.cancel.clone())
+        .copy(
+            &session.ctx(),
+            side(source),
+            side(destination),
+            options,
+            watch.clone(),
+            session.cancel.clone(),
+        )
         .await;
     // Nobody reading the items is why it was cancelled, and ends quietly.
     watch.end()?;

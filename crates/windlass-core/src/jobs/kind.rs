@@ -156,8 +156,8 @@ impl Progress for Watch {
             seen.failed_items += u64::from(failed);
         });
         let spend = |left: u64| left.checked_sub(1);
-        let kept = failed
-            || self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).is_ok();
+        let kept =
+            failed || self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).is_ok();
         if kept {
             // The receiver lives as long as the copy.
             let _ = self.items.send(run_item(item));

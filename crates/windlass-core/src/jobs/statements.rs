@@ -71,10 +71,9 @@ impl Windlass {
                 let text = print_job(&definition(&row)?);
                 rows::answer(CREATE, &[vec![text.into()]], Grade::Good)
             }
-            other => Err(Error::new(
-                ErrorCode::Internal,
-                format!("not a statement of jobs: `{other}`"),
-            )),
+            other => {
+                Err(Error::new(ErrorCode::Internal, format!("not a statement of jobs: `{other}`")))
+            }
         }
     }
 
@@ -248,9 +247,9 @@ impl Windlass {
             return Ok(done(text, vec![]));
         }
         let Created { job, warning } = self.scheduler().resume_job(fabric.id, name).await?;
-        let next = job.next_fire.map_or_else(String::new, |next| {
-            format!("; it runs next at {}", rfc3339(&next))
-        });
+        let next = job
+            .next_fire
+            .map_or_else(String::new, |next| format!("; it runs next at {}", rfc3339(&next)));
         Ok(done(format!("job `{shown}` resumed{next}"), warning.into_iter().collect()))
     }
 

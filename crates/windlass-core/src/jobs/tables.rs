@@ -131,7 +131,8 @@ pub(super) async fn job_rows(windlass: &Windlass, jobs: &[JobRow]) -> Result<Vec
 /// The row of a run.
 pub(super) fn run_row(run: RunRow) -> Vec<Cell> {
     let summary = run.summary.unwrap_or_default();
-    let count = |name: &str| -> Cell { summary.get(name).and_then(serde_json::Value::as_u64).into() };
+    let count =
+        |name: &str| -> Cell { summary.get(name).and_then(serde_json::Value::as_u64).into() };
     let seconds = run.started.zip(run.finished).and_then(|(from, to)| (to - from).to_std().ok());
     let error = run.error;
     let message = error.as_ref().map(|error| {

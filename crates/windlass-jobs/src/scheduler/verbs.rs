@@ -1,12 +1,12 @@
 //! What people ask for: make, change, pause, drop, run, cancel, wait.
 
 use super::{Created, JobSpec, OneOff, Scheduler, SchedulerOptions, State};
-use crate::clock::Clock as _;
 use crate::context::{Observer, Stop};
 use crate::trigger::Trigger;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 use windlass_state::{JobRow, NewJob, NewRun, RunRow};
@@ -25,7 +25,10 @@ impl Scheduler {
             options,
             owner,
             running: Mutex::new(BTreeMap::new()),
+            observers: Mutex::default(),
             wake: Notify::new(),
+            looping: AtomicBool::new(false),
+            looks: Mutex::default(),
         }))
     }
 
@@ -110,18 +113,15 @@ impl Scheduler {
                 "wait for it, or cancel it; `SHOW RUNS` has both, and this attempt as `{id}`"
             ))),
             (id, _) => {
-                self.take(id, observer).await?;
+                self.observe(id, observer);
+                self.take(id).await?;
                 Ok(id)
             }
         }
     }
 
     /// Begins a run that has no job, in this process, and returns at once.
-    pub async fn start(
-        &self,
-        what: OneOff,
-        observer: Option<Arc<dyn Observer>>,
-    ) -> Result<RunId> {
+    pub async fn start(&self, what: OneOff, observer: Option<Arc<dyn Observer>>) -> Result<RunId> {
         let now = self.now();
         self.0.options.kinds.get(&what.kind)?.check(&what.payload)?;
         let run = NewRun {
@@ -137,7 +137,8 @@ impl Scheduler {
             policy: what.policy,
         };
         let (id, _) = self.store().insert_run(run, Overlap::Allow, now).await?;
-        self.take(id, observer).await?;
+        self.observe(id, observer);
+        self.take(id).await?;
         Ok(id)
     }
 
@@ -150,8 +151,8 @@ impl Scheduler {
             if row.state.is_final() {
                 return Ok(row);
             }
-            if !self.runs_here(run) {
-                self.take(run, None).await?;
+            if !self.0.looping.load(Ordering::Relaxed) && !self.runs_here(run) {
+                self.take(run).await?;
             }
             tokio::select! {
                 () = woken => {}

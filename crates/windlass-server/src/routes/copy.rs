@@ -68,7 +68,7 @@ async fn copy(State(app): State<App>, Json(body): Json<CopyBody>) -> Reply<Respo
     let engine = app.engine.clone();
     tokio::spawn(async move {
         let progress = Arc::new(Reporter(sender.clone()));
-        let end = match engine.copy(source, destination, options, progress, cancel).await {
+        let end = match engine.copy(&ctx, source, destination, options, progress, cancel).await {
             Ok(summary) => CopyEvent::Summary(Box::new(summary)),
             Err(error) => CopyEvent::Error(ErrorBody::from(&error)),
         };

@@ -1,0 +1,381 @@
+//! What a run leaves behind while it goes on: lines, items, marks, uploads. All of it is written
+//! only while the run is held.
+
+use crate::Store;
+use crate::dialect::Intent;
+use crate::error::{
+    failed, is_reference, row_json, row_number_opt, row_parse, row_string, row_text, row_time,
+    to_json,
+};
+use crate::runs::{RunClaim, hold, micros};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row as _};
+use windlass_types::{ConnectionId, Error, ErrorCode, Level, Progress, Result, RunId, RunItem};
+
+/// Rows of one INSERT; 100 rows of 8 values are far below the limits of both databases.
+const ROWS: usize = 100;
+
+/// One line of a run's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunEvent {
+    /// Its place, from 1.
+    pub seq: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// How grave.
+    pub level: Level,
+    /// What happened; never a secret.
+    pub message: String,
+}
+
+/// What is written at once.
+#[derive(Debug, Clone, Default)]
+pub struct RunLogBatch {
+    /// The progress, if it changed.
+    pub progress: Option<Progress>,
+    /// New lines.
+    pub events: Vec<RunEvent>,
+    /// New items with their places, from 1.
+    pub items: Vec<(i64, RunItem)>,
+}
+
+impl RunLogBatch {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.progress.is_none() && self.events.is_empty() && self.items.is_empty()
+    }
+}
+
+/// An upload in parts that a run has begun.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewUpload {
+    /// Where the object will be.
+    pub connection: ConnectionId,
+    /// Its bucket.
+    pub bucket: String,
+    /// Its key.
+    pub key: String,
+    /// What the service calls the upload.
+    pub upload_id: String,
+    /// What the source was when it began: key, size, `ETag`. If it changed, the parts are worthless.
+    pub source: Value,
+    /// The parts that are there: number, size, `ETag`, checksum.
+    pub parts: Value,
+}
+
+/// A stored upload.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UploadRow {
+    /// The run that began it.
+    pub run: RunId,
+    /// What it is.
+    pub upload: NewUpload,
+    /// When it was last written.
+    pub updated: DateTime<Utc>,
+}
+
+impl UploadRow {
+    fn read(row: &AnyRow) -> Result<Self> {
+        Ok(Self {
+            run: row_parse(row, "run_id")?,
+            upload: NewUpload {
+                connection: row_parse(row, "connection_id")?,
+                bucket: row_string(row, "bucket")?,
+                key: row_string(row, "object_key")?,
+                upload_id: row_string(row, "upload_id")?,
+                source: row_json(row, "source")?,
+                parts: row_json(row, "parts")?,
+            },
+            updated: row_time(row, "updated_at")?,
+        })
+    }
+}
+
+/// A mark of a run: where it goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunMark {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// A part of what an arrival trigger has seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenShard {
+    /// Which part.
+    pub shard: i64,
+    /// Its fingerprints, as `windlass_jobs` writes them.
+    pub prints: String,
+}
+
+impl Store {
+    /// Writes a batch in one step; false, and nothing written, where the run was lost.
+    pub async fn write_log(&self, claim: RunClaim, batch: &RunLogBatch) -> Result<bool> {
+        let doing = "write the log of a run";
+        if batch.is_empty() {
+            return Ok(true);
+        }
+        let mut tx = self.begin(Intent::Write).await?;
+        if !hold(&mut tx, claim).await? {
+            return Ok(false);
+        }
+        if let Some(progress) = &batch.progress {
+            sqlx::query("UPDATE runs SET progress = $2 WHERE id = $1")
+                .bind(claim.run.to_string())
+                .bind(to_json(progress)?)
+                .execute(&mut *tx)
+                .await
+                .map_err(failed(doing))?;
+        }
+        let run = claim.run.to_string();
+        for events in batch.events.chunks(ROWS) {
+            let sql = insert("run_events (run_id, seq, at, level, message)", 5, events.len());
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            for event in events {
+                query = query
+                    .bind(&run)
+                    .bind(event.seq)
+                    .bind(micros(event.at))
+                    .bind(event.level.as_str())
+                    .bind(clean(&event.message));
+            }
+            query.execute(&mut *tx).await.map_err(failed(doing))?;
+        }
+        for items in batch.items.chunks(ROWS) {
+            let sql = insert(
+                "run_items (run_id, seq, action, source, destination, size, status, reason)",
+                8,
+                items.len(),
+            );
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            for (seq, item) in items {
+                query = query
+                    .bind(&run)
+                    .bind(*seq)
+                    .bind(&item.action)
+                    .bind(clean(&item.source))
+                    .bind(clean(&item.destination))
+                    .bind(item.size.map(|size| i64::try_from(size).unwrap_or(i64::MAX)))
+                    .bind(&item.status)
+                    .bind(item.reason.as_deref().map(clean));
+            }
+            query.execute(&mut *tx).await.map_err(failed(doing))?;
+        }
+        tx.commit().await.map_err(failed(doing))?;
+        Ok(true)
+    }
+
+    /// The last places taken in the log of a run: of lines, of items.
+    pub async fn log_ends(&self, run: RunId) -> Result<(i64, i64)> {
+        let doing = "read the log of a run";
+        let row = sqlx::query(
+            "SELECT CAST(COALESCE((SELECT MAX(seq) FROM run_events WHERE run_id = $1), 0) AS BIGINT) AS events, CAST(COALESCE((SELECT MAX(seq) FROM run_items WHERE run_id = $1), 0) AS BIGINT) AS items",
+        )
+        .bind(run.to_string())
+        .fetch_one(&self.pool)
+        .await
+        .map_err(failed(doing))?;
+        Ok((
+            row.try_get("events").map_err(failed(doing))?,
+            row.try_get("items").map_err(failed(doing))?,
+        ))
+    }
+
+    /// Reads lines of a run's log after a place, at most `limit`.
+    pub async fn run_events(&self, run: RunId, after: i64, limit: u32) -> Result<Vec<RunEvent>> {
+        sqlx::query(
+            "SELECT seq, at, level, message FROM run_events WHERE run_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+        )
+        .bind(run.to_string())
+        .bind(after)
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed("read the log of a run"))?
+        .iter()
+        .map(|row| {
+            Ok(RunEvent {
+                seq: crate::error::row_number(row, "seq")?,
+                at: row_time(row, "at")?,
+                level: row_parse(row, "level")?,
+                message: row_string(row, "message")?,
+            })
+        })
+        .collect()
+    }
+
+    /// Reads items of a run after a place, at most `limit`; of one status, if given.
+    pub async fn run_items(
+        &self,
+        run: RunId,
+        status: Option<&str>,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, RunItem)>> {
+        sqlx::query(
+            "SELECT * FROM run_items WHERE run_id = $1 AND seq > $2 AND ($3 = '' OR status = $3) ORDER BY seq LIMIT $4",
+        )
+        .bind(run.to_string())
+        .bind(after)
+        .bind(status.unwrap_or_default())
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed("read the items of a run"))?
+        .iter()
+        .map(|row| {
+            let item = RunItem {
+                action: row_string(row, "action")?,
+                source: row_string(row, "source")?,
+                destination: row_string(row, "destination")?,
+                size: row_number_opt(row, "size")?.and_then(|size| u64::try_from(size).ok()),
+                status: row_string(row, "status")?,
+                reason: row_text(row, "reason")?,
+            };
+            Ok((crate::error::row_number(row, "seq")?, item))
+        })
+        .collect()
+    }
+
+    /// Sets marks of a run, all or none; false where the run was lost.
+    pub async fn set_marks(&self, claim: RunClaim, marks: &[RunMark]) -> Result<bool> {
+        let doing = "write a mark";
+        let mut tx = self.begin(Intent::Write).await?;
+        if !hold(&mut tx, claim).await? {
+            return Ok(false);
+        }
+        for mark in marks {
+            sqlx::query(
+                "INSERT INTO run_marks (run_id, name, value) VALUES ($1, $2, $3) ON CONFLICT (run_id, name) DO UPDATE SET value = excluded.value",
+            )
+            .bind(claim.run.to_string())
+            .bind(&mark.name)
+            .bind(&mark.value)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        }
+        tx.commit().await.map_err(failed(doing))?;
+        Ok(true)
+    }
+
+    /// Reads the marks of a run by name.
+    pub async fn marks(&self, run: RunId) -> Result<Vec<RunMark>> {
+        sqlx::query("SELECT name, value FROM run_marks WHERE run_id = $1 ORDER BY name")
+            .bind(run.to_string())
+            .fetch_all(&self.pool)
+            .await
+            .map_err(failed("read marks"))?
+            .iter()
+            .map(|row| {
+                Ok(RunMark { name: row_string(row, "name")?, value: row_string(row, "value")? })
+            })
+            .collect()
+    }
+
+    /// Notes an upload or the parts it has by now; false where the run was lost. To be called
+    /// before the first part is sent, so that no upload is ever forgotten.
+    pub async fn save_upload(
+        &self,
+        claim: RunClaim,
+        upload: &NewUpload,
+        now: DateTime<Utc>,
+    ) -> Result<bool> {
+        let doing = "note an upload";
+        let mut tx = self.begin(Intent::Write).await?;
+        if !hold(&mut tx, claim).await? {
+            return Ok(false);
+        }
+        sqlx::query(
+            "INSERT INTO run_uploads (run_id, connection_id, bucket, object_key, upload_id, source, parts, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (run_id, connection_id, bucket, object_key) DO UPDATE SET upload_id = excluded.upload_id, source = excluded.source, parts = excluded.parts, updated_at = excluded.updated_at",
+        )
+        .bind(claim.run.to_string())
+        .bind(upload.connection.to_string())
+        .bind(&upload.bucket)
+        .bind(&upload.key)
+        .bind(&upload.upload_id)
+        .bind(to_json(&upload.source)?)
+        .bind(to_json(&upload.parts)?)
+        .bind(micros(now))
+        .execute(&mut *tx)
+        .await
+        .map_err(|error| {
+            if is_reference(&error) {
+                Error::new(
+                    ErrorCode::ConnectionNotFound,
+                    format!("no connection `{}`", upload.connection),
+                )
+            } else {
+                failed(doing)(error)
+            }
+        })?;
+        tx.commit().await.map_err(failed(doing))?;
+        Ok(true)
+    }
+
+    /// Reads the uploads a run has begun and not ended.
+    pub async fn uploads(&self, run: RunId) -> Result<Vec<UploadRow>> {
+        sqlx::query("SELECT * FROM run_uploads WHERE run_id = $1 ORDER BY bucket, object_key")
+            .bind(run.to_string())
+            .fetch_all(&self.pool)
+            .await
+            .map_err(failed("read uploads"))?
+            .iter()
+            .map(UploadRow::read)
+            .collect()
+    }
+
+    /// Reads the uploads of runs that have ended: nobody will complete them, so they can be
+    /// aborted.
+    pub async fn orphan_uploads(&self) -> Result<Vec<UploadRow>> {
+        sqlx::query(
+            "SELECT u.* FROM run_uploads u JOIN runs r ON r.id = u.run_id WHERE r.state NOT IN ('queued', 'running') ORDER BY u.connection_id, u.bucket, u.object_key",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed("read uploads"))?
+        .iter()
+        .map(UploadRow::read)
+        .collect()
+    }
+
+    /// Forgets an upload that was completed or aborted.
+    pub async fn forget_upload(&self, run: RunId, upload: &NewUpload) -> Result<()> {
+        let doing = "forget an upload";
+        let mut tx = self.begin(Intent::Write).await?;
+        sqlx::query(
+            "DELETE FROM run_uploads WHERE run_id = $1 AND connection_id = $2 AND bucket = $3 AND object_key = $4 AND upload_id = $5",
+        )
+        .bind(run.to_string())
+        .bind(upload.connection.to_string())
+        .bind(&upload.bucket)
+        .bind(&upload.key)
+        .bind(&upload.upload_id)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))
+    }
+}
+
+/// `INSERT INTO table VALUES ($1, ...), ...`
+fn insert(table: &str, columns: usize, rows: usize) -> String {
+    let mut sql = format!("INSERT INTO {table} VALUES ");
+    for row in 0..rows {
+        let places: Vec<String> =
+            (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
+        if row > 0 {
+            sql.push_str(", ");
+        }
+        sql.push_str(&format!("({})", places.join(", ")));
+    }
+    sql
+}
+
+/// Text as both databases can hold it: PostgreSQL knows no zero byte.
+fn clean(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
