@@ -137,7 +137,9 @@ fn logs(what: &str, items: bool, failed: bool) -> Result<String> {
         ),
         (true, false) => format!("SELECT {columns} FROM system.run_items WHERE run = {run}"),
         (false, false) => {
-            format!("SELECT at, level, message FROM system.run_events WHERE run = {run} ORDER BY at")
+            format!(
+                "SELECT at, level, message FROM system.run_events WHERE run = {run} ORDER BY at"
+            )
         }
     })
 }

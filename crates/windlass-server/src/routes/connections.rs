@@ -36,11 +36,7 @@ impl InFabric {
 }
 
 /// The rows of one statement as JSON objects.
-pub(crate) async fn rows(
-    app: &App,
-    mut ctx: Ctx,
-    statement: String,
-) -> Result<Vec<Value>> {
+pub(crate) async fn rows(app: &App, mut ctx: Ctx, statement: String) -> Result<Vec<Value>> {
     let mut answers = app.engine.sql(&mut ctx, &statement);
     let mut rows = Vec::new();
     while let Some(answer) = answers.next().await {

@@ -181,7 +181,8 @@ async fn run_events(
     Query(fabric): Query<InFabric>,
 ) -> Reply<Json<Vec<Value>>> {
     let id = run_id(&id)?;
-    let text = format!("SELECT at, level, message FROM system.run_events WHERE run = '{id}' ORDER BY at");
+    let text =
+        format!("SELECT at, level, message FROM system.run_events WHERE run = '{id}' ORDER BY at");
     Ok(Json(rows(&app, fabric.ctx(), text).await?))
 }
 
