@@ -63,6 +63,20 @@ pub struct Alert {
     pub target: AlertTarget,
 }
 
+impl Alert {
+    /// The secrets it names.
+    pub fn secrets(&self) -> impl Iterator<Item = &Name> {
+        let (url, signing) = match &self.target {
+            AlertTarget::Webhook { url: Value::Secret(name), secret } => {
+                (Some(name), secret.as_ref())
+            }
+            AlertTarget::Webhook { secret, .. } => (None, secret.as_ref()),
+            AlertTarget::Email { .. } => (None, None),
+        };
+        url.into_iter().chain(signing)
+    }
+}
+
 /// How the connection to a mail server is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -219,3 +219,89 @@ impl Look {
         Seen { arrived: self.arrived, first: self.first, changed }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn arrival(settle: u64) -> Arrival {
+        Arrival {
+            connection: Name::new("landing").unwrap(),
+            location: "in/".to_owned(),
+            pattern: None,
+            poll: 60,
+            settle,
+            existing: true,
+        }
+    }
+
+    fn look(seen: &mut Vec<SeenShard>, files: &[Arrived]) -> (u64, usize) {
+        let mut look = Look::begin(&arrival(0), seen, DateTime::UNIX_EPOCH);
+        files.iter().for_each(|file| look.found(file.clone()));
+        let found = look.end();
+        let changed = found.changed.len();
+        for shard in found.changed {
+            seen.retain(|old| old.shard != shard.shard);
+            if !shard.prints.is_empty() {
+                seen.push(shard);
+            }
+        }
+        seen.sort_by_key(|shard| shard.shard);
+        (found.arrived, changed)
+    }
+
+    proptest! {
+        /// Any history of files that come, change, go and come back, listed in any order.
+        #[test]
+        fn what_is_new_is_what_was_not_there_at_the_last_look(
+            history in prop::collection::vec(
+                prop::collection::btree_set((0_u8..40, 0_u8..3), 0..60), 1..8),
+            backwards in any::<bool>(),
+        ) {
+            let mut seen = Vec::new();
+            let mut before = BTreeSet::new();
+            for present in history {
+                let mut files: Vec<Arrived> = present
+                    .iter()
+                    .map(|(key, version)| Arrived {
+                        key: format!("k{key}"),
+                        size: 1,
+                        etag: Some(version.to_string()),
+                        last_modified: None,
+                    })
+                    .collect();
+                if backwards {
+                    files.reverse();
+                }
+                let (arrived, changed) = look(&mut seen, &files);
+                prop_assert_eq!(arrived, present.difference(&before).count() as u64);
+                prop_assert_eq!(changed == 0, present == before);
+                before = present;
+            }
+        }
+    }
+
+    #[test]
+    fn one_file_among_many_changes_one_part_of_what_was_seen() {
+        let file = |index: u32| Arrived {
+            key: format!("k{index}"),
+            size: 1,
+            etag: None,
+            last_modified: None,
+        };
+        let mut files: Vec<Arrived> = (0..20_000).map(file).collect();
+        let mut seen = Vec::new();
+        assert_eq!(look(&mut seen, &files), (20_000, usize::from(SHARDS)));
+        assert_eq!(look(&mut seen, &files), (0, 0));
+        files.push(file(20_000));
+        assert_eq!(look(&mut seen, &files), (1, 1));
+        let bytes: usize = seen.iter().map(|shard| shard.prints.len()).sum();
+        assert!(bytes < 22 * files.len(), "{bytes}");
+        // A part that was damaged is new again; nothing is lost.
+        seen[0].prints = "?".to_owned();
+        let (arrived, changed) = look(&mut seen, &files);
+        assert!((200..400).contains(&arrived) && changed == 1, "{arrived} {changed}");
+    }
+}

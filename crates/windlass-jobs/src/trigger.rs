@@ -25,7 +25,7 @@ pub const SHORTEST: u64 = 1;
 
 /// What starts a job. Printing it gives the clause, and parsing the clause gives it back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "on", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum Trigger {
     /// `RUN JOB` only; its clause is empty.
     #[default]
@@ -67,14 +67,13 @@ impl Trigger {
     /// Checks what the types do not: the expression reads, the rule can come true.
     pub fn check(&self) -> Result<()> {
         match self {
-            Self::Manual => Ok(()),
             Self::Every { seconds } if *seconds < SHORTEST => {
                 Err(Error::new(ErrorCode::ScheduleInvalid, "an interval is at least one second"))
             }
             Self::Every { seconds } if *seconds > 366 * 86_400 => {
                 Err(Error::new(ErrorCode::ScheduleInvalid, "an interval is at most 366 days"))
             }
-            Self::Every { .. } => Ok(()),
+            Self::Manual | Self::Every { .. } => Ok(()),
             Self::Cron { expression, zone } => wall::cron(expression)
                 .and_then(|cron| wall::next(&cron, *zone, DateTime::UNIX_EPOCH))
                 .map(drop),

@@ -91,6 +91,8 @@ pub struct NewJob {
     pub alerts: Value,
     /// Connections it uses, which cannot be dropped while it is there.
     pub connections: Vec<ConnectionId>,
+    /// Secrets its alerts name, which cannot be dropped while it is there.
+    pub secrets: Vec<Name>,
     /// When its trigger fires first.
     pub next_fire: Option<DateTime<Utc>>,
 }
@@ -161,7 +163,7 @@ impl Store {
                 failed(doing)(error)
             }
         })?;
-        write_connections(&mut tx, row.id, &new.connections).await?;
+        write_uses(&mut tx, &row, &new.connections, &new.secrets).await?;
         tx.commit().await.map_err(failed(doing))?;
         Ok(row)
     }
@@ -220,7 +222,7 @@ impl Store {
                 .await
                 .map_err(failed(doing))?;
         }
-        write_connections(&mut tx, seen.id, &new.connections).await?;
+        write_uses(&mut tx, seen, &new.connections, &new.secrets).await?;
         tx.commit().await.map_err(failed(doing))?;
         self.job_by_id(seen.id).await
     }
@@ -462,7 +464,14 @@ pub(crate) async fn open_counts(tx: &mut Tx, job: JobId) -> Result<(i64, i64)> {
     Ok(counts)
 }
 
-async fn write_connections(tx: &mut Tx, job: JobId, connections: &[ConnectionId]) -> Result<()> {
+/// Makes the connections and secrets of a job those given.
+async fn write_uses(
+    tx: &mut Tx,
+    row: &JobRow,
+    connections: &[ConnectionId],
+    secrets: &[Name],
+) -> Result<()> {
+    let job = row.id;
     let doing = "note what a job uses";
     sqlx::query("DELETE FROM job_connections WHERE job_id = $1")
         .bind(job.to_string())
@@ -487,6 +496,29 @@ async fn write_connections(tx: &mut Tx, job: JobId, connections: &[ConnectionId]
                 failed(doing)(error)
             }
         })?;
+    }
+    sqlx::query("DELETE FROM job_secrets WHERE job_id = $1")
+        .bind(job.to_string())
+        .execute(&mut **tx)
+        .await
+        .map_err(failed(doing))?;
+    for secret in secrets {
+        let id: Option<String> =
+            sqlx::query_scalar("SELECT id FROM secrets WHERE fabric_id = $1 AND name = $2")
+                .bind(row.fabric.to_string())
+                .bind(secret.as_str())
+                .fetch_optional(&mut **tx)
+                .await
+                .map_err(failed(doing))?;
+        let id = id.ok_or_else(|| crate::secrets::no_secret(secret))?;
+        sqlx::query(
+            "INSERT INTO job_secrets (job_id, secret_id) VALUES ($1, $2) ON CONFLICT (job_id, secret_id) DO NOTHING",
+        )
+        .bind(job.to_string())
+        .bind(id)
+        .execute(&mut **tx)
+        .await
+        .map_err(failed(doing))?;
     }
     Ok(())
 }

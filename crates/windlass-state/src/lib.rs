@@ -10,6 +10,7 @@ mod error;
 mod fabrics;
 mod jobs;
 mod key;
+mod leases;
 mod migrate;
 mod run_log;
 mod run_tables;

@@ -7,7 +7,8 @@ use crate::error::{
     failed, is_reference, row_json, row_number_opt, row_parse, row_string, row_text, row_time,
     to_json,
 };
-use crate::runs::{RunClaim, hold, micros};
+use crate::leases::hold;
+use crate::runs::{RunClaim, micros};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::any::AnyRow;
@@ -363,16 +364,14 @@ impl Store {
 
 /// `INSERT INTO table VALUES ($1, ...), ...`
 fn insert(table: &str, columns: usize, rows: usize) -> String {
-    let mut sql = format!("INSERT INTO {table} VALUES ");
-    for row in 0..rows {
-        let places: Vec<String> =
-            (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
-        if row > 0 {
-            sql.push_str(", ");
-        }
-        sql.push_str(&format!("({})", places.join(", ")));
-    }
-    sql
+    let rows: Vec<String> = (0..rows)
+        .map(|row| {
+            let places: Vec<String> =
+                (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
+            format!("({})", places.join(", "))
+        })
+        .collect();
+    format!("INSERT INTO {table} VALUES {}", rows.join(", "))
 }
 
 /// Text as both databases can hold it: PostgreSQL knows no zero byte.

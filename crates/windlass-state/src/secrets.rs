@@ -49,7 +49,7 @@ pub struct SecretRow {
     pub created: DateTime<Utc>,
     /// When its value last changed.
     pub updated: DateTime<Utc>,
-    /// Connections that use it, by name.
+    /// Connections and jobs that use it, by name.
     pub used_by: Vec<Name>,
 }
 
@@ -133,12 +133,12 @@ impl Store {
         tx.commit().await.map_err(failed(doing))
     }
 
-    /// Drops a secret; refused while a connection uses it. Works without the key.
+    /// Drops a secret; refused while a connection or a job uses it. Works without the key.
     pub async fn drop_secret(&self, fabric: FabricId, name: &Name) -> Result<()> {
         let doing = "drop a secret";
         let mut tx = self.begin(Intent::Write).await?;
         let users = sqlx::query(
-            "SELECT DISTINCT c.name FROM secret_uses u JOIN secrets s ON s.id = u.secret_id JOIN connections c ON c.id = u.connection_id WHERE s.fabric_id = $1 AND s.name = $2 ORDER BY c.name",
+            "SELECT DISTINCT c.name FROM secret_uses u JOIN secrets s ON s.id = u.secret_id JOIN connections c ON c.id = u.connection_id WHERE s.fabric_id = $1 AND s.name = $2 UNION SELECT DISTINCT j.name FROM job_secrets u JOIN secrets s ON s.id = u.secret_id JOIN jobs j ON j.id = u.job_id WHERE s.fabric_id = $1 AND s.name = $2 ORDER BY 1",
         )
         .bind(fabric.to_string())
         .bind(name.as_str())
@@ -170,7 +170,7 @@ impl Store {
     pub async fn secrets(&self, fabric: FabricId) -> Result<Vec<SecretRow>> {
         let doing = "read secrets";
         let uses = sqlx::query(
-            "SELECT DISTINCT u.secret_id, c.name FROM secret_uses u JOIN connections c ON c.id = u.connection_id WHERE c.fabric_id = $1 ORDER BY c.name",
+            "SELECT u.secret_id, c.name FROM secret_uses u JOIN connections c ON c.id = u.connection_id WHERE c.fabric_id = $1 UNION SELECT u.secret_id, j.name FROM job_secrets u JOIN jobs j ON j.id = u.job_id WHERE j.fabric_id = $1 ORDER BY 2",
         )
         .bind(fabric.to_string())
         .fetch_all(&self.pool)

@@ -135,6 +135,7 @@ impl Windlass {
         let spec = self.job_spec(fabric, job).await?;
         let Created { warning, .. } = self.scheduler().alter_job(&row, spec).await?;
         warnings.extend(warning);
+        self.drop_own_secrets(fabric, name).await?;
         Ok(done(format!("job `{}` altered", name.as_str()), warnings))
     }
 
@@ -225,14 +226,20 @@ impl Windlass {
             Err(error) => return Err(error),
         }
         self.scheduler().drop_job(fabric.id, name).await?;
+        self.drop_own_secrets(fabric, name).await?;
+        Ok(done(format!("job `{}` dropped; its runs stay in `SHOW RUNS`", name.as_str()), vec![]))
+    }
+
+    /// Drops the secrets made for a job that nothing uses any more.
+    async fn drop_own_secrets(&self, fabric: &Fabric, job: &Name) -> Result<()> {
         let known = self.inner.store.secrets(fabric.id).await?;
         for option in secret_options() {
-            let own = own_secret(name, option)?;
+            let own = own_secret(job, option)?;
             if known.iter().any(|row| row.name == own && row.used_by.is_empty()) {
                 self.inner.store.drop_secret(fabric.id, &own).await?;
             }
         }
-        Ok(done(format!("job `{}` dropped; its runs stay in `SHOW RUNS`", name.as_str()), vec![]))
+        Ok(())
     }
 
     async fn pause_job(&self, fabric: &Fabric, name: &Name, pause: bool) -> Result<Answer> {

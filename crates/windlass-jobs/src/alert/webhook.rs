@@ -174,6 +174,6 @@ mod tests {
     #[test]
     fn a_signature_covers_the_time_and_the_body() {
         // `printf '1700000000.{}' | openssl dgst -sha256 -hmac key`
-        insta::assert_snapshot!(sign(b"key", "1700000000", "{}"), @"");
+        insta::assert_snapshot!(sign(b"key", "1700000000", "{}"));
     }
 }

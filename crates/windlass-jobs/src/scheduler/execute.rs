@@ -11,9 +11,9 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info, info_span, warn};
-use windlass_state::{Beat, RunClaim, RunEnd, RunRow};
+use windlass_state::{Beat, NewRun, RunClaim, RunEnd, RunRow};
 use windlass_types::error::ErrorBody;
-use windlass_types::{Error, ErrorCode, Level, Result, RunId, RunState};
+use windlass_types::{Error, ErrorCode, Level, Overlap, Result, RunId, RunState};
 
 /// A run that was taken over more often than this kills those who take it.
 const TAKEOVERS: u32 = 10;
@@ -26,7 +26,7 @@ impl Scheduler {
         }
     }
 
-    fn observers(
+    pub(super) fn observers(
         &self,
     ) -> std::sync::MutexGuard<'_, std::collections::BTreeMap<RunId, Arc<dyn Observer>>> {
         self.0.observers.lock().unwrap_or_else(PoisonError::into_inner)
@@ -40,6 +40,32 @@ impl Scheduler {
         let now = self.now();
         let taken = self.store().claim_run(run, &self.0.owner, now, now + self.lease()).await?;
         let Some((row, claim)) = taken else { return Ok(false) };
+        self.spawn(kind, row, claim).await?;
+        Ok(true)
+    }
+
+    /// Makes a run and begins it beside the caller, unless the overlap rule is against it.
+    pub(super) async fn begin(
+        &self,
+        new: NewRun,
+        overlap: Overlap,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Result<(RunId, RunState)> {
+        let kind = self.0.options.kinds.get(&new.kind)?;
+        let (owner, now) = (&self.0.owner, self.now());
+        let (id, state, taken) =
+            self.store().begin_run(new, overlap, owner, now, now + self.lease()).await?;
+        if !state.is_final() {
+            self.observe(id, observer);
+        }
+        if let Some((row, claim)) = taken {
+            self.spawn(kind, row, claim).await?;
+        }
+        Ok((id, state))
+    }
+
+    async fn spawn(&self, kind: Arc<dyn JobKind>, row: RunRow, claim: RunClaim) -> Result<()> {
+        let run = row.id;
         let ends = self.store().log_ends(run).await?;
         let observer = self.observers().get(&run).cloned();
         let inner = Arc::new(Inner {
@@ -63,7 +89,7 @@ impl Scheduler {
             }
             .instrument(span),
         );
-        Ok(true)
+        Ok(())
     }
 
     fn lease(&self) -> TimeDelta {
@@ -201,9 +227,9 @@ impl Scheduler {
                 match stop {
                     Some(Stop::Shutdown) => {
                         context.event(Level::Info, "given back: the process ends");
-                        inner.flush().await?;
+                        self.insist(|| inner.flush()).await?;
                         let now = self.now();
-                        self.store().requeue_run(claim, None, now).await?;
+                        self.insist(|| self.store().requeue_run(claim, None, now)).await?;
                         info!("run given back");
                         return Ok(());
                     }
@@ -236,17 +262,44 @@ impl Scheduler {
             let level = if end == RunState::Cancelled { Level::Info } else { Level::Error };
             context.event(level, error.chain());
         }
-        inner.flush().await?;
+        self.insist(|| inner.flush()).await?;
         let error = error.as_ref().map(ErrorBody::from);
         let now = self.now();
-        let mut end = RunEnd { state: end, summary, error, alerts: Vec::new() };
-        end.alerts = due_alerts(self.store(), &self.0.options.alerts, row, &end, now).await?;
-        let state = end.state;
-        if self.store().finish_run(claim, end, now).await? {
-            info!(%state, "run ended");
+        let end = RunEnd { state: end, summary, error, alerts: Vec::new() };
+        let (store, settings, ended) = (self.store(), &self.0.options.alerts, &end);
+        let finish = || async move {
+            let mut end = ended.clone();
+            end.alerts = due_alerts(store, settings, row, ended, now).await?;
+            store.finish_run(claim, end, now).await
+        };
+        let held = self.insist(finish).await?;
+        if held {
+            info!(state = %end.state, "run ended");
         }
         self.observers().remove(&row.id);
         Ok(())
+    }
+
+    /// Does something with the store that must not be lost to a passing failure: tries for as long
+    /// as the lease surely runs.
+    async fn insist<T, F>(&self, mut write: impl FnMut() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>> + Send,
+    {
+        let end = self.now() + self.lease() / 2;
+        loop {
+            match write().await {
+                Err(error) if error.class().is_retryable() && self.now() < end => {
+                    // A run that was lost stays lost.
+                    if error.code() == ErrorCode::RunLost {
+                        return Err(error);
+                    }
+                    warn!(error = error.chain(), "the end of a run cannot be written yet");
+                    self.0.options.clock.sleep(self.0.options.poll).await;
+                }
+                other => return other,
+            }
+        }
     }
 
     /// Queues the next attempt.
@@ -268,9 +321,10 @@ impl Scheduler {
             wait.as_secs()
         );
         context.event(Level::Warning, text);
-        inner.flush().await?;
+        self.insist(|| inner.flush()).await?;
         let available = self.now() + seconds(wait);
-        self.store().requeue_run(claim, Some(ErrorBody::from(error)), available).await?;
+        let error = ErrorBody::from(error);
+        self.insist(|| self.store().requeue_run(claim, Some(error.clone()), available)).await?;
         info!(wait = wait.as_secs(), "run is tried again");
         Ok(())
     }

@@ -229,13 +229,14 @@ impl Scheduler {
         drop(seen);
         source.list(job.fabric, arrival, &mut |file| look.found(file)).await?;
         let seen = look.end();
-        let first_look = job.seen_version == 0;
-        if seen.changed.is_empty() && !(first_look && !arrival.existing) {
+        // What the first look finds may not count, and then even nothing must be noted.
+        let baseline = job.seen_version == 0 && !arrival.existing;
+        if seen.changed.is_empty() && !baseline {
             return Ok(());
         }
         let now = self.now();
-        let fires = seen.arrived > 0 && (arrival.existing || !first_look);
-        let run = fires.then(|| {
+        let new = seen.arrived > 0 && !baseline;
+        let run = new.then(|| {
             let detail = json!({ "arrived": seen.arrived, "first": seen.first });
             NewRun::of_job(&job, Cause::Arrival, now, detail)
         });

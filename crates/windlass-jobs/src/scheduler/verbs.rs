@@ -1,6 +1,7 @@
 //! What people ask for: make, change, pause, drop, run, cancel, wait.
 
 use super::{Created, JobSpec, OneOff, Scheduler, SchedulerOptions, State};
+use crate::alert::Alert;
 use crate::context::{Observer, Stop};
 use crate::trigger::Trigger;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -104,7 +105,7 @@ impl Scheduler {
         let job = self.store().job(fabric, name).await?;
         let run = NewRun::of_job(&job, Cause::Manual, now, Value::Null);
         self.0.options.kinds.get(&job.kind)?.check(&job.payload)?;
-        match self.store().insert_run(run, job.policy.overlap, now).await? {
+        match self.begin(run, job.policy.overlap, observer).await? {
             (id, RunState::Skipped) => Err(Error::new(
                 ErrorCode::JobRunning,
                 format!("job {name} is running already"),
@@ -112,11 +113,7 @@ impl Scheduler {
             .hint(format!(
                 "wait for it, or cancel it; `SHOW RUNS` has both, and this attempt as `{id}`"
             ))),
-            (id, _) => {
-                self.observe(id, observer);
-                self.take(id).await?;
-                Ok(id)
-            }
+            (id, _) => Ok(id),
         }
     }
 
@@ -136,10 +133,36 @@ impl Scheduler {
             scheduled_for: now,
             policy: what.policy,
         };
-        let (id, _) = self.store().insert_run(run, Overlap::Allow, now).await?;
-        self.observe(id, observer);
-        self.take(id).await?;
+        let (id, _) = self.begin(run, Overlap::Allow, observer).await?;
         Ok(id)
+    }
+
+    /// Begins a run that has no job, or goes on with one of the same kind and payload that was
+    /// interrupted: given back, or its owner fell silent or `is_dead` (asked with the owner's name,
+    /// as [`Scheduler::owner`] gives it). Tells which, by true for one that goes on.
+    pub async fn resume_or_start(
+        &self,
+        what: OneOff,
+        is_dead: &(dyn Fn(&str) -> bool + Sync),
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Result<(RunId, bool)> {
+        for row in self.store().open_one_offs(what.fabric, &what.kind).await? {
+            if row.payload != what.payload || self.runs_here(row.id) {
+                continue;
+            }
+            if let Some(owner) = row.owner.as_deref()
+                && row.state == RunState::Running
+                && is_dead(owner)
+            {
+                self.store().expire_run(row.id, owner, self.now()).await?;
+            }
+            self.observe(row.id, observer.clone());
+            if self.take(row.id).await? {
+                return Ok((row.id, true));
+            }
+            self.observers().remove(&row.id);
+        }
+        Ok((self.start(what, observer).await?, false))
     }
 
     /// Waits until a run has ended. Where this process runs no loop, the run's further attempts
@@ -210,6 +233,7 @@ impl Scheduler {
             policy: spec.policy,
             alerts: json(serde_json::to_value(&spec.alerts))?,
             connections: spec.connections,
+            secrets: spec.alerts.iter().flat_map(Alert::secrets).cloned().collect(),
         })
     }
 

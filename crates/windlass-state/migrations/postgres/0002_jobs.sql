@@ -31,6 +31,15 @@ CREATE TABLE job_connections (
 
 CREATE INDEX job_connections_connection ON job_connections (connection_id);
 
+-- Which secrets its alerts name; keeps a secret in use from being dropped.
+CREATE TABLE job_secrets (
+    job_id    TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    secret_id TEXT NOT NULL REFERENCES secrets (id),
+    PRIMARY KEY (job_id, secret_id)
+);
+
+CREATE INDEX job_secrets_secret ON job_secrets (secret_id);
+
 -- What an arrival trigger has seen: fingerprints of files, spread over shards by their value.
 CREATE TABLE job_seen (
     job_id TEXT   NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,

@@ -1,0 +1,7 @@
+//! Jobs from outside: triggers, runs, several schedulers on one store, alerts.
+
+mod alerts;
+mod scheduler;
+mod shared;
+mod support;
+mod triggers;
