@@ -3,6 +3,7 @@
 mod arrivals;
 mod files;
 mod kind;
+mod mail;
 mod one_off;
 mod spec;
 mod statements;
@@ -34,12 +35,26 @@ impl Windlass {
                 SchedulerOptions::new(store, kinds, Arc::new(SystemClock), self.owner());
             options.arrivals = Some(Arc::new(arrivals::Folders(engine.clone())));
             options.alerts = AlertSettings {
+                smtp: self.mail_server(),
                 secrets: Some(Arc::new(Vault(engine))),
                 ..AlertSettings::default()
             };
-            options.seed = uuid_seed();
+            options.seed = seed();
             Scheduler::new(options)
         })
+    }
+
+    /// The mail server for alerts. Without one, alerts by mail fail and say so.
+    fn mail_server(&self) -> Option<windlass_jobs::Smtp> {
+        let given =
+            |name: &str| (self.inner.settings.environment)(name).filter(|text| !text.is_empty());
+        match mail::smtp(&given("WINDLASS_SMTP_URL")?, given("WINDLASS_SMTP_FROM")) {
+            Ok(smtp) => Some(smtp),
+            Err(error) => {
+                tracing::warn!(error = error.chain(), "no mail will be sent");
+                None
+            }
+        }
     }
 
     /// Who this process is, for people: `host:process`.
@@ -55,7 +70,7 @@ impl Windlass {
 }
 
 /// Jitter differs between processes; ids do too.
-fn uuid_seed() -> u64 {
+fn seed() -> u64 {
     use std::hash::{BuildHasher as _, Hasher as _};
     std::collections::hash_map::RandomState::new().build_hasher().finish()
 }

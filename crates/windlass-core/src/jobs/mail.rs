@@ -66,14 +66,24 @@ mod tests {
     #[test]
     fn a_mail_server_is_read_from_its_url() {
         let full = smtp("smtps://a%40b.example:p%3A%2F@mail.example:2465/", None).unwrap();
-        assert_eq!((full.host.as_str(), full.port, full.tls), ("mail.example", 2465, SmtpTls::Implicit));
+        assert_eq!(
+            (full.host.as_str(), full.port, full.tls),
+            ("mail.example", 2465, SmtpTls::Implicit)
+        );
         let (user, password) = full.login.unwrap();
         assert_eq!((user.as_str(), password.expose_secret()), ("a@b.example", "p:/"));
         assert_eq!(full.from, "a@b.example");
         let short = smtp("smtp://mail.example", Some("w@x.example".to_owned())).unwrap();
         assert_eq!((short.port, short.tls, short.login.is_none()), (587, SmtpTls::StartTls, true));
         assert_eq!(short.from, "w@x.example");
-        for wrong in ["mail.example", "http://mail.example", "smtp://", "smtp://u@h", "smtp://h:x", "smtp://%zz:p@h"] {
+        for wrong in [
+            "mail.example",
+            "http://mail.example",
+            "smtp://",
+            "smtp://u@h",
+            "smtp://h:x",
+            "smtp://%zz:p@h",
+        ] {
             let error = smtp(wrong, None).unwrap_err();
             assert!(!format!("{error:?}").contains("p@h"), "{error:?}");
         }
