@@ -18,6 +18,7 @@ pub mod rm;
 pub mod serve;
 pub mod sql;
 pub mod stat;
+pub mod sync;
 
 use crate::failure::{Failure, Outcome};
 use crate::session::Session;
@@ -51,6 +52,8 @@ pub enum Command {
     Cp(copy::Copy),
     /// Move objects and files
     Mv(copy::Move),
+    /// Make a place like another
+    Sync(sync::Sync),
     /// Delete objects
     Rm(rm::Rm),
     /// Sign a URL that works without credentials
@@ -86,6 +89,7 @@ impl Command {
             Self::Diff(_) => "diff",
             Self::Cp(_) => "cp",
             Self::Mv(_) => "mv",
+            Self::Sync(_) => "sync",
             Self::Rm(_) => "rm",
             Self::Presign(_) => "presign",
             Self::Mb(_) => "mb",
@@ -105,7 +109,8 @@ impl Command {
 
     /// Whether it stops by itself when asked to, to leave things in order.
     pub(crate) const fn winds_down(&self) -> bool {
-        matches!(self, Self::Cp(_) | Self::Mv(_) | Self::Serve(_)) || self.handles_interrupts()
+        matches!(self, Self::Cp(_) | Self::Mv(_) | Self::Sync(_) | Self::Serve(_))
+            || self.handles_interrupts()
     }
 
     /// Whether it looks after Ctrl-C itself when it has a terminal: the prompt.
@@ -145,6 +150,7 @@ pub async fn run(session: &Session, command: Command) -> Ending {
         Command::Diff(args) => diff::run(session, args).await,
         Command::Cp(args) => copy::copy(session, args).await,
         Command::Mv(args) => copy::move_(session, args).await,
+        Command::Sync(args) => sync::run(session, args).await,
         Command::Rm(args) => rm::run(session, args).await,
         Command::Presign(args) => presign::run(session, args).await,
         Command::Mb(args) => bucket::make(session, args).await,

@@ -215,12 +215,7 @@ impl Engine for Remote {
             destination: to,
             destination_bucket: destination.location.bucket,
             destination_key: destination.location.key,
-            include: options.include,
-            exclude: options.exclude,
-            dry_run: options.dry_run,
-            delete_source: options.delete_source,
-            concurrency: options.concurrency,
-            max_memory: options.max_memory,
+            options,
         };
         let response =
             self.send(self.request(reqwest::Method::POST, &["copy"]).json(&body)).await?;
@@ -236,6 +231,7 @@ impl Engine for Remote {
             match serde_json::from_slice(&line).map_err(|error| not_ours().source(error))? {
                 CopyEvent::Planned(items, bytes) => progress.planned(items, bytes),
                 CopyEvent::Bytes(count) => progress.bytes(count),
+                CopyEvent::Note(text) => progress.note(&text),
                 CopyEvent::Item(item) => progress.item(&item),
                 CopyEvent::Summary(summary) => return Ok(*summary),
                 CopyEvent::Error(body) => return Err(body.into()),

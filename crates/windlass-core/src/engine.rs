@@ -14,7 +14,7 @@ pub use windlass_s3::{
     ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part, PresignMethod,
     PutOptions, PutResult, Storage, Upload,
 };
-pub use windlass_transfer::{Item, Progress, Summary};
+pub use windlass_transfer::{CopyOptions, Item, Progress, Summary};
 use windlass_types::{Location, Name, Result};
 
 /// The answer of one statement.
@@ -99,23 +99,6 @@ pub struct CopySide {
     pub location: Location,
 }
 
-/// What to copy.
-#[derive(Clone)]
-pub struct CopyOptions {
-    /// Only matching keys (below the source's base).
-    pub include: Vec<String>,
-    /// Never these.
-    pub exclude: Vec<String>,
-    /// Print, do nothing.
-    pub dry_run: bool,
-    /// Delete each source after its copy is verified.
-    pub delete_source: bool,
-    /// Objects and parts in flight.
-    pub concurrency: usize,
-    /// Bytes held at most.
-    pub max_memory: u64,
-}
-
 /// One line of `doctor`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
@@ -139,8 +122,8 @@ pub trait Engine: Send + Sync {
     /// Opens the storage of a connection (no request is sent).
     async fn storage(&self, ctx: &Ctx, connection: &Name) -> Result<Storage>;
 
-    /// Copies between two storages of this engine or of this machine. It is a run of its own in
-    /// the fabric of `ctx`.
+    /// Copies, moves or syncs between two storages of this engine or of this machine. It is a run
+    /// of its own in the fabric of `ctx`.
     async fn copy(
         &self,
         ctx: &Ctx,

@@ -5,6 +5,7 @@
 
 mod describe;
 mod engine;
+mod entry_expr;
 mod error;
 mod files;
 mod format;
@@ -19,5 +20,6 @@ mod table;
 mod tests;
 mod text;
 
+pub use entry_expr::EntryExpr;
 pub use engine::{Engine, Rows};
 pub use resolve::{FileTable, Resolver};

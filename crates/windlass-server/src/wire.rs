@@ -94,22 +94,11 @@ pub struct CopyBody {
     pub destination_bucket: Option<String>,
     /// Key or prefix of the destination.
     pub destination_key: String,
-    /// Only these patterns.
+    /// How: the options of `cp`, `mv` and `sync`, by the names of
+    /// [`windlass_core::engine::CopyOptions`]; all may be left out.
     #[serde(default)]
-    pub include: Vec<String>,
-    /// Never these.
-    #[serde(default)]
-    pub exclude: Vec<String>,
-    /// Plan only.
-    #[serde(default)]
-    pub dry_run: bool,
-    /// Delete sources after their copies are verified.
-    #[serde(default)]
-    pub delete_source: bool,
-    /// Objects and parts in flight.
-    pub concurrency: usize,
-    /// Bytes held at most.
-    pub max_memory: u64,
+    #[schema(value_type = Object)]
+    pub options: windlass_core::engine::CopyOptions,
 }
 
 /// One line of a copy's answer.
@@ -120,6 +109,8 @@ pub enum CopyEvent {
     Planned(u64, u64),
     /// Bytes moved since the last line.
     Bytes(u64),
+    /// Something for people.
+    Note(String),
     /// One item is done.
     Item(Box<windlass_core::engine::Item>),
     /// The end.

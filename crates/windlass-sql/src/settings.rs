@@ -235,6 +235,10 @@ impl Parser<'_> {
             }
             OptionType::Choice(words) | OptionType::Choices(words) => self.want_words(words),
             OptionType::Size => self.want(Want::Literal("a size such as '10MB'")),
+            OptionType::Bound => {
+                self.want(Want::Literal("a whole number"));
+                self.want(Want::Literal("a share such as '10%'"));
+            }
             OptionType::Moment => {
                 self.want(Want::Literal("a time such as '2026-01-31' or an age such as `2 DAYS`"));
             }

@@ -65,6 +65,11 @@ fn value(def: &'static OptionDef) -> BoxedStrategy<OptionValue> {
             prop::sample::select(words).prop_map(|word| OptionValue::Text(word.to_owned())).boxed()
         }
         OptionType::Size => (0..=i64::MAX).prop_map(OptionValue::Integer).boxed(),
+        OptionType::Bound => prop_oneof![
+            (0..=i64::MAX).prop_map(OptionValue::Integer),
+            (0..=100).prop_map(|share| OptionValue::Text(format!("{share}%"))),
+        ]
+        .boxed(),
         OptionType::Moment => prop_oneof![
             (0..u64::from(u32::MAX)).prop_map(OptionValue::Interval),
             prop::sample::select(vec!["2026-01-31", "2026-01-31T06:00:00+02:00"])

@@ -217,6 +217,9 @@ error_codes! {
     LocalDenied = "local.denied", Denied;
     /// Reading or writing a local file failed.
     LocalFailed = "local.failed", Unavailable;
+    /// A transfer would do what it may not: write names the destination cannot have, delete more
+    /// than allowed.
+    TransferRefused = "transfer.refused", Conflict;
     /// Some items of a transfer failed.
     TransferPartial = "transfer.partial", Unavailable;
     /// The store of state cannot be opened, read or written.

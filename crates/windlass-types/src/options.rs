@@ -69,6 +69,8 @@ pub enum OptionType {
     Moment,
     /// Some of these words, as a list or one alone.
     Choices(&'static [&'static str]),
+    /// A number of things, or a share of all such as `'10%'`.
+    Bound,
 }
 
 impl OptionType {
@@ -89,6 +91,7 @@ impl OptionType {
             }
             Self::Size => "a size such as `'10MB'` or a number of bytes".to_owned(),
             Self::Moment => "a time such as `'2026-01-31'` or an age such as `2 DAYS`".to_owned(),
+            Self::Bound => "a whole number, or a share such as `'10%'`".to_owned(),
             Self::Choices(words) => format!("a list of {}", words.join(", ")),
         }
     }
@@ -566,9 +569,10 @@ pub fn check(def: &OptionDef, value: OptionValue) -> Result<OptionValue> {
             }
             Ok(V::Group(checked))
         }
-        (OptionType::Size | OptionType::Moment | OptionType::Choices(_), value) => {
-            kinds::check(def, value)
-        }
+        (
+            OptionType::Size | OptionType::Moment | OptionType::Choices(_) | OptionType::Bound,
+            value,
+        ) => kinds::check(def, value),
         (_, other) => Err(ill(describe(&other, def.secret))),
     }
 }

@@ -4,6 +4,7 @@ use super::files::FilesWork;
 use crate::engine::{CopyOptions, CopySide, Item, Progress, Summary};
 use crate::windlass::{Inner, Windlass};
 use async_trait::async_trait;
+use chrono::DateTime;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -59,7 +60,8 @@ impl JobKind for FilesKind {
     fn check(&self, payload: &Value) -> Result<()> {
         match here_of(payload) {
             Some(_) => Ok(()),
-            None => FilesWork::read(payload)?.options().map(drop),
+            // Which time it is decides nothing here.
+            None => FilesWork::read(payload)?.options(DateTime::UNIX_EPOCH).map(drop),
         }
     }
 
@@ -70,7 +72,7 @@ impl JobKind for FilesKind {
             None => {
                 let work = FilesWork::read(&context.payload)?;
                 let (source, destination, options) =
-                    windlass.work_sides(context.fabric, &work).await?;
+                    windlass.work_sides(context.fabric, &work, context.now()).await?;
                 (Here { source, destination, options, progress: Arc::new(Quiet) }, KEPT)
             }
         };

@@ -5,6 +5,7 @@ use super::{FILES, Here};
 use crate::engine::{Answer, CopyOptions, CopySide, Ctx, Grade, Progress, Summary};
 use crate::rows::{self, Columns, Kind};
 use crate::windlass::Windlass;
+use chrono::Utc;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use windlass_jobs::{OneOff, Scheduler};
@@ -71,7 +72,7 @@ impl Windlass {
     ) -> Result<Answer> {
         let work = FilesWork::from(&statement);
         // What is wrong with the statement itself is an error, not a failed run.
-        self.work_sides(fabric.id, &work).await?;
+        self.work_sides(fabric.id, &work, Utc::now()).await?;
         let definition = Statement::Files(statement).to_string();
         let what = OneOff::new(FILES, fabric.id, definition, work.to_payload()?);
         let run = self.scheduler().start(what, None).await?;
@@ -107,7 +108,11 @@ impl Windlass {
             let bucket = side.location.bucket.as_deref().unwrap_or_default();
             side.storage.address(bucket, &side.location.key)
         };
-        let verb = if options.delete_source { "mv" } else { "cp" };
+        let verb = match (options.sync, options.delete_source) {
+            (true, _) => "sync",
+            (false, true) => "mv",
+            (false, false) => "cp",
+        };
         let definition = format!("{verb} {} {}", address(&source), address(&destination));
         let payload = self.keep_here(Here { source, destination, options, progress });
         let scheduler = self.scheduler();

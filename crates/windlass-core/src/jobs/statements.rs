@@ -150,7 +150,7 @@ impl Windlass {
         };
         let trigger = spec::trigger(job.trigger.as_ref(), &files.source)?;
         let work = FilesWork::from(files);
-        self.work_sides(fabric.id, &work).await?;
+        self.work_sides(fabric.id, &work, Utc::now()).await?;
         let mut connections: Vec<ConnectionId> = Vec::new();
         let mut names = vec![work.source.connection.clone(), work.destination.connection.clone()];
         if let windlass_jobs::Trigger::Arrival(arrival) = &trigger {

@@ -3,7 +3,7 @@
 //! One table in an order that makes each statement's options a slice of it.
 
 use super::Alter::Free;
-use super::OptionType::{Bool, Choice, Group, Integer, Moment, Size, Text, TextList};
+use super::OptionType::{Bool, Bound, Choice, Group, Integer, Moment, Size, Text, TextList};
 use super::{OptionDef, def};
 
 /// How many options at the beginning only SYNC takes.
@@ -38,15 +38,15 @@ pub const FILES_OPTIONS: &[OptionDef] = &[
     ),
     row(
         "MAX_DELETE",
-        Integer(0, i64::MAX),
+        Bound,
         "no limit",
-        "SYNC: delete nothing if more than this many objects would go.",
+        "SYNC: delete nothing if more than this many objects, or this share of them, would go.",
     ),
     row(
         "BACKUP_TO",
         Text,
         "",
-        "SYNC: folder of the destination's connection that takes what would be overwritten or deleted.",
+        "SYNC: folder of the destination's bucket, ending in `/`, that takes what is deleted.",
     ),
     row("INCLUDE", TextList, "everything", "Only names below the source that match (M-J8, M-J9)."),
     row(
@@ -124,9 +124,15 @@ pub const FILES_OPTIONS: &[OptionDef] = &[
     ),
     row(
         "SYMLINKS",
-        Choice(&["FOLLOW", "SKIP"]),
+        Choice(&["FOLLOW", "SKIP", "FAIL"]),
         "FOLLOW",
         "What to do with symbolic links of a local folder.",
+    ),
+    row(
+        "RESTORE_DAYS",
+        Integer(1, 365),
+        "",
+        "Ask for archived objects to be restored for so many days; they are copied by a later run.",
     ),
     row("DRY_RUN", Bool, "FALSE", "Say what would be done, do nothing (M-J12)."),
     row("BANDWIDTH", Size, "no limit", "Most bytes a second."),

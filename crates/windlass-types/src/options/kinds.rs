@@ -14,6 +14,12 @@ pub fn parse_moment(text: &str) -> Option<DateTime<Utc>> {
     Some(date.and_hms_opt(0, 0, 0)?.and_utc())
 }
 
+/// Whether the text is `0%` to `100%`.
+fn is_share(text: &str) -> bool {
+    let digits = text.strip_suffix('%').unwrap_or_default();
+    digits.bytes().all(|b| b.is_ascii_digit()) && digits.parse::<u8>().is_ok_and(|n| n <= 100)
+}
+
 /// One form of each: `Size` an integer, `Moment` a text or an interval, `Choices` a list of texts.
 pub(super) fn check(def: &OptionDef, value: OptionValue) -> Result<OptionValue> {
     use OptionValue as V;
@@ -33,6 +39,8 @@ pub(super) fn check(def: &OptionDef, value: OptionValue) -> Result<OptionValue> 
             .ok_or_else(|| {
                 ill(format!("the text '{text}'")).hint("write `'64KiB'`, `'10MB'` or `'1GiB'`")
             }),
+        (OptionType::Bound, V::Integer(number)) if number >= 0 => Ok(V::Integer(number)),
+        (OptionType::Bound, V::Text(text)) if is_share(&text) => Ok(V::Text(text)),
         (OptionType::Moment, V::Interval(seconds)) => Ok(V::Interval(seconds)),
         (OptionType::Moment, V::Text(text)) if parse_moment(&text).is_some() => Ok(V::Text(text)),
         (OptionType::Choices(words), value) => {
@@ -78,6 +86,13 @@ mod tests {
         assert!(files("MIN_SIZE", OptionValue::Integer(-1)).is_err());
         assert!(files("NEWER_THAN", OptionValue::Interval(3600)).is_ok());
         assert!(files("NEWER_THAN", text("2026-02-29")).is_err());
+        for share in ["0%", "10%", "100%"] {
+            assert_eq!(files("MAX_DELETE", text(share)).unwrap(), text(share));
+        }
+        assert!(files("MAX_DELETE", OptionValue::Integer(5)).is_ok());
+        for wrong in ["101%", "%", "+1%", "5", "-1%"] {
+            assert!(files("MAX_DELETE", text(wrong)).is_err());
+        }
         let on = find(JOB_OPTIONS, "ALERT_ON").unwrap();
         let list = OptionValue::List(vec![word("failed"), text("PARTIAL"), word("FAILED")]);
         assert_eq!(
