@@ -56,7 +56,7 @@ async fn furnished() -> (TestS3, Home, std::path::PathBuf) {
 
 /// Asks again until the statement answers what is wanted.
 fn until(home: &Home, statement: &str, wanted: impl Fn(&[serde_json::Value]) -> bool) {
-    let end = Instant::now() + Duration::from_secs(90);
+    let end = Instant::now() + Duration::from_secs(180);
     loop {
         let rows = home.rows(statement);
         if wanted(&rows) {
@@ -105,6 +105,31 @@ async fn files_are_copied_and_moved_by_a_statement_which_leaves_a_run() {
     assert_eq!(items.len(), 2);
     assert_eq!(items[0]["source"], "lake:lake/in/a.csv");
     assert_eq!(items[0]["status"], "done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_copies_what_differs_and_deletes_when_asked() {
+    let (s3, home, folder) = furnished().await;
+    std::fs::create_dir(folder.join("out")).unwrap();
+    std::fs::write(folder.join("out/extra.csv"), "extra").unwrap();
+    let sync =
+        "SYNC FILES FROM lake LOCATION = 'lake/in/' TO disk LOCATION = 'out/' WHERE = 'size < 100'";
+    let row = &home.rows(sync)[0];
+    assert_eq!((&row["copied"], &row["deleted"]), (&3.into(), &0.into()), "{row:#?}");
+    s3.state().put("lake", "in/a.csv", "1,2,3,4\n");
+    let row = &home.rows(&format!("{sync} DELETE = TRUE"))[0];
+    assert_eq!(row["deleted"], 1, "{row:#?}");
+    assert_eq!(std::fs::read(folder.join("out/a.csv")).unwrap(), b"1,2,3,4\n");
+    assert!(!folder.join("out/extra.csv").exists());
+    let row = &home.rows(&format!("{sync} DELETE = TRUE"))[0];
+    assert_eq!(
+        (&row["copied"], &row["updated"], &row["deleted"]),
+        (&0.into(), &0.into(), &0.into())
+    );
+    assert!(home.sql(&sync.replace("size < 100", "size <")).refused(1).contains("error["));
+    assert!(
+        home.sql(&format!("{sync} CHECK = READ_BACK")).refused(1).contains("statement.unsupported")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
