@@ -101,69 +101,69 @@ impl FilesWork {
             ..CopyOptions::default()
         };
         for (name, value) in &self.options {
-            self.option(&mut options, name, value, now)?;
+            set_option(&mut options, name, value, now)?;
         }
         options.check()?;
         Ok(options)
     }
+}
 
-    fn option(
-        &self,
-        options: &mut CopyOptions,
-        name: &str,
-        value: &OptionValue,
-        now: DateTime<Utc>,
-    ) -> Result<()> {
-        let flag = *value == OptionValue::Bool(true);
-        let word = text(value).unwrap_or_default();
-        match name {
-            "INCLUDE" => options.include = patterns(value)?,
-            "EXCLUDE" => options.exclude = patterns(value)?,
-            "WHERE" => options.where_ = text(value),
-            "NEWER_THAN" => options.newer_than = moment(value, now),
-            "OLDER_THAN" => options.older_than = moment(value, now),
-            "MIN_SIZE" => options.min_size = Some(number(value)),
-            "MAX_SIZE" => options.max_size = Some(number(value)),
-            "DELETE" => options.delete = flag,
-            "MAX_DELETE" => {
-                options.max_delete = Some(match text(value) {
-                    Some(share) => share.parse()?,
-                    None => MaxDelete::Objects(number(value)),
-                });
-            }
-            "BACKUP_TO" => options.backup_to = text(value),
-            "CHANGE_TEST" => options.change = Some(change_test(&word)),
-            "IF_EXISTS" => options.if_exists = if_exists(&word),
-            "NAMES" => options.names = on_trouble(&word),
-            "CASE" => options.case = on_trouble(&word),
-            "SYMLINKS" => {
-                options.links = match word.as_str() {
-                    "SKIP" => Links::Skip,
-                    "FAIL" => Links::Fail,
-                    _ => Links::Follow,
-                };
-            }
-            "STORAGE_CLASS" if !word.eq_ignore_ascii_case("KEEP") => {
-                options.storage_class = text(value);
-            }
-            "ACL" if word != "KEEP" => options.acl = text(value),
-            "METADATA" => options.metadata = metadata(value)?,
-            "TAGS" => options.tags = keeps_tags(value)?,
-            "RESTORE_DAYS" => options.restore_days = u32::try_from(number(value)).ok(),
-            "TRIGGER_FILE" => options.trigger = text(value),
-            "TRIGGER_FILE_ALWAYS" => options.trigger_always = flag,
-            "REMOVE_EMPTY_FOLDERS" => options.remove_empty_folders = flag,
-            "DRY_RUN" => options.dry_run = flag,
-            "BANDWIDTH" => options.bandwidth = number(value),
-            "CONCURRENCY" => {
-                options.concurrency = usize::try_from(number(value)).unwrap_or_default();
-            }
-            "MAX_MEMORY" => options.max_memory = number(value),
-            "CHECK" if word == "AUTO" => {}
-            name => return Err(unsupported(&format!("{name} = {}", shown(name, value)))),
+/// Sets one option of a copy.
+fn set_option(
+    options: &mut CopyOptions,
+    name: &str,
+    value: &OptionValue,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let flag = *value == OptionValue::Bool(true);
+    let word = text(value).unwrap_or_default();
+    match name {
+        "INCLUDE" => options.include = patterns(value)?,
+        "EXCLUDE" => options.exclude = patterns(value)?,
+        "WHERE" => options.where_ = text(value),
+        "NEWER_THAN" => options.newer_than = moment(value, now),
+        "OLDER_THAN" => options.older_than = moment(value, now),
+        "MIN_SIZE" => options.min_size = Some(number(value)),
+        "MAX_SIZE" => options.max_size = Some(number(value)),
+        "DELETE" => options.delete = flag,
+        "MAX_DELETE" => {
+            options.max_delete = Some(match text(value) {
+                Some(share) => share.parse()?,
+                None => MaxDelete::Objects(number(value)),
+            });
         }
-        Ok(())
+        "BACKUP_TO" => options.backup_to = text(value),
+        "CHANGE_TEST" => options.change = Some(change_test(&word)),
+        "IF_EXISTS" => options.if_exists = if_exists(&word),
+        "NAMES" => options.names = on_trouble(&word),
+        "CASE" => options.case = on_trouble(&word),
+        "SYMLINKS" => {
+            options.links = match word.as_str() {
+                "SKIP" => Links::Skip,
+                "FAIL" => Links::Fail,
+                _ => Links::Follow,
+            };
+        }
+        "STORAGE_CLASS" if !word.eq_ignore_ascii_case("KEEP") => {
+            options.storage_class = text(value);
+        }
+        "ACL" if word != "KEEP" => options.acl = text(value),
+        "METADATA" => options.metadata = metadata(value)?,
+        "TAGS" => options.tags = keeps_tags(value)?,
+        "RESTORE_DAYS" => options.restore_days = u32::try_from(number(value)).ok(),
+        "TRIGGER_FILE" => options.trigger = text(value),
+        "TRIGGER_FILE_ALWAYS" => options.trigger_always = flag,
+        "REMOVE_EMPTY_FOLDERS" => options.remove_empty_folders = flag,
+        "DRY_RUN" => options.dry_run = flag,
+        "BANDWIDTH" => options.bandwidth = number(value),
+        "CONCURRENCY" => {
+            options.concurrency = usize::try_from(number(value)).unwrap_or_default();
+        }
+        "MAX_MEMORY" => options.max_memory = number(value),
+        "CHECK" if word == "AUTO" => {}
+        name => return Err(unsupported(&format!("{name} = {}", shown(name, value)))),
     }
+    Ok(())
 }
 
 fn shown(name: &str, value: &OptionValue) -> String {
@@ -307,7 +307,7 @@ impl Windlass {
         let destination = self.work_side(fabric, &work.destination).await?;
         KeyPattern::parse(&source.location.key)?;
         if let Some(condition) = &options.where_ {
-            crate::filter::compiled(condition)?;
+            crate::filter::compiled(condition).map(drop)?;
         }
         if let Some(folder) = &options.backup_to {
             let backup = destination.storage.binding().resolve_any(folder)?;
