@@ -9,6 +9,7 @@ pub mod diff;
 pub mod doctor;
 pub mod du;
 pub mod head;
+pub mod job;
 pub mod key;
 pub mod ls;
 pub mod policy;
@@ -18,6 +19,7 @@ pub mod serve;
 pub mod sql;
 pub mod stat;
 pub mod uploads;
+pub mod sync;
 
 use crate::failure::{Failure, Outcome};
 use crate::session::Session;
@@ -33,6 +35,8 @@ pub enum Command {
     Sql(sql::Sql),
     /// Show and test connections
     Connection(connection::Connection),
+    /// Look at jobs, run them, read what their runs said
+    Job(job::Job),
     /// List buckets, folders and objects
     Ls(ls::Ls),
     /// Write objects to standard output
@@ -49,6 +53,8 @@ pub enum Command {
     Cp(copy::Copy),
     /// Move objects and files
     Mv(copy::Move),
+    /// Make a place like another
+    Sync(sync::Sync),
     /// Delete objects
     Rm(rm::Rm),
     /// List uploads that were never ended, and give them up
@@ -65,7 +71,7 @@ pub enum Command {
     Doctor(doctor::Doctor),
     /// The master key that seals secrets
     Key(key::Key),
-    /// Answer over HTTP
+    /// Answer over HTTP, and run jobs when their time comes
     Serve(serve::Serve),
     /// See everything work on sample data
     Demo(demo::Demo),
@@ -77,6 +83,7 @@ impl Command {
         match self {
             Self::Sql(_) => "sql",
             Self::Connection(_) => "connection",
+            Self::Job(_) => "job",
             Self::Ls(_) => "ls",
             Self::Cat(_) => "cat",
             Self::Head(_) => "head",
@@ -85,6 +92,7 @@ impl Command {
             Self::Diff(_) => "diff",
             Self::Cp(_) => "cp",
             Self::Mv(_) => "mv",
+            Self::Sync(_) => "sync",
             Self::Rm(_) => "rm",
             Self::Uploads(_) => "uploads",
             Self::Presign(_) => "presign",
@@ -105,7 +113,8 @@ impl Command {
 
     /// Whether it stops by itself when asked to, to leave things in order.
     pub(crate) const fn winds_down(&self) -> bool {
-        matches!(self, Self::Cp(_) | Self::Mv(_) | Self::Serve(_)) || self.handles_interrupts()
+        matches!(self, Self::Cp(_) | Self::Mv(_) | Self::Sync(_) | Self::Serve(_))
+            || self.handles_interrupts()
     }
 
     /// Whether it looks after Ctrl-C itself when it has a terminal: the prompt.
@@ -136,6 +145,7 @@ pub async fn run(session: &Session, command: Command) -> Ending {
     match command {
         Command::Sql(args) => sql::run(session, args).await,
         Command::Connection(args) => connection::run(session, args).await,
+        Command::Job(args) => job::run(session, args).await,
         Command::Ls(args) => ls::run(session, args).await,
         Command::Cat(args) => cat::run(session, args).await,
         Command::Head(args) => head::run(session, args).await,
@@ -144,6 +154,7 @@ pub async fn run(session: &Session, command: Command) -> Ending {
         Command::Diff(args) => diff::run(session, args).await,
         Command::Cp(args) => copy::copy(session, args).await,
         Command::Mv(args) => copy::move_(session, args).await,
+        Command::Sync(args) => sync::run(session, args).await,
         Command::Rm(args) => rm::run(session, args).await,
         Command::Uploads(args) => uploads::run(session, args).await,
         Command::Presign(args) => presign::run(session, args).await,

@@ -14,9 +14,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use windlass_core::engine::{
-    Answer, ByteRange, Check, CopyOptions, CopySide, Ctx, Engine, GetOptions, Item, ListOptions,
-    ObjectAccess, ObjectBody, ObjectMeta, Part, PresignMethod, Progress, PutOptions, PutResult,
-    Storage, Summary, Upload,
+    Answer, ByteRange, Check, CopyOptions, CopySide, Ctx, Engine, GetOptions, Grade, Item,
+    ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part, PresignMethod, Progress, PutOptions,
+    PutResult, Storage, Summary, Upload, Verdict,
 };
 use windlass_core::transfer::{Action, Status};
 use windlass_types::path::Binding;
@@ -238,7 +238,7 @@ impl Engine for FakeEngine {
                     Ok(Answer::Rows {
                         schema: batch.schema(),
                         batches: futures::stream::iter([Ok(batch)]).boxed(),
-                        good: Arc::new(AtomicBool::new(good)),
+                        verdict: Verdict::new(if good { Grade::Good } else { Grade::Bad }),
                     })
                 };
                 match text.split(' ').next().unwrap_or_default() {
@@ -265,6 +265,7 @@ impl Engine for FakeEngine {
     /// Copies one object, and says so.
     async fn copy(
         &self,
+        _: &Ctx,
         source: CopySide,
         destination: CopySide,
         options: CopyOptions,

@@ -149,6 +149,7 @@ pub async fn run_on(
             () = cancel.cancelled() => Err(interrupted().into()),
         }
     };
+    session.close().await;
     console.end_progress();
     let result = match (result, console.flush()) {
         (Ok(_), Err(failure)) => Err(failure),

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use windlass_core::engine::{Item, Progress, Summary};
-use windlass_core::transfer::{Action, Status};
+use windlass_core::transfer::{Action, Status, UNCHANGED};
 use windlass_types::{ByteSize, Error, ErrorCode};
 
 /// Time between two lines where there is no terminal.
@@ -27,6 +27,7 @@ pub(crate) struct Watch {
     cancel: CancellationToken,
     bar: Option<ProgressBar>,
     lines: bool,
+    talks: bool,
     state: Mutex<State>,
 }
 
@@ -55,6 +56,7 @@ impl Watch {
             dry_run,
             cancel: session.cancel.clone(),
             lines: shows && bar.is_none(),
+            talks: !session.global.quiet,
             bar,
             console,
             state: Mutex::new(State {
@@ -167,9 +169,16 @@ impl Progress for Watch {
         }
     }
 
+    fn note(&self, text: &str) {
+        if self.talks {
+            self.console.talk(text);
+        }
+    }
+
     fn item(&self, item: &Item) {
+        let unchanged = item.status == Status::Skipped && item.reason.as_deref() == Some(UNCHANGED);
         let mut state = self.state();
-        state.items += 1;
+        state.items += u64::from(item.status != Status::Skipped);
         let (done, planned) = (state.items, state.planned_items);
         self.line(&mut state);
         drop(state);
@@ -179,14 +188,15 @@ impl Progress for Watch {
         if item.status == Status::Failed {
             let reason = item.reason.as_deref().unwrap_or("failed");
             self.state().reason.get_or_insert_with(|| reason.to_owned());
-            self.console.warn(&format!("`{}`: {reason}", item.source));
+            let name = if item.source.is_empty() { &item.destination } else { &item.source };
+            self.console.warn(&format!("`{name}`: {reason}"));
         }
         match self.format {
             Format::Jsonl => match serde_json::to_string(item) {
                 Ok(text) => self.print(&text),
                 Err(error) => self.console.warn(&format!("an item cannot be shown: {error}")),
             },
-            Format::Table if self.dry_run => self.print(&plan_line(item)),
+            Format::Table if self.dry_run && !unchanged => self.print(&plan_line(item)),
             _ => {}
         }
     }
@@ -201,12 +211,16 @@ pub(crate) fn plan_line(item: &Item) -> String {
         Action::Delete => "delete",
         Action::Skip => "skip",
     };
-    let mut text = format!(
-        "{verb:<6} {} -> {} ({})",
-        safe(&item.source),
-        safe(&item.destination),
-        ByteSize(item.size)
-    );
+    let mut text = if item.source.is_empty() {
+        format!("{verb:<6} {} ({})", safe(&item.destination), ByteSize(item.size))
+    } else {
+        format!(
+            "{verb:<6} {} -> {} ({})",
+            safe(&item.source),
+            safe(&item.destination),
+            ByteSize(item.size)
+        )
+    };
     if let Some(reason) = &item.reason {
         text = format!("{text}: {}", safe(reason));
     }

@@ -8,15 +8,15 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use storage::RemoteStorage;
 use tokio_util::sync::CancellationToken;
 use windlass_core::engine::{
-    Answer, Check, CopyOptions, CopySide, Ctx, Engine, PresignMethod, Progress, Storage, Summary,
+    Answer, Check, CopyOptions, CopySide, Ctx, Engine, Grade, PresignMethod, Progress, Storage,
+    Summary, Verdict,
 };
 use windlass_server::wire::{
-    ANSWERS, CopyBody, CopyEvent, FrameKind, Frames, StorageInfo, not_ours, read_rows,
+    ANSWERS, CopyBody, CopyEvent, FrameKind, Frames, StorageInfo, grade_of, not_ours, read_rows,
 };
 use windlass_types::error::ErrorBody;
 use windlass_types::{Error, ErrorCode, Name, Result};
@@ -164,10 +164,10 @@ impl Engine for Remote {
                     FrameKind::End => Err(not_ours())?,
                     FrameKind::Arrow => {
                         let (schema, first) = read_rows(&payload)?;
-                        let good = Arc::new(AtomicBool::new(true));
+                        let verdict = Verdict::new(Grade::Good);
                         let (back, returned) = tokio::sync::oneshot::channel();
-                        let batches = rows(frames, first, good.clone(), back).boxed();
-                        yield Answer::Rows { schema, batches, good };
+                        let batches = rows(frames, first, Arc::clone(&verdict), back).boxed();
+                        yield Answer::Rows { schema, batches, verdict };
                         // The reader of the rows hands the frames back when it has read them all.
                         frames = returned.await.map_err(|_| {
                             Error::new(ErrorCode::Interrupted, "the rows were not read to their end")
@@ -194,6 +194,7 @@ impl Engine for Remote {
 
     async fn copy(
         &self,
+        _: &Ctx,
         source: CopySide,
         destination: CopySide,
         options: CopyOptions,
@@ -214,12 +215,7 @@ impl Engine for Remote {
             destination: to,
             destination_bucket: destination.location.bucket,
             destination_key: destination.location.key,
-            include: options.include,
-            exclude: options.exclude,
-            dry_run: options.dry_run,
-            delete_source: options.delete_source,
-            concurrency: options.concurrency,
-            max_memory: options.max_memory,
+            options,
         };
         let response =
             self.send(self.request(reqwest::Method::POST, &["copy"]).json(&body)).await?;
@@ -235,6 +231,7 @@ impl Engine for Remote {
             match serde_json::from_slice(&line).map_err(|error| not_ours().source(error))? {
                 CopyEvent::Planned(items, bytes) => progress.planned(items, bytes),
                 CopyEvent::Bytes(count) => progress.bytes(count),
+                CopyEvent::Note(text) => progress.note(&text),
                 CopyEvent::Item(item) => progress.item(&item),
                 CopyEvent::Summary(summary) => return Ok(*summary),
                 CopyEvent::Error(body) => return Err(body.into()),
@@ -331,7 +328,7 @@ fn error_of(payload: &[u8]) -> Error {
 fn rows(
     mut frames: FrameReceiver,
     first: Vec<arrow::record_batch::RecordBatch>,
-    good: Arc<AtomicBool>,
+    verdict: Arc<Verdict>,
     back: tokio::sync::oneshot::Sender<FrameReceiver>,
 ) -> impl futures::Stream<Item = Result<arrow::record_batch::RecordBatch>> + Send {
     async_stream::try_stream! {
@@ -348,7 +345,7 @@ fn rows(
                     }
                 }
                 FrameKind::End => {
-                    good.store(payload.as_ref() == b"1", Ordering::Relaxed);
+                    verdict.set(grade_of(&payload));
                     break;
                 }
                 FrameKind::Error => Err(error_of(&payload))?,

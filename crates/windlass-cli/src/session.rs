@@ -56,6 +56,13 @@ impl Session {
         self.engine.get_or_try_init(|| self.wiring.open(request)).await.cloned()
     }
 
+    /// Lets what was asked to stop come to its end.
+    pub async fn close(&self) {
+        if let Some(engine) = self.engine.get() {
+            engine.close().await;
+        }
+    }
+
     /// Who asks, and in which fabric.
     pub fn ctx(&self) -> Ctx {
         match &self.global.fabric {

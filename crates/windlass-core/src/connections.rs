@@ -1,6 +1,6 @@
 //! Creating, altering, testing and dropping connections.
 
-use crate::engine::Answer;
+use crate::engine::{Answer, Grade};
 use crate::rows::{self, Cell, Columns, Kind, done};
 use crate::windlass::{Opened, Windlass};
 use async_trait::async_trait;
@@ -87,7 +87,8 @@ const TEST_COLUMNS: Columns = &[
 ];
 
 fn test_answer(steps: Vec<ProbeStep>) -> Result<Answer> {
-    let good = !steps.iter().any(|step| step.status == Status::Failed);
+    let failed = steps.iter().any(|step| step.status == Status::Failed);
+    let grade = if failed { Grade::Bad } else { Grade::Good };
     let rows: Vec<Vec<Cell>> = steps
         .into_iter()
         .map(|step| {
@@ -101,7 +102,7 @@ fn test_answer(steps: Vec<ProbeStep>) -> Result<Answer> {
             ]
         })
         .collect();
-    rows::answer(TEST_COLUMNS, &rows, good)
+    rows::answer(TEST_COLUMNS, &rows, grade)
 }
 
 /// An error if a required step failed; else the warnings.

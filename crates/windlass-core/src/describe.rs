@@ -1,6 +1,6 @@
 //! DESCRIBE CONNECTION and SHOW CREATE CONNECTION: everything but the secrets.
 
-use crate::engine::Answer;
+use crate::engine::{Answer, Grade};
 use crate::rows::{self, Cell, Columns, Kind};
 use crate::windlass::Windlass;
 use windlass_sql::print_connection;
@@ -68,7 +68,7 @@ impl Windlass {
         if !dependents.is_empty() {
             cells.push(vec!["used_by".into(), dependents.join(", ").into(), Cell::Text(None)]);
         }
-        rows::answer(DESCRIBE, &cells, true)
+        rows::answer(DESCRIBE, &cells, Grade::Good)
     }
 
     /// SHOW CREATE CONNECTION: a statement that parses back; secrets are masked.
@@ -79,6 +79,6 @@ impl Windlass {
     ) -> Result<Answer> {
         let row = self.connection(fabric, name).await?;
         let text = print_connection(row.kind, &row.name, &row.options);
-        rows::answer(CREATE, &[vec![text.into()]], true)
+        rows::answer(CREATE, &[vec![text.into()]], Grade::Good)
     }
 }

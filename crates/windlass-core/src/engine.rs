@@ -14,7 +14,7 @@ pub use windlass_s3::{
     ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, OpenUpload, Part,
     PresignMethod, PutOptions, PutResult, Storage, Upload,
 };
-pub use windlass_transfer::{Item, Progress, Summary};
+pub use windlass_transfer::{CopyOptions, Item, Progress, Summary};
 use windlass_types::{Location, Name, Result};
 
 /// The answer of one statement.
@@ -25,8 +25,8 @@ pub enum Answer {
         schema: SchemaRef,
         /// Batches; an error ends the stream.
         batches: BoxStream<'static, Result<RecordBatch>>,
-        /// False when rows say that something failed (a failed test step): exit code 1.
-        good: Arc<std::sync::atomic::AtomicBool>,
+        /// What the rows say of the work; certain once they are read.
+        verdict: Arc<Verdict>,
     },
     /// A sentence, such as "connection `landing` created", and warnings.
     Done {
@@ -35,6 +35,44 @@ pub enum Answer {
         /// What deserves attention.
         warnings: Vec<String>,
     },
+}
+
+/// What the rows of an answer say of the work they tell of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grade {
+    /// All is well.
+    Good,
+    /// Something failed (a failed test step, a failed run): exit code 1.
+    Bad,
+    /// Done, but some items failed: exit code 3.
+    Partial,
+}
+
+/// A [`Grade`] that may change while rows are read.
+#[derive(Debug)]
+pub struct Verdict(std::sync::atomic::AtomicU8);
+
+impl Verdict {
+    const GRADES: [Grade; 3] = [Grade::Good, Grade::Bad, Grade::Partial];
+
+    /// A verdict that is `grade` until it changes.
+    pub fn new(grade: Grade) -> Arc<Self> {
+        let verdict = Self(std::sync::atomic::AtomicU8::new(0));
+        verdict.set(grade);
+        Arc::new(verdict)
+    }
+
+    /// The grade now.
+    pub fn grade(&self) -> Grade {
+        let at = usize::from(self.0.load(std::sync::atomic::Ordering::Relaxed));
+        Self::GRADES.get(at).copied().unwrap_or(Grade::Bad)
+    }
+
+    /// Changes the grade.
+    pub fn set(&self, grade: Grade) {
+        let at = Self::GRADES.iter().position(|one| *one == grade).unwrap_or_default();
+        self.0.store(u8::try_from(at).unwrap_or_default(), std::sync::atomic::Ordering::Relaxed);
+    }
 }
 
 /// Who asks, and where.
@@ -61,23 +99,6 @@ pub struct CopySide {
     pub location: Location,
 }
 
-/// What to copy.
-#[derive(Clone)]
-pub struct CopyOptions {
-    /// Only matching keys (below the source's base).
-    pub include: Vec<String>,
-    /// Never these.
-    pub exclude: Vec<String>,
-    /// Print, do nothing.
-    pub dry_run: bool,
-    /// Delete each source after its copy is verified.
-    pub delete_source: bool,
-    /// Objects and parts in flight.
-    pub concurrency: usize,
-    /// Bytes held at most.
-    pub max_memory: u64,
-}
-
 /// One line of `doctor`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
@@ -101,9 +122,11 @@ pub trait Engine: Send + Sync {
     /// Opens the storage of a connection (no request is sent).
     async fn storage(&self, ctx: &Ctx, connection: &Name) -> Result<Storage>;
 
-    /// Copies between two storages of this engine or of this machine.
+    /// Copies, moves or syncs between two storages of this engine or of this machine. It is a run
+    /// of its own in the fabric of `ctx`.
     async fn copy(
         &self,
+        ctx: &Ctx,
         source: CopySide,
         destination: CopySide,
         options: CopyOptions,
@@ -118,6 +141,16 @@ pub trait Engine: Send + Sync {
         connection: &Name,
         purpose: &str,
     ) -> Result<serde_json::Value>;
+
+    /// Fires the triggers of jobs and runs them, until `shutdown`; what runs then is given a
+    /// little time to stop. Does nothing where that is another process's business.
+    async fn serve_jobs(&self, shutdown: CancellationToken) -> Result<()> {
+        shutdown.cancelled().await;
+        Ok(())
+    }
+
+    /// Waits a little for runs that were asked to stop. To be called before the process ends.
+    async fn close(&self) {}
 
     /// Checks the installation.
     async fn doctor(&self) -> Result<Vec<Check>>;

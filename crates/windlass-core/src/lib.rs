@@ -14,6 +14,8 @@ pub mod value;
 mod connections;
 mod describe;
 mod doctor;
+mod filter;
+mod jobs;
 mod list;
 mod local_engine;
 mod resolve;

@@ -1,10 +1,8 @@
 //! Listing as rows: first rows at once, constant memory.
 
-use crate::engine::Answer;
+use crate::engine::{Answer, Grade, Verdict};
 use crate::rows::{self, Cell, Columns, Kind};
 use futures::{StreamExt as _, TryStreamExt as _};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use windlass_s3::{ListOptions, Storage};
 use windlass_types::{Entry, Location, Result};
 
@@ -55,7 +53,7 @@ pub(crate) fn list(
         .flatten()
         .into_stream()
         .boxed();
-    Answer::Rows { schema: rows::schema(COLUMNS), batches, good: Arc::new(AtomicBool::new(true)) }
+    Answer::Rows { schema: rows::schema(COLUMNS), batches, verdict: Verdict::new(Grade::Good) }
 }
 
 fn row(entry: Entry) -> Vec<Cell> {

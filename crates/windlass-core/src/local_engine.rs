@@ -14,7 +14,7 @@ use windlass_s3::Storage;
 use windlass_s3::policy::{Purpose, policy};
 use windlass_state::MasterKey;
 use windlass_transfer::{CopyRequest, Side};
-use windlass_types::{ConnectionSpec, Error, ErrorCode, KeyPattern, Name, Result};
+use windlass_types::{ConnectionSpec, Error, ErrorCode, Name, Result};
 
 #[async_trait]
 impl Engine for Windlass {
@@ -35,13 +35,22 @@ impl Engine for Windlass {
 
     async fn copy(
         &self,
+        ctx: &Ctx,
         source: CopySide,
         destination: CopySide,
         options: CopyOptions,
         progress: Arc<dyn Progress>,
         cancel: CancellationToken,
     ) -> Result<Summary> {
-        copy_between(source, destination, options, progress, cancel).await
+        self.run_copy(ctx, source, destination, options, progress, cancel).await
+    }
+
+    async fn serve_jobs(&self, shutdown: CancellationToken) -> Result<()> {
+        self.scheduler().run_until(shutdown).await
+    }
+
+    async fn close(&self) {
+        self.wait_for_stops().await;
     }
 
     async fn policy(
@@ -94,7 +103,7 @@ impl Engine for Windlass {
     }
 }
 
-/// Copies between any two storages from this process.
+/// Copies, moves or syncs between any two storages from this process.
 pub async fn copy_between(
     source: CopySide,
     destination: CopySide,
@@ -102,24 +111,13 @@ pub async fn copy_between(
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
 ) -> Result<Summary> {
-    let request = CopyRequest {
-        source: Side { storage: source.storage, location: source.location },
-        destination: Side { storage: destination.storage, location: destination.location },
-        include: options
-            .include
-            .iter()
-            .map(|text| KeyPattern::parse(text))
-            .collect::<Result<_>>()?,
-        exclude: options
-            .exclude
-            .iter()
-            .map(|text| KeyPattern::parse(text))
-            .collect::<Result<_>>()?,
-        dry_run: options.dry_run,
-        move_: options.delete_source,
-        concurrency: options.concurrency,
-        max_memory: options.max_memory,
+    let filter = match &options.where_ {
+        Some(text) => Some(crate::filter::compiled(text)?),
+        None => None,
     };
+    let side = |side: CopySide| Side { storage: side.storage, location: side.location };
+    let request =
+        CopyRequest { source: side(source), destination: side(destination), options, filter };
     windlass_transfer::copy(request, progress, cancel).await
 }
 

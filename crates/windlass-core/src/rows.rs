@@ -1,13 +1,14 @@
 //! Small answers as record batches.
 
-use crate::engine::Answer;
-use arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray};
+use crate::engine::{Answer, Grade, Verdict};
+use arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
+};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use windlass_types::{Error, ErrorCode, Result};
 
 /// A value of a cell; the first non-null value of a column need not come first.
@@ -17,6 +18,8 @@ pub(crate) enum Cell {
     Text(Option<String>),
     /// A whole number.
     Integer(Option<i64>),
+    /// A number with a fraction.
+    Real(Option<f64>),
     /// A flag.
     Bool(Option<bool>),
     /// A time.
@@ -36,6 +39,11 @@ impl From<String> for Cell {
 impl From<Option<String>> for Cell {
     fn from(text: Option<String>) -> Self {
         Self::Text(text)
+    }
+}
+impl From<f64> for Cell {
+    fn from(number: f64) -> Self {
+        Self::Real(Some(number))
     }
 }
 impl From<bool> for Cell {
@@ -71,6 +79,8 @@ pub(crate) enum Kind {
     Text,
     /// A whole number.
     Integer,
+    /// A number with a fraction.
+    Real,
     /// A flag.
     Bool,
     /// A time in UTC, microseconds.
@@ -88,6 +98,7 @@ pub(crate) fn schema(columns: Columns) -> SchemaRef {
             let data = match kind {
                 Kind::Text => DataType::Utf8,
                 Kind::Integer => DataType::Int64,
+                Kind::Real => DataType::Float64,
                 Kind::Bool => DataType::Boolean,
                 Kind::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
             };
@@ -127,6 +138,14 @@ fn column<'a>(kind: Kind, cells: impl Iterator<Item = &'a Cell>) -> ArrayRef {
                 })
                 .collect::<Int64Array>(),
         ),
+        Kind::Real => Arc::new(
+            cells
+                .map(|cell| match cell {
+                    Cell::Real(number) => *number,
+                    _ => None,
+                })
+                .collect::<Float64Array>(),
+        ),
         Kind::Bool => Arc::new(
             cells
                 .map(|cell| match cell {
@@ -148,12 +167,12 @@ fn column<'a>(kind: Kind, cells: impl Iterator<Item = &'a Cell>) -> ArrayRef {
 }
 
 /// An answer of rows that are all there already.
-pub(crate) fn answer(columns: Columns, rows: &[Vec<Cell>], good: bool) -> Result<Answer> {
+pub(crate) fn answer(columns: Columns, rows: &[Vec<Cell>], grade: Grade) -> Result<Answer> {
     let batch = batch(columns, rows)?;
     Ok(Answer::Rows {
         schema: batch.schema(),
         batches: futures::stream::iter([Ok(batch)]).boxed(),
-        good: Arc::new(AtomicBool::new(good)),
+        verdict: Verdict::new(grade),
     })
 }
 

@@ -1,7 +1,7 @@
 //! One statement at a time: what each does.
 
 use crate::connections::Create;
-use crate::engine::{Answer, Ctx};
+use crate::engine::{Answer, Ctx, Grade, Verdict};
 use crate::rows::{done, like};
 use crate::tables::CreateFileTable;
 use crate::windlass::Windlass;
@@ -11,8 +11,6 @@ use chrono::Utc;
 use futures::FutureExt as _;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use windlass_sql::{DescribeTarget, Statement};
 use windlass_types::{Error, ErrorCode, Result};
 
@@ -53,7 +51,7 @@ impl Windlass {
                 Ok(Answer::Rows {
                     schema: rows.schema,
                     batches: rows.stream,
-                    good: Arc::new(AtomicBool::new(true)),
+                    verdict: Verdict::new(Grade::Good),
                 })
             }
             Statement::Show { what, like } => {
@@ -133,6 +131,20 @@ impl Windlass {
                 fabric.name.as_str().clone_into(&mut ctx.fabric);
                 Ok(done(format!("using fabric `{}`", fabric.name.as_str()), vec![]))
             }
+            Statement::Describe { target: DescribeTarget::Job(name) } => {
+                self.describe_job(&fabric, &name).boxed().await
+            }
+            statement @ (Statement::Files(_)
+            | Statement::CreateJob(_)
+            | Statement::AlterJob { .. }
+            | Statement::DropJob { .. }
+            | Statement::PauseJob { .. }
+            | Statement::RunJob { .. }
+            | Statement::CancelJob { .. }
+            | Statement::CancelRun { .. }
+            | Statement::ShowCreateJob { .. }) => {
+                self.job_statement(&fabric, ctx, statement).boxed().await
+            }
             Statement::Engine(text) => {
                 let engine = self.query().await?;
                 let name = fabric.name.as_str().to_owned();
@@ -140,7 +152,7 @@ impl Windlass {
                 Ok(Answer::Rows {
                     schema: rows.schema,
                     batches: rows.stream,
-                    good: Arc::new(AtomicBool::new(true)),
+                    verdict: Verdict::new(Grade::Good),
                 })
             }
         }
@@ -174,7 +186,7 @@ impl Windlass {
         Ok(Answer::Rows {
             schema: batch.schema(),
             batches: futures::stream::iter([Ok(batch)]).boxed(),
-            good: Arc::new(AtomicBool::new(true)),
+            verdict: Verdict::new(Grade::Good),
         })
     }
 }

@@ -4,7 +4,7 @@ use crate::rows::{self, Cell, Columns, Kind};
 use crate::windlass::Windlass;
 use arrow::record_batch::RecordBatch;
 use windlass_state::FabricRow as Fabric;
-use windlass_types::{ErrorCode, Name, OptionMap, OptionValue, Result};
+use windlass_types::{ErrorCode, Name, OptionMap, OptionValue, Result, options};
 
 /// One system table.
 pub(crate) struct SystemTable {
@@ -59,6 +59,11 @@ pub(crate) const TABLES: &[SystemTable] = &[
         doc: "File tables of the fabric.",
     },
     SystemTable {
+        name: "jobs",
+        columns: crate::jobs::JOBS,
+        doc: "Jobs of the fabric, with their last runs.",
+    },
+    SystemTable {
         name: "options",
         columns: &[
             ("kind", Kind::Text),
@@ -69,7 +74,22 @@ pub(crate) const TABLES: &[SystemTable] = &[
             ("alterable", Kind::Text),
             ("meaning", Kind::Text),
         ],
-        doc: "Options of connections.",
+        doc: "Options of connections, of file tables, of moving files, and of jobs.",
+    },
+    SystemTable {
+        name: "run_events",
+        columns: crate::jobs::EVENTS,
+        doc: "What runs said: their logs.",
+    },
+    SystemTable {
+        name: "run_items",
+        columns: crate::jobs::ITEMS,
+        doc: "Files that runs moved: all that failed, and the first 10,000 others of each run (M-J17, M-L2).",
+    },
+    SystemTable {
+        name: "runs",
+        columns: crate::jobs::RUNS,
+        doc: "Runs of jobs, and statements and copies that were their own runs (M-L1).",
     },
     SystemTable {
         name: "schemas",
@@ -168,6 +188,10 @@ impl Windlass {
                     ]
                 })
                 .collect(),
+            "jobs" => self.job_table(fabric.id).await?,
+            "run_events" => self.event_table(fabric.id).await?,
+            "run_items" => self.item_table(fabric.id).await?,
+            "runs" => self.run_table(fabric.id).await?,
             "options" => option_rows(),
             "schemas" => {
                 let mut rows: Vec<Vec<Cell>> = Vec::new();
@@ -228,12 +252,22 @@ fn connection_row(fabric: &Fabric, row: &windlass_state::ConnectionRow) -> Vec<C
 }
 
 fn option_rows() -> Vec<Vec<Cell>> {
-    windlass_types::ConnectionKind::ALL
-        .iter()
-        .flat_map(|kind| {
-            kind.options().iter().map(move |def| {
+    let tables =
+        windlass_types::ConnectionKind::ALL.iter().map(|kind| (kind.as_str(), kind.options()));
+    let others = [
+        ("FILE TABLE", options::FILE_TABLE_OPTIONS),
+        ("COPY FILES", options::COPY_FILES_OPTIONS),
+        ("MOVE FILES", options::MOVE_FILES_OPTIONS),
+        ("SYNC FILES", options::SYNC_FILES_OPTIONS),
+        ("JOB", options::JOB_OPTIONS),
+        ("ON ARRIVAL", options::ARRIVAL_OPTIONS),
+    ];
+    tables
+        .chain(others)
+        .flat_map(|(kind, defs)| {
+            defs.iter().map(move |def| {
                 vec![
-                    kind.as_str().into(),
+                    kind.into(),
                     def.name.into(),
                     def.kind.describe().into(),
                     def.default.into(),

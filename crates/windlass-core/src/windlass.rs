@@ -5,7 +5,8 @@ use crate::resolve::Scope;
 use crate::settings::Settings;
 use chrono::Utc;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::OnceCell;
 use windlass_query::Engine as QueryEngine;
 use windlass_remotes::{Remote, RemoteSecrets};
@@ -13,8 +14,8 @@ use windlass_s3::local::LocalStore;
 use windlass_s3::{S3Store, Storage};
 use windlass_state::{ConnectionRow, FabricRow as Fabric, KeySource, NewConnection, Sealed, Store};
 use windlass_types::{
-    ConnectionId, ConnectionKind, ConnectionSpec, Error, ErrorCode, Name, OptionMap, OptionValue,
-    Result,
+    ConnectionId, ConnectionKind, ConnectionSpec, Error, ErrorCode, FabricId, Name, OptionMap,
+    OptionValue, Result,
 };
 
 /// The engine in this process. Cheap to clone.
@@ -27,6 +28,11 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) store: Arc<Store>,
     query: OnceCell<Arc<QueryEngine>>,
+    /// Copies asked of this process whose runs have not begun.
+    pub(crate) here: Mutex<HashMap<String, crate::jobs::Here>>,
+    pub(crate) scheduler: OnceLock<windlass_jobs::Scheduler>,
+    /// Runs that were asked to stop because nobody waits any more.
+    pub(crate) stopping: Arc<AtomicUsize>,
     /// Storages by connection, with the time of the row they were made from.
     storages: Mutex<HashMap<ConnectionId, (i64, Opened)>>,
 }
@@ -66,6 +72,9 @@ impl Windlass {
                 settings,
                 store,
                 query: OnceCell::new(),
+                here: Mutex::default(),
+                scheduler: OnceLock::new(),
+                stopping: Arc::default(),
                 storages: Mutex::new(HashMap::new()),
             }),
         };
@@ -111,10 +120,19 @@ impl Windlass {
 
     /// The connection of this name in a fabric, or an error that suggests the nearest.
     pub(crate) async fn connection(&self, fabric: &Fabric, name: &Name) -> Result<ConnectionRow> {
-        if let Some(row) = self.inner.store.find_connection(fabric.id, name).await? {
+        self.connection_in(fabric.id, name).await
+    }
+
+    /// The same, for who knows only the id of the fabric.
+    pub(crate) async fn connection_in(
+        &self,
+        fabric: FabricId,
+        name: &Name,
+    ) -> Result<ConnectionRow> {
+        if let Some(row) = self.inner.store.find_connection(fabric, name).await? {
             return Ok(row);
         }
-        let rows = self.inner.store.connections(fabric.id).await?;
+        let rows = self.inner.store.connections(fabric).await?;
         let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
         let near = windlass_types::options::nearest(name.as_str(), &names);
         let hint = match near {

@@ -5,6 +5,7 @@
 
 mod describe;
 mod engine;
+mod entry_expr;
 mod error;
 mod files;
 mod format;
@@ -22,6 +23,7 @@ mod table;
 mod tests;
 mod text;
 
+pub use entry_expr::EntryExpr;
 pub use engine::{Engine, Rows};
 pub use format::check_options;
 pub use resolve::{FileTable, Resolver};

@@ -12,6 +12,7 @@ use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use windlass_types::path::Binding;
@@ -201,6 +202,18 @@ pub trait ObjectAccess: Send + Sync + std::fmt::Debug {
         false
     }
 
+    /// Whether two keys that differ in case only are two objects. Where they are not, names that
+    /// other systems reserve are not allowed either.
+    fn tells_case_apart(&self) -> bool {
+        true
+    }
+
+    /// The path of a key, where it is a file of this machine.
+    fn local_path(&self, key: &str) -> Option<PathBuf> {
+        let _ = key;
+        None
+    }
+
     /// Lists buckets (no bucket in `location`), one level, or all below a prefix. First rows at
     /// once, constant memory. A listing that fails ends with the error: it never ends silently early.
     /// `location.key` is a string prefix, as in S3; with `recursive` false it is cut at `/`.
@@ -269,6 +282,20 @@ pub trait ObjectAccess: Send + Sync + std::fmt::Debug {
 
     /// Deletes one key. Deleting what is not there succeeds, as in S3.
     async fn delete(&self, object: &ObjectPath) -> Result<()>;
+
+    /// Deletes one key if it still has this `ETag`, else fails with `object.changed`. The current
+    /// version only: in a versioned bucket its history stays. A service that does not know the
+    /// condition may delete without looking at it.
+    async fn delete_if(&self, object: &ObjectPath, etag: &str) -> Result<()> {
+        let _ = (object, etag);
+        Err(unsupported("deleting under a condition"))
+    }
+
+    /// Asks for an archived object to be readable for so many days. It takes hours.
+    async fn restore(&self, object: &ObjectPath, days: u32) -> Result<()> {
+        let _ = (object, days);
+        Err(unsupported("restoring"))
+    }
 
     /// Deletes up to 1,000 keys of a bucket; answers the failed ones.
     async fn delete_many(&self, bucket: &str, keys: &[String]) -> Result<Vec<(String, Error)>> {

@@ -236,6 +236,10 @@ impl ObjectAccess for LocalStore {
         true
     }
 
+    fn local_path(&self, key: &str) -> Option<PathBuf> {
+        Some(self.0.root.path.join(key))
+    }
+
     fn list(&self, location: &Location, options: ListOptions) -> BoxStream<'static, Result<Entry>> {
         let store = self.clone();
         let location = location.clone();
@@ -378,6 +382,19 @@ impl ObjectAccess for LocalStore {
         self.writable(object)?;
         let key = object.key.clone();
         self.blocking(move |inner| remove(&inner.root, &key)).await
+    }
+
+    async fn delete_if(&self, object: &ObjectPath, etag: &str) -> Result<()> {
+        self.writable(object)?;
+        let (key, expected) = (object.key.clone(), etag.to_owned());
+        self.blocking(move |inner| {
+            let (_, metadata) = known(&inner.root, &key)?;
+            if self::etag(&metadata) != expected {
+                return Err(write::changed(&key));
+            }
+            remove(&inner.root, &key)
+        })
+        .await
     }
 
     async fn create_bucket(&self, _bucket: &str) -> Result<()> {

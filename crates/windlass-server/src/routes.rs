@@ -2,6 +2,7 @@
 
 mod connections;
 mod copy;
+mod jobs;
 mod objects;
 mod sql;
 mod system;
@@ -13,6 +14,7 @@ pub(crate) fn all() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(connections::routes())
         .merge(copy::routes())
+        .merge(jobs::routes())
         .merge(objects::routes())
         .merge(sql::routes())
         .merge(system::routes())

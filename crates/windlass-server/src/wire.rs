@@ -10,6 +10,7 @@ use arrow::record_batch::RecordBatch;
 use bytes::{Buf as _, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use windlass_core::engine::Grade;
 use windlass_types::{Error, ErrorCode, Result};
 
 /// Media type of framed answers.
@@ -93,22 +94,11 @@ pub struct CopyBody {
     pub destination_bucket: Option<String>,
     /// Key or prefix of the destination.
     pub destination_key: String,
-    /// Only these patterns.
+    /// How: the options of `cp`, `mv` and `sync`, by the names of
+    /// [`windlass_core::engine::CopyOptions`]; all may be left out.
     #[serde(default)]
-    pub include: Vec<String>,
-    /// Never these.
-    #[serde(default)]
-    pub exclude: Vec<String>,
-    /// Plan only.
-    #[serde(default)]
-    pub dry_run: bool,
-    /// Delete sources after their copies are verified.
-    #[serde(default)]
-    pub delete_source: bool,
-    /// Objects and parts in flight.
-    pub concurrency: usize,
-    /// Bytes held at most.
-    pub max_memory: u64,
+    #[schema(value_type = Object)]
+    pub options: windlass_core::engine::CopyOptions,
 }
 
 /// One line of a copy's answer.
@@ -119,6 +109,8 @@ pub enum CopyEvent {
     Planned(u64, u64),
     /// Bytes moved since the last line.
     Bytes(u64),
+    /// Something for people.
+    Note(String),
     /// One item is done.
     Item(Box<windlass_core::engine::Item>),
     /// The end.
@@ -132,7 +124,7 @@ pub enum CopyEvent {
 pub enum FrameKind {
     /// One whole Arrow IPC stream.
     Arrow,
-    /// End of one answer's rows; the payload is `1` when the rows are good.
+    /// End of one answer's rows; the payload is a [`grade`] of them.
     End,
     /// A sentence: JSON `{message, warnings}`.
     Done,
@@ -160,6 +152,18 @@ pub fn frame(kind: FrameKind, payload: &[u8]) -> Bytes {
     bytes.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes());
     bytes.extend_from_slice(payload);
     bytes.into()
+}
+
+const GRADES: [(Grade, u8); 3] = [(Grade::Good, b'1'), (Grade::Bad, b'0'), (Grade::Partial, b'3')];
+
+/// A grade as a payload.
+pub fn grade(grade: Grade) -> [u8; 1] {
+    [GRADES.iter().find(|(one, _)| *one == grade).map_or(b'0', |(_, byte)| *byte)]
+}
+
+/// Reads the payload of a grade.
+pub fn grade_of(payload: &[u8]) -> Grade {
+    GRADES.iter().find(|(_, byte)| payload == [*byte]).map_or(Grade::Bad, |(grade, _)| *grade)
 }
 
 /// Cuts a byte stream into frames.

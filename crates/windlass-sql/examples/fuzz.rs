@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 use windlass_sql::{KEYWORDS, ParseMode, Statement, complete, masked, parse, parse_with, split};
-use windlass_types::options::S3_OPTIONS;
+use windlass_types::options::{ARRIVAL_OPTIONS, FILES_OPTIONS, JOB_OPTIONS, OptionDef, S3_OPTIONS};
 
 const CANARY: &str = "wJalr7Canary7xUtnFEMI";
 
@@ -20,6 +20,13 @@ const CORPUS: &[&str] = &[
     "CREATE FILE TABLE main.t ON c LOCATION = 's3://b/x/*.csv' CONTENT_TYPE = (TYPE = CSV, DELIMITER = ';', HEADER = TRUE)",
     "LIST c.\"a/b\" RECURSIVE LIMIT 5; DESCRIBE c.\"x\"; DESCRIBE TABLE a.b; TEST CONNECTION c WITH WRITE",
     "SHOW FILE TABLES LIKE 'a%'; SHOW CREATE CONNECTION c; DROP FILE TABLE IF EXISTS s.t; USE FABRIC f",
+    "COPY FILES FROM a LOCATION = 's3://b/x/*.csv' TO d LOCATION = 'x/' INCLUDE = ('a', 'b') METADATA = (CONTENT_TYPE = 'x', SET = ('a: b')) MIN_SIZE = '1MB' NEWER_THAN = 2 DAYS",
+    "MOVE FILES FROM a LOCATION = '' TO b LOCATION = '' IF_EXISTS = KEEP_BOTH, REMOVE_EMPTY_FOLDERS = TRUE; SYNC FILES FROM a LOCATION = 'x' TO b LOCATION = 'y' DELETE = TRUE BACKUP_TO = 'z'",
+    "CREATE OR REPLACE JOB j SCHEDULE '0 6 * * 1-5' TIME ZONE 'Europe/Paris' OVERLAP = QUEUE ALERT_WEBHOOK_SECRET = 'wJalr7Canary7xUtnFEMI' ALERT_ON = (FAILED, PARTIAL) AS SYNC FILES FROM a LOCATION = 'x' TO b LOCATION = 'y'",
+    "CREATE JOB j EVERY MONTH ON (1, 15) AT ('06:00', '18:30') TIME ZONE 'UTC' EXCEPT ('2026-12-25') ALERT_WEBHOOK = 'https://h/wJalr7Canary7xUtnFEMI' AS COPY FILES FROM a LOCATION = 'x' TO b LOCATION = 'y'",
+    "CREATE JOB j ON ARRIVAL IN a LOCATION = 'x' PATTERN = '*.csv', POLL = 30 SECONDS RETRIES = 1 AS MOVE FILES FROM a LOCATION = 'x' TO b LOCATION = 'y'",
+    "ALTER JOB j SET EVERY WEEK ON (MONDAY, FRIDAY) AT '06:00', RETRIES = 3 SET ALERT_WEBHOOK = 'wJalr7Canary7xUtnFEMI' RESET COMMENT, SCHEDULE",
+    "DROP JOB IF EXISTS j; PAUSE JOB j; RESUME JOB j; RUN JOB j; CANCEL JOB j; CANCEL RUN 'rn_01997e6d0000700080000000000000a1'; DESCRIBE JOB j; SHOW CREATE JOB j",
     "SELECT '--', $$ ; $$, E'\\'' /* ; /* x */ */ FROM c.\"a\" -- end",
 ];
 
@@ -54,6 +61,9 @@ const FRAGMENTS: &[&str] = &[
     "SELECT ",
 ];
 
+/// Words before a text that is no option's and no secret.
+const OPEN: &[&str] = &["SCHEDULE", "ZONE", "AT", "LOCATION", "EXCEPT"];
+
 /// Split-mix: all the randomness there is, so that a seed is a run.
 struct Random(u64);
 
@@ -76,6 +86,11 @@ impl Random {
     }
 }
 
+/// Options that the mutations put in, and that tell what is secret.
+fn options() -> impl Iterator<Item = &'static OptionDef> + Clone {
+    S3_OPTIONS.iter().chain(JOB_OPTIONS).chain(FILES_OPTIONS).chain(ARRIVAL_OPTIONS)
+}
+
 fn boundary(text: &str, mut at: usize) -> usize {
     while !text.is_char_boundary(at) {
         at -= 1;
@@ -93,7 +108,8 @@ fn mutate(random: &mut Random, text: &mut String) {
     if !spared(at, end, text) {
         return;
     }
-    let option = S3_OPTIONS[random.below(S3_OPTIONS.len())].name;
+    let option =
+        options().nth(random.below(options().count())).map_or("REGION", |option| option.name);
     match random.below(6) {
         0 => text.replace_range(at..end, ""),
         1 => text.insert_str(at, random.pick(FRAGMENTS)),
@@ -129,7 +145,8 @@ fn in_the_open(text: &str) -> bool {
             .take(4)
             .collect();
         words.iter().any(|word| {
-            S3_OPTIONS.iter().any(|def| !def.secret && def.name.eq_ignore_ascii_case(word))
+            options().any(|def| !def.secret && def.name.eq_ignore_ascii_case(word))
+                || OPEN.iter().any(|open| open.eq_ignore_ascii_case(word))
         })
     });
     in_tree || after_open_option

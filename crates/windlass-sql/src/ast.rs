@@ -2,10 +2,17 @@
 //!
 //! Secrets in it do not show in `Debug` or `Display`; [`Statement::to_sql`] is the way to clear text.
 
+mod jobs;
+
+pub use jobs::{
+    Calendar, CreateJob, FilesPlace, FilesStatement, FilesVerb, JobChange, Period, Trigger,
+    WEEKDAYS,
+};
+
 use secrecy::{ExposeSecret as _, SecretString};
 use std::fmt;
-use windlass_types::options::MASK;
-use windlass_types::{ConnectionKind, Name, OptionValue};
+use windlass_types::options::{JOB_OPTIONS, MASK};
+use windlass_types::{ConnectionKind, Name, OptionValue, RunId};
 
 /// One statement with where it came from.
 #[derive(Clone, PartialEq, Eq)]
@@ -59,7 +66,7 @@ pub enum Statement {
         /// Its name.
         name: Name,
     },
-    /// `DESCRIBE CONNECTION name`, `DESCRIBE [TABLE] name`
+    /// `DESCRIBE CONNECTION name`, `DESCRIBE JOB name`, `DESCRIBE [TABLE] name`
     Describe {
         /// What to describe.
         target: DescribeTarget,
@@ -73,6 +80,11 @@ pub enum Statement {
     },
     /// `SHOW CREATE CONNECTION name`
     ShowCreate {
+        /// Its name.
+        name: Name,
+    },
+    /// `SHOW CREATE JOB name`
+    ShowCreateJob {
         /// Its name.
         name: Name,
     },
@@ -170,6 +182,46 @@ pub enum Statement {
         /// Most rows.
         limit: Option<u64>,
     },
+    /// `COPY|MOVE|SYNC FILES FROM ... TO ...`
+    Files(FilesStatement),
+    /// `CREATE [OR REPLACE] JOB [IF NOT EXISTS] name ... AS ...`
+    CreateJob(CreateJob),
+    /// `ALTER JOB name SET ... RESET ...`
+    AlterJob {
+        /// Its name.
+        name: Name,
+        /// What changes, in the order written.
+        changes: Vec<JobChange>,
+    },
+    /// `DROP JOB [IF EXISTS] name`
+    DropJob {
+        /// IF EXISTS was said.
+        if_exists: bool,
+        /// Its name.
+        name: Name,
+    },
+    /// `PAUSE JOB name`, `RESUME JOB name`
+    PauseJob {
+        /// Its name.
+        name: Name,
+        /// PAUSE, not RESUME.
+        pause: bool,
+    },
+    /// `RUN JOB name`
+    RunJob {
+        /// Its name.
+        name: Name,
+    },
+    /// `CANCEL JOB name`: all its runs.
+    CancelJob {
+        /// Its name.
+        name: Name,
+    },
+    /// `CANCEL RUN 'id'`
+    CancelRun {
+        /// The run.
+        run: RunId,
+    },
     /// Anything else: passed on to the query engine as it is.
     Engine(String),
 }
@@ -195,6 +247,7 @@ pub(crate) fn is_secret(name: &str) -> bool {
     ConnectionKind::ALL
         .iter()
         .flat_map(|kind| kind.options())
+        .chain(JOB_OPTIONS)
         .any(|def| def.secret && def.name.eq_ignore_ascii_case(name))
 }
 
@@ -232,6 +285,8 @@ impl Change {
 pub enum DescribeTarget {
     /// A connection.
     Connection(Name),
+    /// A job.
+    Job(Name),
     /// A table: its unquoted parts, the last of which may be a path.
     Table(Vec<String>),
 }

@@ -37,6 +37,8 @@ pub enum Suggestion {
     Schema,
     /// The name of a table.
     Table,
+    /// The name of a job.
+    Job,
     /// The name of a system table, without `system.`.
     SystemTable,
     /// A path behind this connection, in double quotes; `partial` is what is typed of it.
@@ -123,6 +125,7 @@ fn suggestions(tokens: &[Tok]) -> Vec<Suggestion> {
                 Thing::Fabric => Suggestion::Fabric,
                 Thing::Schema => Suggestion::Schema,
                 Thing::Table => Suggestion::Table,
+                Thing::Job => Suggestion::Job,
                 Thing::SystemTable => Suggestion::SystemTable,
             }),
             Want::Path(connection) => found.push(path(connection.clone())),
@@ -180,6 +183,26 @@ mod tests {
             "CREATE FILE TABLE t ON c LOCATION = 'x' CONTENT_TYPE = (T",
             "DESCRIBE ",
             "nonsense ",
+            "COPY ",
+            "SYNC ",
+            "SYNC FILES FROM ",
+            "SYNC FILES FROM a LOCATION = 'x' ",
+            "COPY FILES FROM a LOCATION = 'x' TO b LOCATION = 'y' IF_EXISTS = ",
+            "COPY FILES FROM a LOCATION = 'x' TO b LOCATION = 'y' METADATA = (",
+            "CREATE JOB j ",
+            "CREATE JOB j EVERY ",
+            "CREATE JOB j EVERY WEEK ON (",
+            "CREATE JOB j EVERY MONTH ",
+            "CREATE JOB j EVERY WEEK_END ",
+            "CREATE JOB j ON ARRIVAL P",
+            "CREATE JOB j OVERLAP = ",
+            "CREATE JOB j ALERT_ON = (FAILED, ",
+            "CREATE JOB j OVERLAP = SKIP A",
+            "CREATE JOB j AS ",
+            "ALTER JOB j SET ",
+            "ALTER JOB j RESET ",
+            "RUN JOB ",
+            "CANCEL ",
         ]
         .iter()
         .map(|text| format!("{text}\n    {}", shown(text)))

@@ -63,7 +63,7 @@ const HELP: &[Help] = &[
     ),
     row(
         "SHOW what [LIKE 'pattern']",
-        "Rows of `system.what`: CONNECTIONS, SECRETS, FILE TABLES, SCHEMAS, FABRICS and others.",
+        "Rows of `system.what`: CONNECTIONS, SECRETS, FILE TABLES, SCHEMAS, FABRICS, JOBS, RUNS and others.",
         "SHOW CONNECTIONS LIKE 'land%'",
     ),
     row(
@@ -114,6 +114,67 @@ const HELP: &[Help] = &[
         "DROP FABRIC IF EXISTS staging",
     ),
     row("USE FABRIC name", "Makes a fabric the one that names belong to.", "USE FABRIC staging"),
+    row(
+        "COPY FILES FROM connection LOCATION = 'path' TO connection LOCATION = 'path' [option = value ...]",
+        "Copies files, and answers what was done. A path that ends in `/` is everything below it; a pattern is what matches.",
+        "COPY FILES FROM landing LOCATION = 'orders/*.csv' TO disk LOCATION = 'orders/' EXCLUDE = ('tmp-*')",
+    ),
+    row(
+        "MOVE FILES FROM connection LOCATION = 'path' TO connection LOCATION = 'path' [option = value ...]",
+        "The same; each source is deleted once its copy is verified.",
+        "MOVE FILES FROM landing LOCATION = 'new/' TO landing LOCATION = 'done/' IF_EXISTS = KEEP_BOTH",
+    ),
+    row(
+        "SYNC FILES FROM connection LOCATION = 'path' TO connection LOCATION = 'path' [option = value ...]",
+        "Copies what differs; with DELETE the destination becomes what the source is.",
+        "SYNC FILES FROM disk LOCATION = 'site/' TO landing LOCATION = 's3://acme-site/www/' DELETE = TRUE MAX_DELETE = 100",
+    ),
+    row(
+        "CREATE [OR REPLACE] JOB [IF NOT EXISTS] name [trigger] [option = value ...] AS statement",
+        "Stores work under a name. The statement is COPY, MOVE or SYNC FILES; the trigger is one of the four below, and without one the job is started by RUN JOB.",
+        "CREATE JOB nightly SCHEDULE '30 2 * * *' TIME ZONE 'Europe/Paris' RETRIES = 3 AS SYNC FILES FROM landing LOCATION = 'orders/' TO disk LOCATION = 'orders/'",
+    ),
+    row(
+        "CREATE JOB name SCHEDULE 'cron' [TIME ZONE 'zone'] ... AS statement",
+        "Started at the times of a cron expression: minute, hour, day, month, day of the week; UTC unless a zone is said.",
+        "CREATE JOB weekdays SCHEDULE '0 6 * * 1-5' AS COPY FILES FROM landing LOCATION = 'a/' TO disk LOCATION = 'a/'",
+    ),
+    row(
+        "CREATE JOB name EVERY n SECONDS|MINUTES|HOURS|DAYS ... AS statement",
+        "Started again and again, so long from start to start.",
+        "CREATE JOB often EVERY 5 MINUTES OVERLAP = SKIP AS MOVE FILES FROM landing LOCATION = 'new/' TO disk LOCATION = 'in/'",
+    ),
+    row(
+        "CREATE JOB name EVERY DAY|WEEK|WEEK_END|MONTH|MONTH_END|QUARTER|QUARTER_END|YEAR|YEAR_END [ON (day, ...)] [AT ('HH:MM', ...)] [TIME ZONE 'zone'] [EXCEPT ('date', ...)] ... AS statement",
+        "Started on days of the calendar. ON names days of the week after DAY and WEEK, and counts days from 1 after MONTH, QUARTER and YEAR, backwards from the end after MONTH_END and its like; without ON it is every day, Monday, the first day, the last. Without AT it is midnight.",
+        "CREATE JOB closing EVERY MONTH ON (1, 15) AT ('06:00', '18:00') TIME ZONE 'Europe/Paris' EXCEPT ('2027-01-01') AS COPY FILES FROM landing LOCATION = 'a/' TO disk LOCATION = 'a/'",
+    ),
+    row(
+        "CREATE JOB name ON ARRIVAL [IN connection LOCATION = 'path'] [option = value ...] ... AS statement",
+        "Started when files arrive, at the source of the statement unless another place is said.",
+        "CREATE JOB inbox ON ARRIVAL PATTERN = '*.csv' POLL = 30 SECONDS AS MOVE FILES FROM landing LOCATION = 'inbox/' TO disk LOCATION = 'inbox/'",
+    ),
+    row(
+        "ALTER JOB name SET option = value|trigger [SET ...] [RESET option|SCHEDULE ...]",
+        "Changes options or the trigger; RESET SCHEDULE leaves a job that is started by hand.",
+        "ALTER JOB nightly SET EVERY DAY AT '03:00' SET RETRIES = 5 RESET COMMENT",
+    ),
+    row(
+        "DROP JOB [IF EXISTS] name",
+        "Removes a job that is not running; what it did stays in `system.runs`.",
+        "DROP JOB IF EXISTS nightly",
+    ),
+    row("PAUSE JOB name", "Lets no trigger start it until RESUME JOB.", "PAUSE JOB nightly"),
+    row("RESUME JOB name", "Lets its trigger start it again.", "RESUME JOB nightly"),
+    row("RUN JOB name", "Runs it now, waits for the end, answers the run.", "RUN JOB nightly"),
+    row("CANCEL JOB name", "Stops the runs of a job.", "CANCEL JOB nightly"),
+    row("CANCEL RUN 'id'", "Stops one run.", "CANCEL RUN 'rn_01997e6d0000700080000000000000a1'"),
+    row("DESCRIBE JOB name", "Shows what is known of a job.", "DESCRIBE JOB nightly"),
+    row(
+        "SHOW CREATE JOB name",
+        "Prints the statement that makes a job; secrets are masked.",
+        "SHOW CREATE JOB nightly",
+    ),
 ];
 
 /// What begins a statement of the query engine's.
@@ -228,11 +289,14 @@ pub const KEYWORDS: &[&str] = &[
     "ALTER",
     "ANALYZE",
     "AND",
+    "ARRIVAL",
     "AS",
     "ASC",
+    "AT",
     "BEGIN",
     "BETWEEN",
     "BY",
+    "CANCEL",
     "CASE",
     "CAST",
     "COLUMNS",
@@ -254,6 +318,7 @@ pub const KEYWORDS: &[&str] = &[
     "ELSE",
     "END",
     "ENV",
+    "EVERY",
     "EXCEPT",
     "EXECUTE",
     "EXISTS",
@@ -264,6 +329,7 @@ pub const KEYWORDS: &[&str] = &[
     "FABRICS",
     "FALSE",
     "FILE",
+    "FILES",
     "FROM",
     "FTP",
     "FULL",
@@ -284,6 +350,8 @@ pub const KEYWORDS: &[&str] = &[
     "INTERVAL",
     "INTO",
     "IS",
+    "JOB",
+    "JOBS",
     "JOIN",
     "LEFT",
     "LIKE",
@@ -294,6 +362,9 @@ pub const KEYWORDS: &[&str] = &[
     "MERGE",
     "MINUTE",
     "MINUTES",
+    "MONTH",
+    "MONTH_END",
+    "MOVE",
     "NOT",
     "NULL",
     "OFFSET",
@@ -302,13 +373,20 @@ pub const KEYWORDS: &[&str] = &[
     "ORDER",
     "OVER",
     "PARTITION",
+    "PAUSE",
     "PREPARE",
+    "QUARTER",
+    "QUARTER_END",
     "RECURSIVE",
     "REPLACE",
     "RESET",
+    "RESUME",
     "RIGHT",
     "ROLLBACK",
+    "RUN",
+    "RUNS",
     "S3",
+    "SCHEDULE",
     "SCHEMA",
     "SCHEMAS",
     "SECOND",
@@ -320,6 +398,7 @@ pub const KEYWORDS: &[&str] = &[
     "SFTP",
     "SHOW",
     "START",
+    "SYNC",
     "TABLE",
     "TABLES",
     "TEMP",
@@ -328,6 +407,7 @@ pub const KEYWORDS: &[&str] = &[
     "THEN",
     "TIME",
     "TIMEZONE",
+    "TO",
     "TRUE",
     "TRUNCATE",
     "UNBOUNDED",
@@ -340,10 +420,15 @@ pub const KEYWORDS: &[&str] = &[
     "VARIABLES",
     "VIEW",
     "WEBDAV",
+    "WEEK",
+    "WEEK_END",
     "WHEN",
     "WHERE",
     "WITH",
     "WRITE",
+    "YEAR",
+    "YEAR_END",
+    "ZONE",
 ];
 
 #[cfg(test)]
@@ -361,7 +446,11 @@ mod tests {
         });
         let lists = [ENGINE_STATEMENTS, ENGINE_OBJECTS, ENGINE_SHOWS, QUERY_KEYWORDS];
         for word in of_syntax.chain(lists.into_iter().flatten().copied()) {
-            assert!(KEYWORDS.contains(&word) || ["VARIABLE", "ROOT"].contains(&word), "{word}");
+            assert!(
+                KEYWORDS.contains(&word)
+                    || ["VARIABLE", "ROOT", "HH", "MM", "DD", "YYYY"].contains(&word),
+                "{word}"
+            );
         }
     }
 

@@ -15,12 +15,14 @@ mod settings;
 mod statements;
 
 pub use ast::{
-    Change, DescribeTarget, OptionSetting, Parsed, SecretInput, SecretText, Statement, TableName,
+    Calendar, Change, CreateJob, DescribeTarget, FilesPlace, FilesStatement, FilesVerb, JobChange,
+    OptionSetting, Parsed, Period, SecretInput, SecretText, Statement, TableName, Trigger,
+    WEEKDAYS,
 };
 pub use complete::{Completion, Suggestion, complete};
 pub use help::{Help, KEYWORDS, help};
 pub use mask::masked;
-pub use print::{identifier, print_connection, text_literal};
+pub use print::{identifier, print_connection, print_job, print_value, text_literal};
 pub use reference::reference_markdown;
 
 use windlass_types::Result;

@@ -31,7 +31,10 @@ pub fn masked(text: &str) -> String {
             Err(_) => {
                 broken = true;
                 sensitive = true;
-                cut_all_but_words(&tokens[parser.sound.min(tokens.len())..], &mut cuts);
+                let (sound, rest) = tokens.split_at(parser.sound.min(tokens.len()));
+                let quoting = sound.iter().filter(|tok| literal_mentions_secret(tok));
+                cuts.extend(quoting.map(|tok| tok.range.clone()));
+                cut_all_but_words(rest, &mut cuts);
             }
             Ok(statement) => {
                 let all =

@@ -43,6 +43,7 @@ pub(crate) enum Thing {
     Schema,
     Table,
     SystemTable,
+    Job,
 }
 
 impl Thing {
@@ -53,6 +54,7 @@ impl Thing {
             Self::Fabric => "the name of a fabric",
             Self::Schema => "the name of a schema",
             Self::Table => "the name of a table",
+            Self::Job => "the name of a job",
             Self::SystemTable => "a system table such as CONNECTIONS",
         }
     }
@@ -389,11 +391,23 @@ pub(crate) fn is_known(word: &str) -> bool {
 /// The option of this name, of whatever statement.
 pub(crate) fn known_option(word: &str) -> Option<&'static OptionDef> {
     use windlass_types::ConnectionKind;
-    use windlass_types::options::{CONTENT_TYPE_OPTIONS, FILE_TABLE_OPTIONS};
+    use windlass_types::options::{
+        ARRIVAL_OPTIONS, CONTENT_TYPE_OPTIONS, FILE_TABLE_OPTIONS, FILES_OPTIONS, JOB_OPTIONS,
+        METADATA_OPTIONS, REPORT_OPTIONS, TAGS_OPTIONS,
+    };
     ConnectionKind::ALL
         .iter()
         .map(|kind| kind.options())
-        .chain([FILE_TABLE_OPTIONS, CONTENT_TYPE_OPTIONS])
+        .chain([
+            FILE_TABLE_OPTIONS,
+            CONTENT_TYPE_OPTIONS,
+            FILES_OPTIONS,
+            METADATA_OPTIONS,
+            TAGS_OPTIONS,
+            REPORT_OPTIONS,
+            JOB_OPTIONS,
+            ARRIVAL_OPTIONS,
+        ])
         .flatten()
         .find(|def| def.name.eq_ignore_ascii_case(word))
 }

@@ -3,9 +3,11 @@
 //! `Display` masks secrets, so that nothing shows one by accident; [`Statement::to_sql`] prints
 //! clear text, which parses back to an equal tree.
 
-use crate::ast::{
-    Change, DescribeTarget, OptionSetting, SecretInput, Statement, TableName, is_secret,
-};
+mod jobs;
+
+pub use jobs::print_job;
+
+use crate::ast::{DescribeTarget, OptionSetting, SecretInput, Statement, TableName, is_secret};
 use std::fmt::{self, Write as _};
 use windlass_types::options::MASK;
 use windlass_types::{ConnectionKind, Name, OptionMap, OptionValue};
@@ -51,6 +53,13 @@ pub fn text_literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// The value of an option as SQL writes it; a secret is masked.
+pub fn print_value(option: &str, value: &OptionValue) -> String {
+    let setting = OptionSetting { name: option.to_owned(), value: value.clone() };
+    let text = Setting { setting: &setting, mask: true }.to_string();
+    text.split_once(" = ").map_or_else(String::new, |(_, value)| value.to_owned())
+}
+
 struct Printed<'a> {
     statement: &'a Statement,
     mask: bool,
@@ -78,15 +87,7 @@ fn value_text(f: &mut fmt::Formatter<'_>, value: &OptionValue) -> fmt::Result {
         OptionValue::Text(text) => f.write_str(&text_literal(text)),
         OptionValue::Integer(number) => write!(f, "{number}"),
         OptionValue::Bool(flag) => f.write_str(if *flag { "TRUE" } else { "FALSE" }),
-        OptionValue::Interval(seconds) => {
-            let (number, unit) = match seconds {
-                s if *s > 0 && s % 86_400 == 0 => (s / 86_400, "DAYS"),
-                s if *s > 0 && s % 3600 == 0 => (s / 3600, "HOURS"),
-                s if *s > 0 && s % 60 == 0 => (s / 60, "MINUTES"),
-                s => (*s, "SECONDS"),
-            };
-            write!(f, "{number} {unit}")
-        }
+        OptionValue::Interval(seconds) => f.write_str(&jobs::interval(*seconds)),
         OptionValue::List(items) => {
             f.write_char('(')?;
             for (index, item) in items.iter().enumerate() {
@@ -116,6 +117,12 @@ impl fmt::Display for TableName {
             None => write!(f, "{}", self.table),
         }
     }
+}
+
+/// Texts as a list: `('a', 'b')`.
+fn quoted_list(texts: &[String]) -> String {
+    let texts: Vec<String> = texts.iter().map(|text| text_literal(text)).collect();
+    format!("({})", texts.join(", "))
 }
 
 fn when(said: bool, words: &'static str) -> &'static str {
@@ -157,21 +164,16 @@ impl fmt::Display for Printed<'_> {
             }
             Statement::AlterConnection { kind, name, changes } => {
                 write!(f, "ALTER {} CONNECTION {name}", kind.as_str())?;
-                for change in changes {
-                    match change {
-                        Change::Set(setting) => {
-                            write!(f, " SET {}", Setting { setting, mask: self.mask })?;
-                        }
-                        Change::Reset(option) => write!(f, " RESET {option}")?,
-                    }
-                }
-                Ok(())
+                changes.iter().try_for_each(|change| self.change(f, change))
             }
             Statement::DropConnection { if_exists, name } => {
                 write!(f, "DROP CONNECTION {}{name}", exists(*if_exists))
             }
             Statement::Describe { target: DescribeTarget::Connection(name) } => {
                 write!(f, "DESCRIBE CONNECTION {name}")
+            }
+            Statement::Describe { target: DescribeTarget::Job(name) } => {
+                write!(f, "DESCRIBE JOB {name}")
             }
             Statement::Describe { target: DescribeTarget::Table(parts) } => {
                 let parts: Vec<String> = parts.iter().map(|part| identifier(part)).collect();
@@ -182,6 +184,7 @@ impl fmt::Display for Printed<'_> {
                 like.iter().try_for_each(|like| write!(f, " LIKE {}", text_literal(like)))
             }
             Statement::ShowCreate { name } => write!(f, "SHOW CREATE CONNECTION {name}"),
+            Statement::ShowCreateJob { name } => write!(f, "SHOW CREATE JOB {name}"),
             Statement::Test { name, write } => {
                 write!(f, "TEST CONNECTION {name}{}", when(*write, " WITH WRITE"))
             }
@@ -229,6 +232,21 @@ impl fmt::Display for Printed<'_> {
                 f.write_str(when(*recursive, " RECURSIVE"))?;
                 limit.iter().try_for_each(|limit| write!(f, " LIMIT {limit}"))
             }
+            Statement::Files(files) => self.files(f, files),
+            Statement::CreateJob(job) => self.create_job(f, job),
+            Statement::AlterJob { name, changes } => {
+                write!(f, "ALTER JOB {name}")?;
+                self.job_changes(f, changes)
+            }
+            Statement::DropJob { if_exists, name } => {
+                write!(f, "DROP JOB {}{name}", exists(*if_exists))
+            }
+            Statement::PauseJob { name, pause } => {
+                write!(f, "{} JOB {name}", if *pause { "PAUSE" } else { "RESUME" })
+            }
+            Statement::RunJob { name } => write!(f, "RUN JOB {name}"),
+            Statement::CancelJob { name } => write!(f, "CANCEL JOB {name}"),
+            Statement::CancelRun { run } => write!(f, "CANCEL RUN '{run}'"),
             Statement::Engine(text) if self.mask => f.write_str(&crate::masked(text)),
             Statement::Engine(text) => f.write_str(text),
         }

@@ -3,8 +3,9 @@
 use crate::help::help;
 use std::fmt::Write as _;
 use windlass_types::options::{
-    CONTENT_TYPE_OPTIONS, FILE_TABLE_OPTIONS, FTP_OPTIONS, HTTP_OPTIONS, LOCAL_OPTIONS, OptionDef,
-    OptionType, S3_OPTIONS, SFTP_OPTIONS, WEBDAV_OPTIONS,
+    ARRIVAL_OPTIONS, CONTENT_TYPE_OPTIONS, FILE_TABLE_OPTIONS, FILES_OPTIONS, FTP_OPTIONS,
+    HTTP_OPTIONS, JOB_OPTIONS, LOCAL_OPTIONS, METADATA_OPTIONS, OptionDef, OptionType,
+    REPORT_OPTIONS, S3_OPTIONS, SFTP_OPTIONS, TAGS_OPTIONS, WEBDAV_OPTIONS,
 };
 
 const RULES: &str = "\
@@ -38,6 +39,12 @@ pub fn reference_markdown() -> String {
         ("Options of HTTP connections", HTTP_OPTIONS),
         ("Options of file tables", FILE_TABLE_OPTIONS),
         ("Options of CONTENT_TYPE", CONTENT_TYPE_OPTIONS),
+        ("Options of COPY, MOVE and SYNC FILES", FILES_OPTIONS),
+        ("Options of METADATA", METADATA_OPTIONS),
+        ("Options of TAGS", TAGS_OPTIONS),
+        ("Options of REPORT", REPORT_OPTIONS),
+        ("Options of jobs", JOB_OPTIONS),
+        ("Options of ON ARRIVAL", ARRIVAL_OPTIONS),
     ] {
         let connection = defs.iter().any(|def| def.name == "READ_ONLY");
         let _ = write!(text, "\n## {title}\n\n");

@@ -15,7 +15,7 @@ use windlass_types::{Error, ErrorCode, OptionValue, Result};
 /// Lists in lists in lists are nobody's options.
 const MAX_DEPTH: usize = 8;
 
-const UNITS: &[(&str, &str, u64)] = &[
+pub(crate) const UNITS: &[(&str, &str, u64)] = &[
     ("SECONDS", "SECOND", 1),
     ("MINUTES", "MINUTE", 60),
     ("HOURS", "HOUR", 3600),
@@ -29,18 +29,36 @@ pub(crate) struct Said(Vec<&'static str>);
 impl Parser<'_> {
     /// Options up to the end, with commas or without.
     pub(crate) fn settings(&mut self, defs: &'static [OptionDef]) -> Result<Vec<OptionSetting>> {
-        let mut said = Said::default();
+        self.settings_until(defs, &mut Said::default(), &[])
+    }
+
+    /// Options up to one of these keywords, which is left standing; without any, up to the end.
+    pub(crate) fn settings_until(
+        &mut self,
+        defs: &'static [OptionDef],
+        said: &mut Said,
+        stops: &[&'static str],
+    ) -> Result<Vec<OptionSetting>> {
         let mut settings = Vec::new();
         loop {
-            self.want_options(defs, &said);
-            self.want(Want::End);
-            if self.at_end() {
+            self.want_options(defs, said);
+            for word in stops {
+                self.want(Want::Keyword(word));
+            }
+            let stopped = if stops.is_empty() {
+                self.want(Want::End);
+                self.at_end()
+            } else {
+                self.peek().is_some_and(|tok| stops.iter().any(|word| tok.is(word)))
+                    && !self.option_follows()
+            };
+            if stopped {
                 return Ok(settings);
             }
-            settings.extend(self.setting(defs, &mut said, 0)?);
+            settings.extend(self.setting(defs, said, 0)?);
             self.sound = self.pos;
             if self.symbol(&Token::Comma, ",") {
-                self.want_options(defs, &said);
+                self.want_options(defs, said);
                 if self.at_end() {
                     return Err(self.fail());
                 }
@@ -98,12 +116,13 @@ impl Parser<'_> {
         }
     }
 
-    fn option_follows(&self) -> bool {
+    /// Whether `NAME =` follows.
+    pub(crate) fn option_follows(&self) -> bool {
         self.peek().and_then(Tok::bare).is_some()
             && self.peek_at(1).is_some_and(|tok| tok.token == Token::Eq)
     }
 
-    fn want_options(&mut self, defs: &'static [OptionDef], said: &Said) {
+    pub(crate) fn want_options(&mut self, defs: &'static [OptionDef], said: &Said) {
         if self.option_follows() {
             return; // keeps long statements quick: what follows fits, or has its own error
         }
@@ -113,7 +132,7 @@ impl Parser<'_> {
     }
 
     /// The name of an option. None: it reads as one, but is unknown or repeated.
-    fn option_name(
+    pub(crate) fn option_name(
         &mut self,
         defs: &'static [OptionDef],
         said: &mut Said,
@@ -154,7 +173,7 @@ impl Parser<'_> {
     }
 
     /// One `NAME = value`. None: it reads as one, but has a problem, which is noted.
-    fn setting(
+    pub(crate) fn setting(
         &mut self,
         defs: &'static [OptionDef],
         said: &mut Said,
@@ -189,7 +208,12 @@ impl Parser<'_> {
                 let near = word.and_then(|word| nearest(&word, &["TRUE", "FALSE"]));
                 if let (OptionType::Bool, Some(near)) = (def.kind, near) {
                     error = error.hint(format!("did you mean {near}?"));
-                } else if was_word && matches!(def.kind, OptionType::Text | OptionType::TextList) {
+                } else if was_word
+                    && matches!(
+                        def.kind,
+                        OptionType::Text | OptionType::TextList | OptionType::Size
+                    )
+                {
                     error = error.hint("text is in single quotes");
                 }
                 self.note(error);
@@ -202,8 +226,10 @@ impl Parser<'_> {
     fn brief(def: &OptionDef, value: OptionValue) -> OptionValue {
         match value {
             OptionValue::Text(text) | OptionValue::Word(text)
-                if !matches!(def.kind, OptionType::Text | OptionType::TextList)
-                    && (text.len() > 40 || looks_like_key(&text) || mentions_secret(&text)) =>
+                if !matches!(
+                    def.kind,
+                    OptionType::Text | OptionType::TextList | OptionType::Moment
+                ) && (text.len() > 40 || looks_like_key(&text) || mentions_secret(&text)) =>
             {
                 OptionValue::Text("…".to_owned())
             }
@@ -222,7 +248,15 @@ impl Parser<'_> {
                 self.want(Want::Word("TRUE"));
                 self.want(Want::Word("FALSE"));
             }
-            OptionType::Choice(words) => self.want_words(words),
+            OptionType::Choice(words) | OptionType::Choices(words) => self.want_words(words),
+            OptionType::Size => self.want(Want::Literal("a size such as '10MB'")),
+            OptionType::Bound => {
+                self.want(Want::Literal("a whole number"));
+                self.want(Want::Literal("a share such as '10%'"));
+            }
+            OptionType::Moment => {
+                self.want(Want::Literal("a time such as '2026-01-31' or an age such as `2 DAYS`"));
+            }
             OptionType::Group(defs) => {
                 if let OptionType::Choice(words) = defs[0].kind {
                     self.want_words(words);
@@ -297,7 +331,16 @@ impl Parser<'_> {
         let unit = UNITS
             .iter()
             .find(|(many, one, _)| self.peek().is_some_and(|t| t.is(many) || t.is(one)));
-        let Some((_, _, seconds)) = unit else { return Ok(OptionValue::Integer(number)) };
+        let Some((_, _, seconds)) = unit else {
+            let touches = |tok: &Tok| tok.range.start == self.tokens[at].range.end;
+            if self.peek().is_some_and(|tok| tok.bare().is_some() && touches(tok)) {
+                self.pos = at;
+                return Err(self
+                    .error_here("this is neither a number nor an interval")
+                    .hint("a size with a unit is a text: `'10MB'`"));
+            }
+            return Ok(OptionValue::Integer(number));
+        };
         let interval = u64::try_from(number)
             .ok()
             .and_then(|number| number.checked_mul(*seconds))
@@ -342,6 +385,7 @@ impl Parser<'_> {
     ) -> Result<Vec<(String, OptionValue)>> {
         let mut said = Said::default();
         let mut items = Vec::new();
+        self.advise("a group holds NAME = value");
         loop {
             if self.symbol(&Token::RParen, ")") {
                 return Ok(items);
@@ -362,6 +406,7 @@ impl Parser<'_> {
                 None => return Err(self.fail()),
             }
             self.symbol(&Token::Comma, ",");
+            self.advise("a group holds NAME = value");
         }
     }
 }

@@ -1,5 +1,8 @@
 //! The grammar: one function for each word that begins a statement of ours.
 
+mod jobs;
+mod schedule;
+
 use crate::ParseMode;
 use crate::ast::{DescribeTarget, SecretInput, SecretText, Statement, TableName};
 use crate::help::{ENGINE_OBJECTS, ENGINE_SHOWS, ENGINE_STATEMENTS};
@@ -32,6 +35,10 @@ impl Parser<'_> {
             self.advise("write USE FABRIC name");
             self.need_word("FABRIC")?;
             Statement::UseFabric { name: self.name(Want::Name(Thing::Fabric))? }
+        } else if let Some(statement) = self.files_statement()? {
+            statement
+        } else if let Some(statement) = self.job_verb()? {
+            statement
         } else {
             return self.engine_statement();
         };
@@ -92,12 +99,15 @@ impl Parser<'_> {
         if let Some(kind) = self.connection_kind() {
             return self.create_connection(kind, or_replace, replace_at);
         }
+        if self.word("JOB") {
+            return self.create_job(or_replace, replace_at);
+        }
         let ours = ["SECRET", "FILE", "SCHEMA", "FABRIC"];
         if or_replace && self.peek().is_some_and(|tok| ours.iter().any(|word| tok.is(word))) {
             return Err(error_at(
                 replace_at,
                 ErrorCode::SqlSyntax,
-                "OR REPLACE is only for connections",
+                "OR REPLACE is only for connections and jobs",
             )
             .hint("leave it out; ALTER SECRET gives a secret a new value"));
         }
@@ -181,7 +191,10 @@ impl Parser<'_> {
 
     /// A name is one only if what follows fits; otherwise it may be a value gone astray.
     fn name_is_sound(&mut self) {
-        if self.at_end() || self.peek().and_then(Tok::bare).is_some() {
+        // A quote that went astray may have put half a statement into it.
+        let odd = matches!(self.tokens.get(self.pos.wrapping_sub(1)).map(|tok| &tok.token),
+            Some(Token::Word(word)) if word.quote_style.is_some() && word.value.contains(['\'', '=']));
+        if !odd && (self.at_end() || self.peek().and_then(Tok::bare).is_some()) {
             self.sound = self.pos;
         }
     }
@@ -265,6 +278,9 @@ impl Parser<'_> {
             let name = self.name(Want::Name(Thing::Secret))?;
             return Ok(Statement::AlterSecret { name, source: self.secret_input()? });
         }
+        if self.word("JOB") {
+            return self.alter_job();
+        }
         self.kind_is_missing(
             "say which kind: ALTER S3 CONNECTION, LOCAL, SFTP, FTP, WEBDAV or HTTP",
         );
@@ -286,6 +302,10 @@ impl Parser<'_> {
                 if_exists,
                 name: self.name(Want::Name(Thing::Secret))?,
             });
+        }
+        if self.word("JOB") {
+            let if_exists = self.words(IF_EXISTS);
+            return Ok(Statement::DropJob { if_exists, name: self.job()? });
         }
         if self.words(&["FILE", "TABLE"]) || self.word("TABLE") {
             let if_exists = self.words(IF_EXISTS);
@@ -318,11 +338,14 @@ impl Parser<'_> {
         if self.words(&["CREATE", "CONNECTION"]) {
             return Ok(Statement::ShowCreate { name: self.name(Want::Name(Thing::Connection))? });
         }
+        if self.words(&["CREATE", "JOB"]) {
+            return Ok(Statement::ShowCreateJob { name: self.job()? });
+        }
         let dotted = self.peek_at(1).is_some_and(|tok| tok.token == Token::Period);
         let engines = self.words(&["CREATE", "TABLE"]) || self.words(&["CREATE", "VIEW"]);
         if self.peek().is_some_and(|tok| tok.is("CREATE")) && !dotted {
             self.pos += 1;
-            self.advise("write SHOW CREATE CONNECTION name");
+            self.advise("write SHOW CREATE CONNECTION name, or SHOW CREATE JOB name");
             return Err(self.fail());
         }
         if dotted || engines || ENGINE_SHOWS.iter().any(|word| self.word(word)) {
@@ -359,6 +382,13 @@ impl Parser<'_> {
             let name = self.name(Want::Name(Thing::Connection))?;
             return Ok(Statement::Describe { target: DescribeTarget::Connection(name) });
         }
+        if self.peek().is_some_and(|tok| tok.is("JOB"))
+            && self.peek_at(1).is_none_or(|tok| tok.token != Token::Period)
+        {
+            self.need_word("JOB")?;
+            return Ok(Statement::Describe { target: DescribeTarget::Job(self.job()?) });
+        }
+        self.want(Want::Keyword("JOB"));
         let query = |tok: &Tok| {
             tok.token == Token::LParen
                 || ["SELECT", "WITH", "VALUES"].iter().any(|word| tok.is(word))

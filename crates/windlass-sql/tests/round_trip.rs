@@ -4,12 +4,15 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use windlass_sql::{
-    Change, DescribeTarget, OptionSetting, ParseMode, SecretInput, SecretText, Statement,
-    TableName, parse, parse_with, print_connection, split,
+    Calendar, Change, CreateJob, DescribeTarget, FilesPlace, FilesStatement, FilesVerb, JobChange,
+    OptionSetting, ParseMode, Period, SecretInput, SecretText, Statement, TableName, Trigger,
+    parse, parse_with, print_connection, split,
 };
 use windlass_types::name::RESERVED;
-use windlass_types::options::{FILE_TABLE_OPTIONS, MASK, OptionDef, OptionType};
-use windlass_types::{ConnectionKind, Name, OptionMap, OptionValue};
+use windlass_types::options::{
+    ARRIVAL_OPTIONS, FILE_TABLE_OPTIONS, JOB_OPTIONS, MASK, OptionDef, OptionType,
+};
+use windlass_types::{ConnectionKind, Name, OptionMap, OptionValue, RunId};
 
 const CANARY: &str = "CANARY-7f3a'\"x";
 
@@ -62,6 +65,25 @@ fn value(def: &'static OptionDef) -> BoxedStrategy<OptionValue> {
         OptionType::Choice(words) => {
             prop::sample::select(words).prop_map(|word| OptionValue::Text(word.to_owned())).boxed()
         }
+        OptionType::Size => (0..=i64::MAX).prop_map(OptionValue::Integer).boxed(),
+        OptionType::Bound => prop_oneof![
+            (0..=i64::MAX).prop_map(OptionValue::Integer),
+            (0..=100).prop_map(|share| OptionValue::Text(format!("{share}%"))),
+        ]
+        .boxed(),
+        OptionType::Moment => prop_oneof![
+            (0..u64::from(u32::MAX)).prop_map(OptionValue::Interval),
+            prop::sample::select(vec!["2026-01-31", "2026-01-31T06:00:00+02:00"])
+                .prop_map(|text| OptionValue::Text(text.to_owned())),
+        ]
+        .boxed(),
+        OptionType::Choices(words) => prop::sample::subsequence(words.to_vec(), 0..=words.len())
+            .prop_shuffle()
+            .prop_map(|words| {
+                let words = words.into_iter().map(|word| OptionValue::Text(word.to_owned()));
+                OptionValue::List(words.collect())
+            })
+            .boxed(),
         OptionType::Group(defs) => settings(defs)
             .prop_map(|settings| {
                 OptionValue::Group(settings.into_iter().map(|s| (s.name, s.value)).collect())
@@ -105,6 +127,95 @@ fn secret_input() -> BoxedStrategy<SecretInput> {
 
 fn table_name() -> impl Strategy<Value = TableName> {
     (option::of(new_name()), new_name()).prop_map(|(schema, table)| TableName { schema, table })
+}
+
+fn place() -> impl Strategy<Value = FilesPlace> {
+    (name(), text()).prop_map(|(connection, location)| FilesPlace { connection, location })
+}
+
+fn files() -> BoxedStrategy<Statement> {
+    prop::sample::select(vec![FilesVerb::Copy, FilesVerb::Move, FilesVerb::Sync])
+        .prop_flat_map(|verb| {
+            (place(), place(), settings(verb.options())).prop_map(
+                move |(source, destination, options)| {
+                    Statement::Files(FilesStatement { verb, source, destination, options })
+                },
+            )
+        })
+        .boxed()
+}
+
+fn days(period: Period) -> BoxedStrategy<Vec<u16>> {
+    match period.longest() {
+        0 => Just(Vec::new()).boxed(),
+        longest => vec(1..=longest, 0..4).boxed(),
+    }
+}
+
+fn trigger() -> BoxedStrategy<Trigger> {
+    let zone = || option::of(text());
+    let times = || vec((0..24, 0..60).prop_map(|(h, m)| format!("{h:02}:{m:02}")), 0..3);
+    let date = || {
+        (1000..9999, 1..=12, 1..=31)
+            .prop_map(|(year, month, day)| format!("{year}-{month:02}-{day:02}"))
+    };
+    let seconds = || 1..=366 * 86_400_u64;
+    prop_oneof![
+        (text(), zone()).prop_map(|(expression, zone)| Trigger::Cron { expression, zone }),
+        seconds().prop_map(Trigger::Every),
+        prop::sample::select(Period::ALL.to_vec()).prop_flat_map(move |period| {
+            (days(period), times(), zone(), vec(date(), 0..3)).prop_map(
+                move |(days, times, zone, except)| {
+                    Trigger::Calendar(Calendar { period, days, times, zone, except })
+                },
+            )
+        }),
+        (option::of(place()), settings(ARRIVAL_OPTIONS))
+            .prop_map(|(place, options)| Trigger::Arrival { place, options }),
+    ]
+    .boxed()
+}
+
+fn job() -> BoxedStrategy<Statement> {
+    (0..3_u8, name(), option::of(trigger()), settings(JOB_OPTIONS), files())
+        .prop_map(|(said, name, trigger, options, work)| {
+            Statement::CreateJob(CreateJob {
+                or_replace: said == 1,
+                if_not_exists: said == 2,
+                name,
+                trigger,
+                options,
+                work: Box::new(work),
+            })
+        })
+        .boxed()
+}
+
+fn job_changes() -> BoxedStrategy<Vec<JobChange>> {
+    let schedule = option::of(option::of(trigger()).prop_map(|trigger| match trigger {
+        Some(trigger) => JobChange::Trigger(trigger),
+        None => JobChange::NoTrigger,
+    }));
+    (schedule, settings(JOB_OPTIONS), any::<prop::sample::Index>())
+        .prop_map(|(schedule, options, at)| {
+            let mut changes: Vec<JobChange> = options
+                .into_iter()
+                .enumerate()
+                .map(|(index, setting)| {
+                    JobChange::Option(if index % 3 == 1 {
+                        Change::Reset(setting.name)
+                    } else {
+                        Change::Set(setting)
+                    })
+                })
+                .collect();
+            if let Some(schedule) = schedule {
+                changes.insert(at.index(changes.len() + 1), schedule);
+            }
+            changes
+        })
+        .prop_filter("no change", |changes| !changes.is_empty())
+        .boxed()
 }
 
 fn statement() -> BoxedStrategy<Statement> {
@@ -175,6 +286,18 @@ fn statement() -> BoxedStrategy<Statement> {
             .prop_map(|(if_not_exists, name)| Statement::CreateFabric { if_not_exists, name }),
         (yes(), name()).prop_map(|(if_exists, name)| Statement::DropFabric { if_exists, name }),
         name().prop_map(|name| Statement::UseFabric { name }),
+        files(),
+        job(),
+        (name(), job_changes()).prop_map(|(name, changes)| Statement::AlterJob { name, changes }),
+        (yes(), name()).prop_map(|(if_exists, name)| Statement::DropJob { if_exists, name }),
+        (name(), yes()).prop_map(|(name, pause)| Statement::PauseJob { name, pause }),
+        (0..5_u8, name()).prop_map(|(what, name)| match what {
+            0 => Statement::RunJob { name },
+            1 => Statement::CancelJob { name },
+            2 => Statement::CancelRun { run: RunId::new() },
+            3 => Statement::ShowCreateJob { name },
+            _ => Statement::Describe { target: DescribeTarget::Job(name) },
+        }),
         (name(), text(), yes(), option::of(any::<u64>())).prop_map(
             |(connection, path, recursive, limit)| {
                 Statement::List { connection, path, recursive, limit }
@@ -247,6 +370,16 @@ proptest! {
     }
 
     #[test]
+    fn a_job_that_is_shown_parses_back(job in job()) {
+        let Statement::CreateJob(job) = job else { unreachable!() };
+        let text = windlass_sql::print_job(&job);
+        let parsed = parse_with(&text, ParseMode::AllowMask)
+            .map_err(|error| TestCaseError::fail(format!("{text}: {error:?}")))?;
+        let shown = CreateJob { or_replace: false, if_not_exists: false, ..job };
+        prop_assert_eq!(parsed[0].statement.to_string(), Statement::CreateJob(shown).to_string());
+    }
+
+    #[test]
     fn no_text_makes_it_panic(text in "\\PC{0,60}") {
         let _ = parse(&text);
         let _ = windlass_sql::masked(&text);
@@ -270,6 +403,10 @@ fn with_canary(statement: Statement, salt: u8) -> Statement {
             })
             .collect()
     };
+    let change = |change| match change {
+        Change::Set(setting) => Change::Set(put(vec![setting]).remove(0)),
+        reset @ Change::Reset(_) => reset,
+    };
     let secret = || SecretInput::Literal(SecretText::new(canary.clone()));
     match statement {
         Statement::CreateConnection { or_replace, if_not_exists, kind, name, options } => {
@@ -282,14 +419,21 @@ fn with_canary(statement: Statement, salt: u8) -> Statement {
             }
         }
         Statement::AlterConnection { kind, name, changes } => {
+            let changes = changes.into_iter().map(change).collect();
+            Statement::AlterConnection { kind, name, changes }
+        }
+        Statement::CreateJob(job) => {
+            Statement::CreateJob(CreateJob { options: put(job.options), ..job })
+        }
+        Statement::AlterJob { name, changes } => {
             let changes = changes
                 .into_iter()
-                .map(|change| match change {
-                    Change::Set(setting) => Change::Set(put(vec![setting]).remove(0)),
-                    reset @ Change::Reset(_) => reset,
+                .map(|one| match one {
+                    JobChange::Option(option) => JobChange::Option(change(option)),
+                    other => other,
                 })
                 .collect();
-            Statement::AlterConnection { kind, name, changes }
+            Statement::AlterJob { name, changes }
         }
         Statement::CreateSecret { if_not_exists, name, .. } => {
             Statement::CreateSecret { if_not_exists, name, source: secret() }

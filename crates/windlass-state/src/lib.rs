@@ -13,6 +13,7 @@ mod key;
 mod leases;
 mod migrate;
 mod run_log;
+mod run_tables;
 mod runs;
 mod secrets;
 mod tables;

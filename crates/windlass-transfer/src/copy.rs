@@ -1,25 +1,31 @@
-//! Running a copy: the listing ahead, objects side by side, one line for each.
+//! Running a copy, move or sync: the plan ahead, objects side by side, one line for each.
 //!
 //! An object that fails is a line; a listing that fails ends the run, after what was begun.
 
+use crate::DEFAULT_CONCURRENCY;
+use crate::book::{Book, Done};
+use crate::both::{self, plan, step_for};
+use crate::change::{IfExists, decide};
+use crate::extras;
 use crate::naming::{Naming, Source};
+use crate::names;
 use crate::object::broken;
-use crate::plan::{Filter, Found, Planner, Step};
-use crate::request::{Action, CopyRequest, Item, Progress, Status, Summary};
-use crate::run::{Run, interrupted, stat_source};
+use crate::options::CopyOptions;
+use crate::plan::{Existing, Filter, Found, Planner, Step, Target, UNCHANGED};
+use crate::request::{CopyRequest, Progress, Summary};
+use crate::run::{Run, interrupted};
 use crate::tuning::Tuning;
-use crate::{DEFAULT_CONCURRENCY, DEFAULT_MAX_MEMORY};
-use futures::TryStreamExt;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
-use windlass_s3::{ListOptions, Storage};
-use windlass_types::{Entry, EntryKind, Error, ErrorCode, Location, Name, Result, RunId};
+use windlass_s3::Storage;
+use windlass_types::{Entry, Error, ErrorCode, Name, Result, RunId};
 
-/// Copies (or moves) what the request names. Failed objects are counted in the answer; an error is
+/// Copies (or moves, or syncs) what the request names. Failed objects are counted in the answer; an error is
 /// returned when the whole cannot go on: a listing that fails, a bucket that is not there,
 /// credentials that are refused, an interruption. Of a single key its own failure is the error.
 pub async fn copy(
@@ -46,12 +52,8 @@ pub async fn copy_with(
 struct Ended {
     found: Found,
     to: String,
-    /// Bytes, or None if it was left alone.
-    outcome: Result<Option<Skipped>>,
+    outcome: Result<Done>,
 }
-
-/// Why an object was left alone after all.
-struct Skipped(&'static str);
 
 async fn copy_as(
     run_id: RunId,
@@ -61,45 +63,50 @@ async fn copy_as(
     cancel: CancellationToken,
 ) -> Result<Summary> {
     let started = Instant::now();
-    let CopyRequest {
-        source,
-        destination,
-        include,
-        exclude,
-        dry_run,
-        move_,
-        concurrency,
-        max_memory,
-    } = request;
+    let CopyRequest { source, destination, options, filter } = request;
+    options.check()?;
+    let options = Arc::new(options);
     source.location.need_bucket()?;
     destination.location.need_bucket()?;
     writable(&destination.storage)?;
-    if move_ {
+    if options.delete_source {
         writable(&source.storage)?;
     }
-    let concurrency = if concurrency == 0 { DEFAULT_CONCURRENCY } else { concurrency };
-    let max_memory = if max_memory == 0 { DEFAULT_MAX_MEMORY } else { max_memory };
     let naming = Naming::new(&source.location.key, &destination.location.key)?;
     let one = matches!(naming.source, Source::Key(_));
-    let planner = Planner::new(
-        naming,
-        Filter { include, exclude },
-        source.is_same_place(&destination),
-        destination.is_folder(),
-    )?;
+    let mut destination = destination;
+    // What everything goes below, with its `/`, also if that was not typed.
+    if !one {
+        naming.target().clone_into(&mut destination.location.key);
+    }
+    extras::check_apart(&source, &destination, &options)?;
+    let target = Target {
+        one_place: source.is_same_place(&destination),
+        is_folder: destination.is_folder(),
+        tells_case: destination.storage.tells_case_apart(),
+        names: options.names,
+        case: options.case,
+    };
+    let chosen = Filter {
+        include: CopyOptions::patterns(&options.include)?,
+        exclude: CopyOptions::patterns(&options.exclude)?,
+    };
+    let planner = Planner::new(naming, chosen, target)?;
     let run = Arc::new(Run::new(
         source,
         destination,
         tuning,
-        (concurrency, max_memory),
+        Arc::clone(&options),
         Arc::clone(&progress),
         cancel.clone(),
     ));
+    let most = if options.concurrency == 0 { DEFAULT_CONCURRENCY } else { options.concurrency };
     let (sender, mut steps) = mpsc::channel(run.tuning.queue.max(1));
-    let listing = tokio::spawn(plan(Arc::clone(&run), planner, sender).in_current_span());
+    let planning =
+        tokio::spawn(plan(Arc::clone(&run), planner, filter, sender).in_current_span());
 
     let mut book = Book {
-        action: if move_ { Action::Move } else { Action::Copy },
+        moves: options.delete_source,
         run: Arc::clone(&run),
         summary: Summary {
             run: run_id,
@@ -110,62 +117,84 @@ async fn copy_as(
             failed: 0,
             bytes: 0,
             seconds: 0.0,
-            dry_run,
+            dry_run: options.dry_run,
         },
         fatal: None,
         last: None,
     };
+    let mut emptied = BTreeSet::new();
     let mut tasks: JoinSet<Ended> = JoinSet::new();
     let mut listed = false;
     loop {
         tokio::select! {
+            () = progress.room() => {}
+            () = cancel.cancelled() => {}
+        }
+        tokio::select! {
             biased;
             Some(ended) = tasks.join_next(), if !tasks.is_empty() => match ended {
-                Ok(ended) => book.enter(ended),
+                Ok(Ended { found, to, outcome }) => {
+                    if options.remove_empty_folders && matches!(outcome, Ok(Done::Written(..))) {
+                        extras::note_folders(&mut emptied, &found.key, &run.source.location.key);
+                    }
+                    book.enter(&found, &to, outcome);
+                }
                 Err(error) => book.fatal = Some(broken(error)),
             },
             () = cancel.cancelled(), if !listed => listed = true,
-            step = steps.recv(), if !listed && book.fatal.is_none() && tasks.len() < concurrency => {
+            step = steps.recv(), if !listed && book.fatal.is_none() && tasks.len() < most => {
                 match step {
                     None => listed = true,
-                    Some(Step::Copy(found, to)) if dry_run => book.planned(&found, &to),
-                    Some(Step::Copy(found, to)) => {
-                        let run = Arc::clone(&run);
-                        tasks.spawn(async move {
-                            let outcome = do_step(&run, &found, &to, move_).await;
-                            Ended { found, to, outcome }
-                        }.in_current_span());
-                    }
                     Some(Step::Skip(found, to, why)) => book.skipped(&found, &to, why),
-                    Some(Step::Refuse(found, to, why)) => {
-                        let error = Error::new(ErrorCode::PathInvalid, why);
-                        book.enter(Ended { found, to, outcome: Err(error) });
+                    Some(Step::Refuse(found, to, why)) => book.enter(&found, &to, refused(why)),
+                    Some(step) => {
+                        let run = Arc::clone(&run);
+                        tasks.spawn(async move { do_step(&run, step).await }.in_current_span());
                     }
                 }
             }
             else => break,
         }
     }
-    // The listing stops when nobody takes its steps any more.
+    // The planning stops when nobody takes its steps any more.
     drop(steps);
-    let listing = listing.await.map_err(broken)?;
-    book.summary.seconds = started.elapsed().as_secs_f64();
-    if cancel.is_cancelled() {
-        return Err(interrupted().hint(format!(
+    let planned = both::join(planning).await;
+    let stopped = |summary: &Summary| {
+        interrupted().hint(format!(
             "{} objects were copied before; running it again is harmless",
-            book.summary.copied
-        )));
+            summary.copied + summary.updated
+        ))
+    };
+    if cancel.is_cancelled() {
+        return Err(stopped(&book.summary));
     }
     if let Some(fatal) = book.fatal {
         return Err(fatal);
     }
-    listing?;
+    let (planned, planner) = planned?;
+    if options.delete {
+        let deleted = extras::delete_extras(&run, &mut book, planned, &planner.cases).await;
+        if cancel.is_cancelled() {
+            return Err(stopped(&book.summary));
+        }
+        deleted?;
+    }
+    if options.remove_empty_folders && !options.dry_run && run.source.is_folder() {
+        let removed = extras::remove_folders(&run.source, &emptied).await;
+        run.progress.note(&format!("{removed} empty folders were removed"));
+    }
     if one && let Some(error) = book.last {
         return Err(error);
     }
-    let Summary { copied, failed, bytes, .. } = book.summary;
-    tracing::info!(copied, failed, bytes, "run finished");
+    extras::trigger(&run, &book).await?;
+    book.summary.seconds = started.elapsed().as_secs_f64();
+    let Summary { copied, updated, deleted, failed, bytes, .. } = book.summary;
+    tracing::info!(copied, updated, deleted, failed, bytes, "run finished");
     Ok(book.summary)
+}
+
+fn refused(why: String) -> Result<Done> {
+    Err(Error::new(ErrorCode::PathInvalid, why))
 }
 
 fn writable(storage: &Storage) -> Result<()> {
@@ -180,100 +209,97 @@ fn writable(storage: &Storage) -> Result<()> {
     Ok(())
 }
 
-/// Lists the source and sends the steps.
-async fn plan(run: Arc<Run>, mut planner: Planner, steps: mpsc::Sender<Step>) -> Result<()> {
-    let mut items = 0;
-    let mut bytes = 0;
-    let mut listing = match &planner.naming().source {
-        Source::Key(key) => {
-            let object = run.source.object(key)?;
-            let meta = stat_source(&run.source.storage, &object).await?;
-            let entry = Entry {
-                path: String::new(),
-                key: key.clone(),
-                kind: EntryKind::Object,
-                size: Some(meta.size),
-                last_modified: meta.last_modified,
-                etag: meta.etag,
-                storage_class: meta.storage_class,
-            };
-            Box::pin(futures::stream::iter([Ok(entry)]))
-        }
-        source => {
-            let bucket = run.source.location.bucket.clone();
-            let location = Location { bucket, key: source.prefix().to_owned() };
-            run.source
-                .storage
-                .list(&location, ListOptions { recursive: true, ..ListOptions::default() })
-        }
+async fn do_step(run: &Arc<Run>, step: Step) -> Ended {
+    let (Step::Copy(found, to, _)
+    | Step::Beside(found, to)
+    | Step::Skip(found, to, _)
+    | Step::Refuse(found, to, _)) = &step;
+    let (found, to) = (found.clone(), to.clone());
+    let outcome = match settled(run, step).await {
+        Ok(Step::Copy(found, to, existing)) => write(run, &found, to, &existing).await,
+        Ok(Step::Skip(_, _, why)) => Ok(Done::Left(why)),
+        Ok(Step::Refuse(_, _, why)) => refused(why),
+        Ok(Step::Beside(..)) => Ok(Done::Left(UNCHANGED.to_owned())),
+        Err(error) => Err(error),
     };
-    loop {
-        let entry = tokio::select! {
-            () = run.cancel.cancelled() => return Ok(()),
-            entry = listing.try_next() => entry?,
-        };
-        let Some(entry) = entry else { break };
-        let Some(step) = planner.step(entry) else { continue };
-        if let Step::Copy(found, _) = &step {
-            items += 1;
-            bytes += found.size.unwrap_or_default();
-            if items % 64 == 1 {
-                run.progress.planned(items, bytes);
-            }
+    Ended { found, to, outcome }
+}
+
+/// What the destination has under a key; None if nothing.
+async fn there(run: &Run, key: &str) -> Result<Option<Entry>> {
+    let object = run.destination.object(key)?;
+    match run.retried(|| run.destination.storage.stat(&object, None)).await {
+        Ok(meta) => {
+            let found = Found {
+                key: key.to_owned(),
+                size: Some(meta.size),
+                etag: meta.etag,
+                modified: meta.last_modified,
+            };
+            Ok(Some(found.entry()))
         }
-        if steps.send(step).await.is_err() {
-            return Ok(());
-        }
-    }
-    run.progress.planned(items, bytes);
-    if planner.seen > 0 {
-        return Ok(());
-    }
-    match &planner.naming().source {
-        Source::Folder(folder) if folder.is_empty() => Ok(()),
-        // An empty folder of a machine is there, and is listed as nothing.
-        Source::Folder(folder) => {
-            match run.source.storage.stat(&run.source.object(folder)?, None).await {
-                Ok(_) => Ok(()),
-                Err(_) => {
-                    Err(nothing(format!("there is nothing below `{}`", run.source.address(folder))))
-                }
-            }
-        }
-        source => Err(nothing(format!(
-            "nothing matches `{}`",
-            match source {
-                Source::Glob(pattern) => run.source.address(pattern.as_str()),
-                other => run.source.address(other.prefix()),
-            }
-        ))),
+        Err(error) if error.code() == ErrorCode::ObjectNotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
-fn nothing(message: String) -> Error {
-    Error::new(ErrorCode::ObjectNotFound, message)
-        .hint("list the place above it with `windlass ls`")
+/// Asks for what the plan left open, so that a step is a copy, or nothing to do.
+async fn settled(run: &Arc<Run>, step: Step) -> Result<Step> {
+    let mut step = step;
+    if let Step::Copy(found, to, Existing::Ask) = step {
+        step = match there(run, &to).await? {
+            None => Step::Copy(found, to, Existing::Absent),
+            Some(_) if to.ends_with('/') && run.destination.is_folder() => {
+                Step::Skip(found, to, UNCHANGED.to_owned())
+            }
+            Some(entry) => {
+                let (test, facts) = (run.options.test(), run.facts(true));
+                let verdict = decide(test, run.options.if_exists, &found.entry(), &entry, facts);
+                step_for(verdict, found, to, entry)
+            }
+        };
+    }
+    if let Step::Copy(found, to, Existing::Differing(entry)) = step {
+        step = match (run.same_content(&found.entry(), &entry).await?, run.options.if_exists) {
+            (true, _) => Step::Skip(found, to, UNCHANGED.to_owned()),
+            (false, IfExists::KeepBoth) => Step::Beside(found, to),
+            (false, _) => Step::Copy(found, to, Existing::There(entry)),
+        };
+    }
+    if let Step::Beside(found, to) = step {
+        let stamp = match found.modified {
+            Some(time) => time.format("%Y%m%dT%H%M%SZ").to_string(),
+            None => found.etag.clone().unwrap_or_else(|| "copy".to_owned()),
+        };
+        let to = names::beside(&to, &stamp);
+        step = match there(run, &to).await? {
+            Some(entry) if entry.size == found.size => {
+                Step::Skip(found, to, "kept beside the destination already".to_owned())
+            }
+            Some(_) => Step::Refuse(found, to, "exists at the destination".to_owned()),
+            None => Step::Copy(found, to, Existing::Absent),
+        };
+    }
+    Ok(step)
 }
 
 /// Copies one object, and after a verified copy deletes its source if it is to move.
-async fn do_step(run: &Arc<Run>, found: &Found, key: &str, move_: bool) -> Result<Option<Skipped>> {
-    let to = run.destination.object(key)?;
+async fn write(run: &Arc<Run>, found: &Found, key: String, existing: &Existing) -> Result<Done> {
+    let over = matches!(existing, Existing::There(_));
+    if run.options.dry_run {
+        return Ok(Done::Written(key, over));
+    }
+    let moves = run.options.delete_source;
+    let to = run.destination.object(&key)?;
     let from = run.source.object(&found.key)?;
-    if move_ && is_same_object(run, found, &from.bucket, key).await? {
-        return Ok(Some(Skipped("source and destination are the same object")));
+    if moves && is_same_object(run, found, &from.bucket, &key).await? {
+        return Ok(Done::Left("source and destination are the same object".to_owned()));
     }
-    let copied = run.object(found, &to).await?;
-    if move_ {
-        let now = run.retried(|| run.source.storage.stat(&from, None)).await?;
-        if now.etag != copied.etag || Some(now.size) != copied.size {
-            return Err(Error::new(
-                ErrorCode::ObjectChanged,
-                "changed after it was copied, so it was not deleted",
-            ));
-        }
-        run.retried(|| run.source.storage.delete(&from)).await?;
+    let copied = run.object(found, &to, existing).await?;
+    if moves {
+        run.delete_source(&from, &copied).await?;
     }
-    Ok(None)
+    Ok(Done::Written(key, over))
 }
 
 /// Two connections may lead to one object, which a move would then delete: if both ends have the
@@ -296,89 +322,6 @@ async fn is_same_object(run: &Run, found: &Found, bucket: &str, to: &str) -> Res
         }
         _ => false,
     })
-}
-
-/// The lines and figures of a run.
-struct Book {
-    action: Action,
-    run: Arc<Run>,
-    summary: Summary,
-    /// Why nothing more can be done.
-    fatal: Option<Error>,
-    /// The last failure.
-    last: Option<Error>,
-}
-
-impl Book {
-    fn line(
-        &self,
-        action: Action,
-        found: &Found,
-        to: &str,
-        status: Status,
-        reason: Option<String>,
-    ) {
-        self.run.progress.item(&Item {
-            action,
-            source: self.run.source.address(&found.key),
-            destination: self.run.destination.address(to),
-            size: found.size.unwrap_or_default(),
-            status,
-            reason,
-        });
-    }
-
-    fn planned(&mut self, found: &Found, to: &str) {
-        self.summary.copied += 1;
-        self.summary.deleted += u64::from(self.action == Action::Move);
-        self.summary.bytes += found.size.unwrap_or_default();
-        self.line(self.action, found, to, Status::Planned, None);
-    }
-
-    fn skipped(&mut self, found: &Found, to: &str, why: String) {
-        self.summary.skipped += 1;
-        self.line(Action::Skip, found, to, Status::Skipped, Some(why));
-    }
-
-    fn enter(&mut self, ended: Ended) {
-        let Ended { found, to, outcome } = ended;
-        match outcome {
-            Ok(None) => {
-                self.summary.copied += 1;
-                self.summary.deleted += u64::from(self.action == Action::Move);
-                self.summary.bytes += found.size.unwrap_or_default();
-                self.line(self.action, &found, &to, Status::Done, None);
-            }
-            Ok(Some(Skipped(why))) => self.skipped(&found, &to, why.to_owned()),
-            Err(error) if error.code() == ErrorCode::Interrupted => {}
-            Err(error) => {
-                self.summary.failed += 1;
-                let reason = if error.code() == ErrorCode::ObjectChanged {
-                    error.message().to_owned()
-                } else {
-                    error.chain()
-                };
-                tracing::warn!(key = found.key, error = error.chain(), "not copied");
-                self.line(self.action, &found, &to, Status::Failed, Some(reason));
-                if ends_all(&error) {
-                    self.fatal = Some(error);
-                } else {
-                    self.last = Some(error);
-                }
-            }
-        }
-    }
-}
-
-/// Whether every other object would fail alike.
-fn ends_all(error: &Error) -> bool {
-    matches!(
-        error.code(),
-        ErrorCode::BucketNotFound
-            | ErrorCode::ConnectionCredentials
-            | ErrorCode::ConnectionReadOnly
-            | ErrorCode::Internal
-    )
 }
 
 #[cfg(test)]

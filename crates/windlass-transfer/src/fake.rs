@@ -32,6 +32,8 @@ pub(crate) enum Fault {
     Change,
     /// Takes long.
     Slow,
+    /// Done, but the answer says otherwise.
+    Lost,
 }
 
 #[derive(Debug, Clone)]
@@ -68,6 +70,10 @@ pub(crate) struct Fake {
     pub(crate) read_only: bool,
     /// A listing fails after so many entries.
     pub(crate) list_breaks: Option<usize>,
+    /// Takes no notice of conditions.
+    pub(crate) careless: bool,
+    /// Names that differ in case only are one name.
+    pub(crate) one_case: bool,
     /// Stores these checksums and gives `ETag`s that prove nothing.
     pub(crate) crc: bool,
     state: Mutex<State>,
@@ -88,6 +94,8 @@ impl Fake {
             odd_etags: false,
             read_only: false,
             list_breaks: None,
+            careless: false,
+            one_case: false,
             crc: false,
             state: Mutex::default(),
             held: Arc::default(),
@@ -202,10 +210,32 @@ impl Fake {
         PutResult { etag: Some(etag), version: None }
     }
 
+    /// Checks the conditions of a write.
+    fn holds(&self, key: &str, none: bool, etag: Option<&str>) -> Result<()> {
+        let changed = || Error::new(ErrorCode::ObjectChanged, format!("`{key}` is not as expected"));
+        match self.get_now(key) {
+            _ if self.careless => Ok(()),
+            Some(_) if none => Err(changed()),
+            None if etag.is_some() => {
+                Err(Error::new(ErrorCode::ObjectNotFound, format!("no object `{key}`")))
+            }
+            Some(object) if etag.is_some() && object.meta.etag.as_deref() != etag => Err(changed()),
+            _ => Ok(()),
+        }
+    }
+
     fn find(&self, key: &str) -> Result<Object> {
         self.get_now(key)
             .ok_or_else(|| Error::new(ErrorCode::ObjectNotFound, format!("no object `{key}`")))
     }
+}
+
+/// The error of something that was done all the same.
+fn lost(fault: Option<Fault>) -> Result<()> {
+    if fault == Some(Fault::Lost) {
+        return Err(Error::new(ErrorCode::ConnectionBusy, "internal error"));
+    }
+    Ok(())
 }
 
 fn spoil(bytes: &Bytes, fault: Option<Fault>) -> Bytes {
@@ -265,12 +295,17 @@ impl ObjectAccess for Fake {
         self.promised
     }
 
+    fn tells_case_apart(&self) -> bool {
+        !self.one_case
+    }
+
     fn list(
         &self,
         location: &Location,
-        _options: ListOptions,
+        options: ListOptions,
     ) -> BoxStream<'static, Result<Entry>> {
-        let state = self.state.lock().unwrap();
+        let mut state = self.state.lock().unwrap();
+        state.log.push(format!("list {}", location.key));
         let mut keys: Vec<&String> =
             state.objects.keys().filter(|key| key.starts_with(&location.key)).collect();
         if self.by_segments {
@@ -280,11 +315,28 @@ impl ObjectAccess for Fake {
             keys.sort_by_key(|key| md5(key.as_bytes()));
             keys.extend(keys.clone().into_iter().step_by(3));
         }
+        let mut folders = std::collections::BTreeSet::new();
         let mut rows: Vec<Result<Entry>> = keys
             .into_iter()
-            .map(|key| {
+            .filter_map(|key| {
+                if !options.recursive
+                    && let Some(at) = key[location.key.len()..].find('/')
+                {
+                    let folder = key[..=location.key.len() + at].to_owned();
+                    return folders.insert(folder.clone()).then(|| {
+                        let mut entry = crate::plan::Found {
+                            key: folder,
+                            size: None,
+                            etag: None,
+                            modified: None,
+                        }
+                        .entry();
+                        entry.kind = EntryKind::Prefix;
+                        Ok(entry)
+                    });
+                }
                 let meta = &state.objects[key].meta;
-                Ok(Entry {
+                Some(Ok(Entry {
                     key: key.clone(),
                     kind: EntryKind::Object,
                     path: format!("b/{key}"),
@@ -292,7 +344,7 @@ impl ObjectAccess for Fake {
                     last_modified: meta.last_modified,
                     etag: meta.etag.clone(),
                     storage_class: None,
-                })
+                }))
             })
             .collect();
         if let Some(at) = self.list_breaks {
@@ -337,8 +389,11 @@ impl ObjectAccess for Fake {
         options: PutOptions,
     ) -> Result<PutResult> {
         let fault = self.enter("put", &object.key).await?;
+        self.holds(&object.key, options.if_none_match, options.if_match.as_deref())?;
         let body = spoil(&Bytes::copy_from_slice(&body), fault);
-        Ok(self.store(&object.key, body, &options, None))
+        let done = self.store(&object.key, body, &options, None);
+        lost(fault)?;
+        Ok(done)
     }
 
     async fn create_upload(&self, object: &ObjectPath, options: PutOptions) -> Result<Upload> {
@@ -362,9 +417,10 @@ impl ObjectAccess for Fake {
         &self,
         upload: &Upload,
         parts: &[Part],
-        _options: &PutOptions,
+        conditions: &PutOptions,
     ) -> Result<PutResult> {
-        self.enter("complete_upload", &upload.key).await?;
+        let fault = self.enter("complete_upload", &upload.key).await?;
+        self.holds(&upload.key, conditions.if_none_match, conditions.if_match.as_deref())?;
         let (options, stored) = self
             .state
             .lock()
@@ -376,7 +432,9 @@ impl ObjectAccess for Fake {
         assert_eq!(numbers, stored.keys().copied().collect::<Vec<_>>());
         let sums: Vec<[u8; 16]> = stored.values().map(|body| md5(body)).collect();
         let whole: Vec<u8> = stored.values().flatten().copied().collect();
-        Ok(self.store(&upload.key, whole.into(), &options, Some(multipart_etag(&sums))))
+        let done = self.store(&upload.key, whole.into(), &options, Some(multipart_etag(&sums)));
+        lost(fault)?;
+        Ok(done)
     }
 
     async fn abort_upload(&self, upload: &Upload) -> Result<()> {
@@ -390,9 +448,10 @@ impl ObjectAccess for Fake {
         from: &ObjectPath,
         to: &ObjectPath,
         if_match: Option<&str>,
-        _options: PutOptions,
+        given: PutOptions,
     ) -> Result<PutResult> {
         let fault = self.enter("copy", &from.key).await?;
+        self.holds(&to.key, given.if_none_match, given.if_match.as_deref())?;
         let object = self.find(&from.key)?;
         if if_match.is_some() && if_match != object.meta.etag.as_deref() {
             return Err(Error::new(ErrorCode::ObjectChanged, format!("`{}` changed", from.key)));
@@ -400,10 +459,12 @@ impl ObjectAccess for Fake {
         let options = PutOptions {
             content_type: object.meta.content_type,
             headers: object.meta.headers,
-            metadata: object.meta.metadata,
+            metadata: if given.metadata.is_empty() { object.meta.metadata } else { given.metadata },
             ..PutOptions::default()
         };
-        Ok(self.store(&to.key, spoil(&object.bytes, fault), &options, None))
+        let done = self.store(&to.key, spoil(&object.bytes, fault), &options, None);
+        lost(fault)?;
+        Ok(done)
     }
 
     async fn copy_part(
@@ -428,6 +489,13 @@ impl ObjectAccess for Fake {
 
     async fn delete(&self, object: &ObjectPath) -> Result<()> {
         self.enter("delete", &object.key).await?;
+        self.state.lock().unwrap().objects.remove(&object.key);
+        Ok(())
+    }
+
+    async fn delete_if(&self, object: &ObjectPath, etag: &str) -> Result<()> {
+        self.enter("delete_if", &object.key).await?;
+        self.holds(&object.key, false, Some(etag))?;
         self.state.lock().unwrap().objects.remove(&object.key);
         Ok(())
     }

@@ -1,27 +1,41 @@
-//! Plan and execute copies; compare and sum what is stored.
+//! Plan and execute copies, moves and syncs; compare and sum what is stored.
 //!
-//! Naming and the comparison are pure; executors do what they are told and verify it. Storages are
+//! Naming, the change test and the comparison are pure; executors do what they are told and verify it. Storages are
 //! reached through [`windlass_s3::ObjectAccess`] only.
 
+mod book;
+mod both;
+pub mod change;
+mod content;
 pub mod copy;
 pub mod diff;
 mod digest;
+mod extras;
 #[cfg(test)]
 mod fake;
+pub mod filter;
 pub mod kinds;
+mod leave;
+pub mod names;
 pub mod naming;
 mod object;
+pub mod options;
+mod pace;
 mod plan;
 pub mod request;
 mod run;
 mod sort;
+mod spool;
 pub mod stdio;
 pub mod tuning;
 pub mod usage;
 
+pub use change::{ChangeTest, IfExists};
 pub use copy::{copy, copy_with};
 pub use diff::{DiffOptions, Difference, diff};
-pub use plan::Filter;
+pub use filter::EntryFilter;
+pub use options::{CopyOptions, Links, MaxDelete, OnTrouble};
+pub use plan::{Filter, UNCHANGED};
 pub use request::{Action, CopyRequest, Item, Progress, Quiet, Side, Status, Summary};
 pub use sort::SortLimits;
 pub use stdio::{copy_stream, copy_stream_with, read_to, read_to_with};
@@ -32,4 +46,4 @@ pub use usage::{Amount, Usage, du};
 pub const DEFAULT_CONCURRENCY: usize = 32;
 
 /// Bytes of objects held unless asked otherwise.
-pub const DEFAULT_MAX_MEMORY: u64 = 512 << 20;
+pub const DEFAULT_MAX_MEMORY: u64 = 256 << 20;

@@ -99,6 +99,11 @@ impl Naming {
         })
     }
 
+    /// The folder that names at the destination begin with; of an exact key the key itself.
+    pub(crate) fn target(&self) -> &str {
+        &self.destination
+    }
+
     /// Refuses a copy that would find its own copies: within one place, a folder into itself.
     pub(crate) fn check_within_one_place(&self) -> Result<()> {
         let inside = match &self.source {

@@ -2,7 +2,7 @@
 
 use crate::digest::{Expected, Sum, hex, is_md5, joined, md5, multipart_etag, part_crc};
 use crate::kinds::content_type;
-use crate::plan::Found;
+use crate::plan::{Existing, Found};
 use crate::run::{Run, collect, corrupt, interrupted};
 use crate::tuning::Range;
 use bytes::Bytes;
@@ -23,13 +23,52 @@ struct Sent {
     crc: Option<u64>,
 }
 
+/// The same options under a condition.
+fn under(condition: &Condition, mut options: PutOptions) -> PutOptions {
+    match condition {
+        Condition::None => {}
+        Condition::Absent => options.if_none_match = true,
+        Condition::Etag(etag) => options.if_match = Some(etag.clone()),
+    }
+    options
+}
+
 /// Bytes on their way to be summed in order, with the memory they take.
 type ToSum = (i32, Bytes, Arc<OwnedSemaphorePermit>);
 
+/// What the destination must have when it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Condition {
+    /// Anything.
+    None,
+    /// Nothing under that key.
+    Absent,
+    /// This state.
+    Etag(String),
+}
+
+impl From<&Existing> for Condition {
+    fn from(existing: &Existing) -> Self {
+        match existing {
+            Existing::Unknown | Existing::Ask => Self::None,
+            Existing::Absent => Self::Absent,
+            Existing::There(entry) | Existing::Differing(entry) => {
+                entry.etag.clone().map_or(Self::None, Self::Etag)
+            }
+        }
+    }
+}
+
 impl Run {
     /// Copies `found` to `to`, verified; answers the state that was copied.
-    pub(crate) async fn object(self: &Arc<Self>, found: &Found, to: &ObjectPath) -> Result<Found> {
+    pub(crate) async fn object(
+        self: &Arc<Self>,
+        found: &Found,
+        to: &ObjectPath,
+        existing: &Existing,
+    ) -> Result<Found> {
         let from = self.source.object(&found.key)?;
+        let mut condition = Condition::from(existing);
         let mut state = found.clone();
         let mut fresh = false;
         let mut attempt = 1;
@@ -39,15 +78,38 @@ impl Run {
             if state.size.is_none() || state.etag.is_none() {
                 state = self.seen(&from).await?;
             }
-            match self.once(&from, &state, to).await {
+            let outcome = self.once(&from, &state, to, &condition).await;
+            self.learn(&outcome);
+            match outcome {
                 Ok(()) => return Ok(state),
                 Err(error) if error.code() == ErrorCode::ObjectChanged => {
+                    let now = self.seen(&from).await?;
+                    let same = now.etag == state.etag && now.size == state.size;
+                    if condition != Condition::None && same {
+                        return self.conflict(state, to).await;
+                    }
                     if fresh {
                         return Err(Error::new(ErrorCode::ObjectChanged, "changed while reading")
                             .source(error));
                     }
                     fresh = true;
-                    state = self.seen(&from).await?;
+                    state = now;
+                }
+                // What was to be written over is gone.
+                Err(error)
+                    if error.code() == ErrorCode::ObjectNotFound
+                        && matches!(condition, Condition::Etag(_))
+                        && self.seen(&from).await.is_ok() =>
+                {
+                    condition = Condition::Absent;
+                }
+                // A service that does not know conditions.
+                Err(error)
+                    if error.code() == ErrorCode::UsageInvalid
+                        && condition != Condition::None
+                        && self.conditions.swap(false, Ordering::Relaxed) =>
+                {
+                    tracing::debug!(error = error.chain(), "writing without conditions");
                 }
                 Err(error) if error.class().is_retryable() && attempt < self.tuning.attempts => {
                     tracing::debug!(
@@ -65,10 +127,32 @@ impl Run {
         }
     }
 
+    /// The destination was not what it was when it was listed: fine if it is what was to be written
+    /// (an answer was lost), else it belongs to somebody else.
+    async fn conflict(&self, state: Found, to: &ObjectPath) -> Result<Found> {
+        let mut there = state.entry();
+        let meta = self.retried(|| self.destination.storage.stat(to, None)).await?;
+        there.key.clone_from(&to.key);
+        (there.size, there.etag, there.last_modified) =
+            (Some(meta.size), meta.etag, meta.last_modified);
+        if self.same_content(&state.entry(), &there).await? {
+            return Ok(state);
+        }
+        Err(Error::new(
+            ErrorCode::ObjectChanged,
+            "the destination was written meanwhile, so it was left as it is",
+        ))
+    }
+
     /// Asks for the state of a source now.
     async fn seen(&self, from: &ObjectPath) -> Result<Found> {
         let meta = self.retried(|| self.source.storage.stat(from, None)).await?;
-        Ok(Found { key: from.key.clone(), size: Some(meta.size), etag: meta.etag })
+        Ok(Found {
+            key: from.key.clone(),
+            size: Some(meta.size),
+            etag: meta.etag,
+            modified: meta.last_modified,
+        })
     }
 
     async fn once(
@@ -76,16 +160,23 @@ impl Run {
         from: &ObjectPath,
         state: &Found,
         to: &ObjectPath,
+        condition: &Condition,
     ) -> Result<()> {
         let size = state.size.unwrap_or_default();
-        if self.server_side.load(Ordering::Relaxed) {
-            match self.inside_service(from, state, to).await {
+        while self.server_side.load(Ordering::Relaxed) {
+            match self.inside_service(from, state, to, condition).await {
                 Err(error)
                     if matches!(
                         error.code(),
                         ErrorCode::UsageInvalid | ErrorCode::ConnectionRejected
                     ) =>
                 {
+                    if *condition != Condition::None
+                        && self.copy_conditions.swap(false, Ordering::Relaxed)
+                    {
+                        tracing::debug!(error = error.chain(), "copying without conditions");
+                        continue;
+                    }
                     tracing::debug!(error = error.chain(), "copying through this machine instead");
                     self.server_side.store(false, Ordering::Relaxed);
                 }
@@ -95,34 +186,47 @@ impl Run {
         if size < self.tuning.threshold.max(1) {
             tokio::select! {
                 () = self.cancel.cancelled() => Err(interrupted()),
-                done = self.whole(from, state, to) => done,
+                done = self.whole(from, state, to, condition) => done,
             }
         } else {
-            self.in_parts(from, state, to).await
+            self.in_parts(from, state, to, condition).await
         }
     }
 
     /// What goes with the copy of an object.
-    pub(crate) fn options(&self, meta: &ObjectMeta, to: &ObjectPath) -> PutOptions {
+    pub(crate) fn put_options(
+        &self,
+        meta: &ObjectMeta,
+        to: &ObjectPath,
+        condition: &Condition,
+    ) -> PutOptions {
         let kind = if self.source.is_folder() {
             content_type(&to.key).map(str::to_owned)
         } else {
             meta.content_type.clone()
         };
-        PutOptions {
+        let options = PutOptions {
             content_type: kind,
             headers: meta.headers.clone(),
-            metadata: meta.metadata.clone(),
+            metadata: self.options.metadata.clone().unwrap_or_else(|| meta.metadata.clone()),
             modified: meta.last_modified,
             ..PutOptions::default()
-        }
+        };
+        if self.conditions.load(Ordering::Relaxed) { under(condition, options) } else { options }
     }
 
     /// Reads all, verifies, writes all.
-    async fn whole(&self, from: &ObjectPath, state: &Found, to: &ObjectPath) -> Result<()> {
+    async fn whole(
+        &self,
+        from: &ObjectPath,
+        state: &Found,
+        to: &ObjectPath,
+        condition: &Condition,
+    ) -> Result<()> {
         let size = state.size.unwrap_or_default();
         let _memory = self.memory(size).await?;
         let _slot = self.slot().await?;
+        self.pass(size).await?;
         let options = GetOptions { if_match: state.etag.clone(), ..GetOptions::default() };
         let body = self.source.storage.get(from, options).await?;
         if body.meta.size != size && (state.etag.is_none() || body.meta.etag != state.etag) {
@@ -136,7 +240,8 @@ impl Run {
             return Err(corrupt(&from.key));
         }
         let expected = (!self.destination.is_folder()).then(|| hex(&md5(&bytes)));
-        let result = self.destination.storage.put(to, bytes, self.options(&meta, to)).await?;
+        let options = self.put_options(&meta, to, condition);
+        let result = self.destination.storage.put(to, bytes, options).await?;
         if let Some(expected) = expected {
             self.verify_written(to, size, &expected, result.etag.as_deref(), None).await?;
         }
@@ -179,6 +284,7 @@ impl Run {
         from: &ObjectPath,
         state: &Found,
         to: &ObjectPath,
+        condition: &Condition,
     ) -> Result<()> {
         let meta = self.retried(|| self.source.storage.stat(from, None)).await?;
         if meta.etag != state.etag || Some(meta.size) != state.size {
@@ -186,7 +292,7 @@ impl Run {
         }
         let expected = Arc::new(Expected::of(&from.bucket, &meta));
         let (sent, etag) = self
-            .upload(to, self.options(&meta, to), async |upload| {
+            .upload(to, self.put_options(&meta, to, condition), async |upload| {
                 let result = self.parts(from, &meta, &expected, upload).await;
                 if result.is_err() {
                     self.interrupted()?;
@@ -294,6 +400,7 @@ impl Run {
         from: &ObjectPath,
         state: &Found,
         to: &ObjectPath,
+        condition: &Condition,
     ) -> Result<()> {
         let size = state.size.unwrap_or_default();
         let storage = &self.destination.storage;
@@ -302,13 +409,13 @@ impl Run {
                 () = self.cancel.cancelled() => return Err(interrupted()),
                 result = async {
                     let _slot = self.slot().await?;
-                    storage.copy(from, to, state.etag.as_deref(), PutOptions::default()).await
+                    storage.copy(from, to, state.etag.as_deref(), self.copy_options(from, to, condition).await?).await
                 } => result?,
             };
             self.progress.bytes(size);
             result.etag
         } else {
-            self.copied_in_parts(from, state, to).await?
+            self.copied_in_parts(from, state, to, condition).await?
         };
         let plain = |etag: &Option<String>| etag.as_deref().is_some_and(is_md5);
         if self.destination.is_folder() || (plain(&etag) && etag == state.etag) {
@@ -330,18 +437,36 @@ impl Run {
         if differs && one.etag == state.etag { Err(wrong("has another checksum")) } else { Ok(()) }
     }
 
+    /// What goes with a copy by the service, which keeps all that belongs to the object but what is
+    /// to be replaced.
+    async fn copy_options(
+        &self,
+        from: &ObjectPath,
+        to: &ObjectPath,
+        condition: &Condition,
+    ) -> Result<PutOptions> {
+        let mut options = PutOptions::default();
+        if self.options.metadata.is_some() && !self.destination.is_folder() {
+            let meta = self.source.storage.stat(from, None).await?;
+            options = self.put_options(&meta, to, &Condition::None);
+        }
+        let conditional = self.copy_conditions.load(Ordering::Relaxed);
+        Ok(if conditional { under(condition, options) } else { options })
+    }
+
     async fn copied_in_parts(
         self: &Arc<Self>,
         from: &ObjectPath,
         state: &Found,
         to: &ObjectPath,
+        condition: &Condition,
     ) -> Result<Option<String>> {
         let meta = self.retried(|| self.source.storage.stat(from, None)).await?;
         if meta.etag != state.etag || Some(meta.size) != state.size {
             return Err(Error::new(ErrorCode::ObjectChanged, format!("`{}` changed", from.key)));
         }
         let (_, etag) = self
-            .upload(to, self.options(&meta, to), async |upload| {
+            .upload(to, self.put_options(&meta, to, condition), async |upload| {
                 let mut tasks = JoinSet::new();
                 for range in self.tuning.ranges(meta.size, self.tuning.copy_part) {
                     let (run, from, etag) = (Arc::clone(self), from.clone(), meta.etag.clone());

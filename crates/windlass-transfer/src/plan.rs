@@ -1,23 +1,75 @@
 //! Deciding what to do with each listed object, without doing it.
 //!
-//! One entry in, at most one step out; nothing is remembered but what begins the last key.
+//! One entry in, at most one step out; nothing is remembered but what begins the last key, and the
+//! spellings of names where the destination does not tell case apart.
 
+use crate::names::{Cases, check_windows, renamed, with_level};
 use crate::naming::{Beside, Naming, check_destination};
+use crate::options::{CopyOptions, OnTrouble};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use windlass_types::{Entry, EntryKind, KeyPattern, Result};
 
+/// The reason of what needs nothing.
+pub const UNCHANGED: &str = "unchanged";
+
 /// An object of the source as it was seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Found {
     pub(crate) key: String,
     pub(crate) size: Option<u64>,
     pub(crate) etag: Option<String>,
+    pub(crate) modified: Option<DateTime<Utc>>,
+}
+
+impl Found {
+    /// The row it came from, as far as it is kept.
+    pub(crate) fn entry(&self) -> Entry {
+        Entry {
+            key: self.key.clone(),
+            kind: EntryKind::Object,
+            path: String::new(),
+            size: self.size,
+            last_modified: self.modified,
+            etag: self.etag.clone(),
+            storage_class: None,
+        }
+    }
+}
+
+impl From<Entry> for Found {
+    fn from(entry: Entry) -> Self {
+        Self {
+            key: entry.key,
+            size: entry.size,
+            etag: entry.etag,
+            modified: entry.last_modified,
+        }
+    }
+}
+
+/// What is known of the destination's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Existing {
+    /// Nothing, and nothing need be.
+    Unknown,
+    /// Nothing yet: ask before writing.
+    Ask,
+    /// It is not there, and must not be when it is written.
+    Absent,
+    /// This is there, and must still be there when it is written over.
+    There(Box<Entry>),
+    /// The same, if its bytes are other than the source's.
+    Differing(Box<Entry>),
 }
 
 /// What to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Step {
     /// Copy it to this key.
-    Copy(Found, String),
+    Copy(Found, String, Existing),
+    /// Copy it under another name, made from this key.
+    Beside(Found, String),
     /// Leave it, for this reason.
     Skip(Found, String, String),
     /// It cannot be done, for this reason.
@@ -48,77 +100,177 @@ impl Filter {
     }
 }
 
+/// Which objects are wanted, by what a listing says of them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wanted {
+    newer_than: Option<DateTime<Utc>>,
+    older_than: Option<DateTime<Utc>>,
+    min_size: Option<u64>,
+    max_size: Option<u64>,
+}
+
+impl Wanted {
+    pub(crate) fn new(options: &CopyOptions) -> Self {
+        let CopyOptions { newer_than, older_than, min_size, max_size, .. } = *options;
+        Self { newer_than, older_than, min_size, max_size }
+    }
+
+    /// What has no time or size passes no bound of it.
+    pub(crate) fn takes(&self, entry: &Entry) -> bool {
+        let time = |holds: &dyn Fn(DateTime<Utc>) -> bool| entry.last_modified.is_some_and(holds);
+        let size = |holds: &dyn Fn(u64) -> bool| entry.size.is_some_and(holds);
+        self.newer_than.is_none_or(|bound| time(&|at| at >= bound))
+            && self.older_than.is_none_or(|bound| time(&|at| at < bound))
+            && self.min_size.is_none_or(|bound| size(&|bytes| bytes >= bound))
+            && self.max_size.is_none_or(|bound| size(&|bytes| bytes <= bound))
+    }
+}
+
+/// What the destination is, as far as names go.
+#[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub(crate) struct Target {
+    /// Source and destination are one bucket of one service.
+    pub(crate) one_place: bool,
+    /// It is a folder of a machine.
+    pub(crate) is_folder: bool,
+    /// It tells names apart that differ in case only.
+    pub(crate) tells_case: bool,
+    pub(crate) names: OnTrouble,
+    pub(crate) case: OnTrouble,
+}
+
 /// Turns a listing into steps.
 #[derive(Debug)]
 pub(crate) struct Planner {
     naming: Naming,
     filter: Filter,
-    /// Source and destination are one bucket of one service.
-    one_place: bool,
-    /// The destination is a folder of a machine.
-    to_folder: bool,
+    target: Target,
     beside: Beside,
+    pub(crate) cases: Cases,
     /// Entries that belong to the source, wanted or not.
     pub(crate) seen: u64,
+    /// Names that the destination cannot have, where that refuses the plan; and the first of them.
+    pub(crate) impossible: u64,
+    pub(crate) first_impossible: Option<String>,
+}
+
+/// Why a name cannot be.
+enum Trouble {
+    Name(String),
+    /// The level that ends here is a file there.
+    File(String, usize),
+    /// The level that ends here is spelled otherwise.
+    Case(String, usize),
 }
 
 impl Planner {
-    pub(crate) fn new(
-        naming: Naming,
-        filter: Filter,
-        one_place: bool,
-        to_folder: bool,
-    ) -> Result<Self> {
-        if one_place {
+    pub(crate) fn new(naming: Naming, filter: Filter, target: Target) -> Result<Self> {
+        if target.one_place {
             naming.check_within_one_place()?;
         }
-        Ok(Self { naming, filter, one_place, to_folder, beside: Beside::default(), seen: 0 })
+        Ok(Self {
+            naming,
+            filter,
+            target,
+            beside: Beside::default(),
+            cases: Cases::default(),
+            seen: 0,
+            impossible: 0,
+            first_impossible: None,
+        })
     }
 
     pub(crate) fn naming(&self) -> &Naming {
         &self.naming
     }
 
-    /// The step for one entry; None if it is not wanted.
-    pub(crate) fn step(&mut self, entry: Entry) -> Option<Step> {
+    /// The path of a source's entry below its base, if it belongs to the source and its name is
+    /// wanted.
+    pub(crate) fn path<'e>(&mut self, entry: &'e Entry) -> Option<&'e str> {
         if entry.kind != EntryKind::Object {
             return None;
         }
         let relative = self.naming.source.relative(&entry.key)?;
         self.seen += 1;
-        if !self.filter.takes(relative) {
-            return None;
-        }
-        let to = self.naming.destination(&entry.key)?;
-        let found = Found { size: entry.size, etag: entry.etag, key: entry.key };
+        self.filter.takes(relative).then_some(relative)
+    }
+
+    /// Whether an object at this path below the destination could have come from the source.
+    pub(crate) fn could_have(&self, path: &str) -> bool {
+        let key = format!("{}{path}", self.naming.source.base());
+        self.naming.source.relative(&key).is_some() && self.filter.takes(path)
+    }
+
+    /// The step for one entry of which [`Self::path`] said that it is wanted, as if nothing were at
+    /// the destination; and whether its name had to be changed.
+    pub(crate) fn step(&mut self, entry: Entry) -> Option<(Step, bool)> {
+        let mut to = self.naming.destination(&entry.key)?;
+        let found = Found::from(entry);
+        let plain = |step| Some((step, false));
         if to.is_empty() {
-            return Some(Step::Skip(found, to, "only marks the folder itself".to_owned()));
+            return plain(Step::Skip(found, to, "only marks the folder itself".to_owned()));
         }
-        if self.one_place && to == found.key {
-            return Some(Step::Skip(
+        if self.target.one_place && to == found.key {
+            return plain(Step::Skip(
                 found,
                 to,
                 "source and destination are the same object".to_owned(),
             ));
         }
-        if self.one_place && self.naming.source.relative(&to).is_some() {
+        if self.target.one_place && self.naming.source.relative(&to).is_some() {
             let why = format!("`{to}` is itself part of the source");
-            return Some(Step::Refuse(found, to, why));
+            return plain(Step::Refuse(found, to, why));
         }
-        if let Err(error) = check_destination(&to, self.to_folder) {
-            return Some(Step::Refuse(found, to, error.message().to_owned()));
-        }
-        if self.to_folder {
-            if to.ends_with('/') && found.size.is_some_and(|size| size > 0) {
-                let why = format!("`{to}` would be a folder, which cannot hold bytes");
-                return Some(Step::Refuse(found, to, why));
+        // Each rename solves one trouble of one level; a key has not more than these.
+        for attempt in 0..64 {
+            let Some(trouble) = self.trouble(&found, &to) else {
+                let step = Step::Copy(found, to, Existing::Unknown);
+                return Some((step, attempt > 0));
+            };
+            let (why, rule, other) = match trouble {
+                Trouble::Name(why) => {
+                    (why, self.target.names, renamed(&to, !self.target.tells_case))
+                }
+                Trouble::File(why, end) => (why, self.target.names, with_level(&to, end)),
+                Trouble::Case(why, end) => (why, self.target.case, with_level(&to, end)),
+            };
+            match rule {
+                OnTrouble::Rename => to = other,
+                OnTrouble::Skip => return plain(Step::Skip(found, to, why)),
+                OnTrouble::Fail => {
+                    self.impossible += 1;
+                    self.first_impossible.get_or_insert_with(|| why.clone());
+                    return plain(Step::Refuse(found, to, why));
+                }
             }
-            if let Some(file) = self.beside.check(&to) {
-                let why = format!("`{file}` is a file there, so nothing can lie below it");
-                return Some(Step::Refuse(found, to, why));
-            }
         }
-        Some(Step::Copy(found, to))
+        let why = "no name could be found for it".to_owned();
+        plain(Step::Refuse(found, to, why))
+    }
+
+    fn trouble(&mut self, found: &Found, to: &str) -> Option<Trouble> {
+        let Target { is_folder, tells_case, .. } = self.target;
+        if let Err(error) = check_destination(to, is_folder) {
+            return Some(Trouble::Name(error.message().to_owned()));
+        }
+        if !tells_case && let Err(error) = check_windows(to) {
+            return Some(Trouble::Name(error.message().to_owned()));
+        }
+        if is_folder && to.ends_with('/') && found.size.is_some_and(|size| size > 0) {
+            let why = format!("`{to}` would be a folder, which cannot hold bytes");
+            return Some(Trouble::Name(why));
+        }
+        if !tells_case && let Some(end) = self.cases.check(to) {
+            let why = format!("`{}` differs from another name in case only", &to[..end]);
+            return Some(Trouble::Case(why, end));
+        }
+        if is_folder && let Some(file) = self.beside.check(to) {
+            let why = format!("`{file}` is a file there, so nothing can lie below it");
+            let end = file.len();
+            return Some(Trouble::File(why, end));
+        }
+        None
     }
 }
 
@@ -142,12 +294,27 @@ mod tests {
         texts.iter().map(|text| KeyPattern::parse(text).unwrap()).collect()
     }
 
+    fn target(one_place: bool, is_folder: bool) -> Target {
+        Target {
+            one_place,
+            is_folder,
+            tells_case: true,
+            names: OnTrouble::Fail,
+            case: OnTrouble::Fail,
+        }
+    }
+
     fn steps(planner: &mut Planner, keys: &[&str]) -> String {
         let lines: Vec<String> = keys
             .iter()
-            .filter_map(|key| planner.step(entry(key, 1)))
-            .map(|step| match step {
-                Step::Copy(found, to) => format!("copy {} -> {to}", found.key),
+            .filter_map(|key| {
+                let entry = entry(key, 1);
+                planner.path(&entry)?;
+                planner.step(entry)
+            })
+            .map(|(step, _)| match step {
+                Step::Copy(found, to, _) => format!("copy {} -> {to}", found.key),
+                Step::Beside(found, to) => format!("beside {} -> {to}", found.key),
                 Step::Skip(found, _, why) => format!("skip {}: {why}", found.key),
                 Step::Refuse(found, _, why) => format!("refuse {:?}: {why}", found.key),
             })
@@ -158,7 +325,7 @@ mod tests {
     #[test]
     fn keys_that_cannot_be_files_are_refused_and_the_others_go_on() {
         let naming = Naming::new("s/", "d/").unwrap();
-        let mut planner = Planner::new(naming, Filter::default(), false, true).unwrap();
+        let mut planner = Planner::new(naming, Filter::default(), target(false, true)).unwrap();
         let keys =
             ["s/", "s/../x", "s//x", "s/a", "s/a\0", "s/a-b", "s/a/c", "s/b/", "s/b/x", "t/x"];
         insta::assert_snapshot!(steps(&mut planner, &keys), @r#"
@@ -192,17 +359,46 @@ mod tests {
     #[test]
     fn a_copy_within_one_place_does_not_touch_its_own_source() {
         let naming = Naming::new("a/b/", "a/").unwrap();
-        let mut planner = Planner::new(naming, Filter::default(), true, false).unwrap();
+        let mut planner = Planner::new(naming, Filter::default(), target(true, false)).unwrap();
         insta::assert_snapshot!(steps(&mut planner, &["a/b/x", "a/b/b/x"]), @r#"
         copy a/b/x -> a/x
         refuse "a/b/b/x": `a/b/x` is itself part of the source
         "#);
         let naming = Naming::new("a/", "a/").unwrap();
-        let mut planner = Planner::new(naming, Filter::default(), true, false).unwrap();
+        let mut planner = Planner::new(naming, Filter::default(), target(true, false)).unwrap();
         insta::assert_snapshot!(steps(&mut planner, &["a/x"]), @"skip a/x: source and destination are the same object");
         assert!(
-            Planner::new(Naming::new("a/", "a/c/").unwrap(), Filter::default(), true, false)
+            Planner::new(Naming::new("a/", "a/c/").unwrap(), Filter::default(), target(true, false))
                 .is_err()
         );
+    }
+
+    #[test]
+    fn names_that_cannot_be_get_others_or_are_left_out_as_asked() {
+        let keys = ["s/../x", "s//x", "s/a", "s/a/b.csv", "s/a/c", "s/A", "s/CON", "s/dir/", "s/z."];
+        let mut text = String::new();
+        for rule in [OnTrouble::Rename, OnTrouble::Skip] {
+            let naming = Naming::new("s/", "").unwrap();
+            let target = Target { tells_case: false, names: rule, case: rule, ..target(false, true) };
+            let mut planner = Planner::new(naming, Filter::default(), target).unwrap();
+            text = format!("{text}{rule:?}\n{}\n", steps(&mut planner, &keys));
+            assert_eq!(planner.impossible, 0);
+        }
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn sizes_and_ages_bound_what_is_wanted() {
+        let mut options = CopyOptions { min_size: Some(2), max_size: Some(3), ..CopyOptions::default() };
+        let takes = |options: &CopyOptions, entry: &Entry| Wanted::new(options).takes(entry);
+        let sizes: Vec<u64> =
+            (0..6).filter(|size| takes(&options, &entry("k", *size))).collect();
+        assert_eq!(sizes, [2, 3]);
+        let time = |second| DateTime::from_timestamp(second, 0);
+        (options.newer_than, options.older_than) = (time(5), time(8));
+        let at = |second| Entry { last_modified: time(second), ..entry("k", 2) };
+        let times: Vec<i64> = (0..12).filter(|second| takes(&options, &at(*second))).collect();
+        assert_eq!(times, [5, 6, 7]);
+        assert!(!takes(&options, &entry("k", 2)), "what has no time is not newer than anything");
     }
 }

@@ -1,8 +1,12 @@
 //! What is asked of a copy, and what it answers. Names of fields are part of the contract.
 
+use crate::filter::EntryFilter;
+use crate::options::CopyOptions;
+use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use windlass_s3::Storage;
-use windlass_types::{KeyPattern, Location, ObjectPath, Result, RunId};
+use windlass_types::{Location, ObjectPath, Result, RunId};
 
 /// One end of a copy or a comparison.
 #[derive(Debug, Clone)]
@@ -39,25 +43,24 @@ impl Side {
     }
 }
 
-/// What to copy.
+/// What to copy, move or sync.
 #[derive(Debug, Clone)]
 pub struct CopyRequest {
     /// From.
     pub source: Side,
     /// To.
     pub destination: Side,
-    /// Only what matches one of these (below the source's base); empty: everything.
-    pub include: Vec<KeyPattern>,
-    /// Never what matches one of these.
-    pub exclude: Vec<KeyPattern>,
-    /// Say what would be done, do nothing.
-    pub dry_run: bool,
-    /// Delete each source object once its copy is verified.
-    pub move_: bool,
-    /// Objects and parts in flight; 0 is the default, [`crate::DEFAULT_CONCURRENCY`].
-    pub concurrency: usize,
-    /// Bytes of objects held at most; 0 is the default, [`crate::DEFAULT_MAX_MEMORY`].
-    pub max_memory: u64,
+    /// How.
+    pub options: CopyOptions,
+    /// The condition of `options.where_`, compiled; None takes everything.
+    pub filter: Option<Arc<dyn EntryFilter>>,
+}
+
+impl CopyRequest {
+    /// A request without a condition.
+    pub fn new(source: Side, destination: Side, options: CopyOptions) -> Self {
+        Self { source, destination, options, filter: None }
+    }
 }
 
 /// What is done with an item.
@@ -140,6 +143,17 @@ pub trait Progress: Send + Sync {
     /// So many more bytes arrived at the destination.
     fn bytes(&self, n: u64) {
         let _ = n;
+    }
+
+    /// Something that concerns the run as a whole, for people: one line, without a full stop.
+    fn note(&self, text: &str) {
+        let _ = text;
+    }
+
+    /// Waits until there is room for another item: who passes items on slowly slows the run down
+    /// instead of holding them.
+    fn room(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
     }
 
     /// An item came to its end.

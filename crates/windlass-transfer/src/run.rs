@@ -4,14 +4,17 @@
 //! what is under way can always finish.
 
 use crate::digest::{EtagOf, has_md5_etag, is_md5, is_multipart};
+use crate::options::CopyOptions;
+use crate::pace::{Pace, Slot};
 use crate::request::{Progress, Side};
 use crate::tuning::{Range, Tuning};
+use crate::{DEFAULT_CONCURRENCY, DEFAULT_MAX_MEMORY};
 use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use windlass_s3::{ByteRange, GetOptions, ObjectBody, ObjectMeta, Storage};
 use windlass_types::{Error, ErrorCode, ObjectPath, Result};
@@ -25,13 +28,20 @@ pub(crate) struct Run {
     pub(crate) tuning: Tuning,
     pub(crate) progress: Arc<dyn Progress>,
     pub(crate) cancel: CancellationToken,
+    pub(crate) options: Arc<CopyOptions>,
     memory: Arc<Semaphore>,
     memory_units: u32,
-    slots: Arc<Semaphore>,
+    pace: Pace,
     /// Until a comparison has shown that this destination's `ETag`s are something else.
     etags_tell: AtomicBool,
     /// Until the service has said that it cannot.
     pub(crate) server_side: AtomicBool,
+    /// Whether writes go with conditions; until the service has said that it does not know them.
+    pub(crate) conditions: AtomicBool,
+    /// The same, of copies inside the service.
+    pub(crate) copy_conditions: AtomicBool,
+    /// Whether deletions go with conditions; unknown until the first one.
+    pub(crate) deletes_if: OnceCell<bool>,
 }
 
 impl Run {
@@ -39,11 +49,14 @@ impl Run {
         source: Side,
         destination: Side,
         tuning: Tuning,
-        limits: (usize, u64),
+        options: Arc<CopyOptions>,
         progress: Arc<dyn Progress>,
         cancel: CancellationToken,
     ) -> Self {
-        let (concurrency, max_memory) = limits;
+        let or = |given: u64, usual: u64| if given == 0 { usual } else { given };
+        let max_memory = or(options.max_memory, DEFAULT_MAX_MEMORY);
+        let concurrency =
+            if options.concurrency == 0 { DEFAULT_CONCURRENCY } else { options.concurrency };
         let units = u32::try_from(max_memory.div_ceil(UNIT).max(1)).unwrap_or(u32::MAX >> 4);
         let group = source.storage.server_side_copy_group();
         let server_side = group.is_some() && group == destination.storage.server_side_copy_group();
@@ -55,9 +68,13 @@ impl Run {
             cancel,
             memory: Arc::new(Semaphore::new(units as usize)),
             memory_units: units,
-            slots: Arc::new(Semaphore::new(concurrency)),
+            pace: Pace::new(concurrency, options.bandwidth),
+            options,
             etags_tell: AtomicBool::new(true),
             server_side: AtomicBool::new(server_side),
+            conditions: AtomicBool::new(true),
+            copy_conditions: AtomicBool::new(true),
+            deletes_if: OnceCell::new(),
         }
     }
 
@@ -68,8 +85,28 @@ impl Run {
     }
 
     /// Waits until another request may be under way. Never wait for memory while holding it.
-    pub(crate) async fn slot(&self) -> Result<OwnedSemaphorePermit> {
-        Arc::clone(&self.slots).acquire_owned().await.map_err(closed)
+    pub(crate) async fn slot(&self) -> Result<Slot> {
+        self.pace.slot().await
+    }
+
+    /// Waits until so many bytes may pass through this process.
+    pub(crate) async fn pass(&self, bytes: u64) -> Result<()> {
+        let wait = self.pace.pass(bytes);
+        if wait.is_zero() { Ok(()) } else { self.pause(wait).await }
+    }
+
+    /// Whether the destination tells apart names that differ in case only.
+    pub(crate) fn tells_case(&self) -> bool {
+        self.destination.storage.tells_case_apart()
+    }
+
+    /// Tells the pace how a request ended.
+    pub(crate) fn learn<T>(&self, outcome: &Result<T>) {
+        match outcome {
+            Ok(_) => self.pace.went_well(),
+            Err(error) if error.code() == ErrorCode::ConnectionBusy => self.pace.slow_down(),
+            Err(_) => {}
+        }
     }
 
     pub(crate) fn interrupted(&self) -> Result<()> {
@@ -85,7 +122,9 @@ impl Run {
         let mut attempt = 1;
         let mut pause = self.tuning.pause;
         loop {
-            match work().await {
+            let outcome = work().await;
+            self.learn(&outcome);
+            match outcome {
                 Err(error) if error.class().is_retryable() && attempt < self.tuning.attempts => {
                     tracing::debug!(attempt, error = error.chain(), "trying again");
                     self.pause(pause).await?;
@@ -118,6 +157,7 @@ impl Run {
                 if_match: etag.map(str::to_owned),
                 version: None,
             };
+            self.pass(range.length).await?;
             let body = self.source.storage.get(from, options).await?;
             collect(body, range.length, &from.key, |_| {}).await
         })
@@ -182,7 +222,7 @@ impl Run {
     }
 }
 
-fn closed(error: tokio::sync::AcquireError) -> Error {
+pub(crate) fn closed(error: tokio::sync::AcquireError) -> Error {
     Error::new(ErrorCode::Internal, "a limit was closed").source(error)
 }
 

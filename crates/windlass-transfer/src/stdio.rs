@@ -5,7 +5,7 @@ use crate::kinds::content_type;
 use crate::request::{Action, Item, Progress, Side, Status};
 use crate::run::{Run, collect, corrupt, interrupted, stat_source};
 use crate::tuning::{Range, Tuning};
-use crate::{DEFAULT_CONCURRENCY, DEFAULT_MAX_MEMORY};
+use crate::options::CopyOptions;
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, TryStreamExt};
 use std::sync::Arc;
@@ -59,7 +59,7 @@ where
         content_type: content_type(&to.key).map(str::to_owned),
         ..PutOptions::default()
     };
-    let limits = (DEFAULT_CONCURRENCY, DEFAULT_MAX_MEMORY);
+    let limits = Arc::new(CopyOptions::default());
     let run = Arc::new(Run::new(
         destination.clone(),
         destination,
@@ -232,7 +232,7 @@ where
     let meta = stat_source(&source.storage, &from).await?;
     let (first, length) = cut(range, meta.size);
     progress.planned(1, length);
-    let limits = (DEFAULT_CONCURRENCY, DEFAULT_MAX_MEMORY);
+    let limits = Arc::new(CopyOptions::default());
     let run =
         Run::new(source.clone(), source, tuning, limits, Arc::clone(&progress), cancel.clone());
     let expected =

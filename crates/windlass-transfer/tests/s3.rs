@@ -7,7 +7,7 @@ use windlass_s3::local::local_side;
 use windlass_s3::{ForgetfulRegions, S3Store, Secrets};
 use windlass_testkit::{Fault, FaultKind, TestS3};
 use windlass_transfer::{
-    CopyRequest, DiffOptions, Item, Progress, Quiet, Side, Summary, copy, copy_stream, diff, du,
+    CopyOptions, CopyRequest, DiffOptions, Item, Progress, Quiet, Side, Summary, copy, copy_stream, diff, du,
     read_to,
 };
 use windlass_types::{ErrorCode, Location, Name, OptionMap, OptionValue, Result, S3Spec};
@@ -66,16 +66,8 @@ impl Progress for Lines {
 
 async fn go(source: Side, destination: Side, move_: bool) -> (Result<Summary>, Vec<Item>) {
     let lines = Arc::new(Lines::default());
-    let request = CopyRequest {
-        source,
-        destination,
-        include: vec![],
-        exclude: vec![],
-        dry_run: false,
-        move_,
-        concurrency: 0,
-        max_memory: 0,
-    };
+    let options = CopyOptions { delete_source: move_, ..CopyOptions::default() };
+    let request = CopyRequest::new(source, destination, options);
     let done = copy(request, Arc::clone(&lines) as _, CancellationToken::new()).await;
     let items = std::mem::take(&mut *lines.0.lock().unwrap());
     (done, items)

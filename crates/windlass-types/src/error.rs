@@ -189,6 +189,8 @@ error_codes! {
     FabricNotFound = "fabric.not_found", NotFound;
     /// A fabric of that name exists.
     FabricExists = "fabric.exists", Conflict;
+    /// The statement or option is understood, but not done here.
+    StatementUnsupported = "statement.unsupported", InvalidInput;
     /// No job of that name.
     JobNotFound = "job.not_found", NotFound;
     /// A job of that name exists.
@@ -225,6 +227,9 @@ error_codes! {
     LocalFailed = "local.failed", Unavailable;
     /// Every item of a transfer failed.
     TransferFailed = "transfer.failed", Denied;
+    /// A transfer would do what it may not: write names the destination cannot have, delete more
+    /// than allowed.
+    TransferRefused = "transfer.refused", Conflict;
     /// Some items of a transfer failed.
     TransferPartial = "transfer.partial", Unavailable;
     /// The store of state cannot be opened, read or written.

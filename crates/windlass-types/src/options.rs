@@ -3,6 +3,16 @@
 mod remote;
 
 pub use remote::{FTP_OPTIONS, HTTP_OPTIONS, SFTP_OPTIONS, WEBDAV_OPTIONS};
+mod files;
+mod jobs;
+mod kinds;
+
+pub use files::{
+    COPY_FILES_OPTIONS, FILES_OPTIONS, METADATA_OPTIONS, MOVE_FILES_OPTIONS, REPORT_OPTIONS,
+    SYNC_FILES_OPTIONS, TAGS_OPTIONS,
+};
+pub use jobs::{ARRIVAL_OPTIONS, JOB_OPTIONS};
+pub use kinds::parse_moment;
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::name::Name;
@@ -56,6 +66,14 @@ pub enum OptionType {
     Choice(&'static [&'static str]),
     /// A group of these options; a bare word or text stands for the first of them.
     Group(&'static [OptionDef]),
+    /// Bytes: a whole number, or a text such as `'10MB'`.
+    Size,
+    /// A time such as `'2026-01-31T06:00:00Z'` or `'2026-01-31'`, or an age such as `2 DAYS`.
+    Moment,
+    /// Some of these words, as a list or one alone.
+    Choices(&'static [&'static str]),
+    /// A number of things, or a share of all such as `'10%'`.
+    Bound,
 }
 
 impl OptionType {
@@ -79,6 +97,10 @@ impl OptionType {
                 let names: Vec<&str> = defs.iter().map(|def| def.name).collect();
                 format!("a word for {} or a group of {}", names[0], names.join(", "))
             }
+            Self::Size => "a size such as `'10MB'` or a number of bytes".to_owned(),
+            Self::Moment => "a time such as `'2026-01-31'` or an age such as `2 DAYS`".to_owned(),
+            Self::Bound => "a whole number, or a share such as `'10%'`".to_owned(),
+            Self::Choices(words) => format!("a list of {}", words.join(", ")),
         }
     }
 }
@@ -590,6 +612,10 @@ pub fn check(def: &OptionDef, value: OptionValue) -> Result<OptionValue> {
             }
             Ok(V::Group(checked))
         }
+        (
+            OptionType::Size | OptionType::Moment | OptionType::Choices(_) | OptionType::Bound,
+            value,
+        ) => kinds::check(def, value),
         (_, other) => Err(ill(describe(&other, def.secret))),
     }
 }

@@ -1,34 +1,41 @@
 //! `cp` and `mv`: between connections and this machine, and standard input or output.
 
+pub mod options;
 mod pipe;
+mod report;
 
 use crate::commands::{Ending, counted};
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::progress::Watch;
 use crate::session::{Place, Session};
+use chrono::Utc;
 use clap::Args;
+use options::Options;
+use report::Reporter;
 use std::time::Instant;
-use windlass_core::engine::{CopyOptions, CopySide, Summary};
-use windlass_types::{Address, ByteSize, Error, ErrorCode, KeyPattern};
+use windlass_core::engine::{CopySide, Progress, Summary};
+use windlass_core::transfer::MaxDelete;
+use windlass_types::{Address, ByteSize, Error, ErrorCode};
 
-/// What `cp` and `mv` share.
-#[derive(Debug, Args)]
-pub struct Options {
-    /// Only names below SRC that match; may be repeated
-    #[arg(long, value_name = "GLOB")]
-    pub include: Vec<String>,
-    /// No names below SRC that match; may be repeated
-    #[arg(long, value_name = "GLOB")]
-    pub exclude: Vec<String>,
-    /// Show what would be done; do nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Objects and parts in flight
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub concurrency: Option<u16>,
-    /// Bytes of objects held in memory at most
-    #[arg(long, value_name = "SIZE")]
-    pub max_memory: Option<ByteSize>,
+/// What is to be done with what is copied.
+#[derive(Debug, Clone)]
+pub enum Verb {
+    /// `cp`.
+    Copy,
+    /// `mv`.
+    Move {
+        /// Remove the folders that it emptied.
+        remove_empty_folders: bool,
+    },
+    /// `sync`.
+    Sync {
+        /// Delete what the source does not have.
+        delete: bool,
+        /// At most so much.
+        max_delete: Option<MaxDelete>,
+        /// Copy it there before.
+        backup_to: Option<String>,
+    },
 }
 
 /// Copy objects and files.
@@ -65,7 +72,8 @@ Examples:
   1. Rename:               windlass mv landing:bucket/a.csv landing:bucket/b.csv
   2. Move a folder:        windlass mv landing:bucket/new/ landing:bucket/done/
   3. Upload and clean up:  windlass mv ./outbox/ landing:bucket/inbox/
-  4. See first:            windlass mv --dry-run ./outbox/ landing:bucket/inbox/")]
+  4. See first:            windlass mv --dry-run ./outbox/ landing:bucket/inbox/
+  5. Leave no folders:     windlass mv --remove-empty-folders ./outbox/ landing:bucket/inbox/")]
 pub struct Move {
     /// CONN:BUCKET/PREFIX, or a local path
     #[arg(value_name = "SRC")]
@@ -73,6 +81,9 @@ pub struct Move {
     /// CONN:BUCKET/PREFIX, or a local path
     #[arg(value_name = "DST")]
     pub destination: String,
+    /// Remove the folders of SRC that the move emptied
+    #[arg(long)]
+    pub remove_empty_folders: bool,
     /// How.
     #[command(flatten)]
     pub options: Options,
@@ -103,7 +114,7 @@ pub async fn copy(session: &Session, args: Copy) -> Ending {
             }
             pipe::download(session, place, args.options.dry_run).await
         }
-        _ => transfer(session, &args.source, &args.destination, args.options, false).await,
+        _ => transfer(session, &args.source, &args.destination, args.options, Verb::Copy).await,
     }
 }
 
@@ -112,7 +123,8 @@ pub async fn move_(session: &Session, args: Move) -> Ending {
     if args.source == "-" || args.destination == "-" {
         return Err(usage("`mv` needs two places", "`cp` reads and writes streams").into());
     }
-    transfer(session, &args.source, &args.destination, args.options, true).await
+    let verb = Verb::Move { remove_empty_folders: args.remove_empty_folders };
+    transfer(session, &args.source, &args.destination, args.options, verb).await
 }
 
 fn usage(message: &str, hint: &str) -> Error {
@@ -121,42 +133,98 @@ fn usage(message: &str, hint: &str) -> Error {
 
 /// A stream is one object: there is nothing to choose from.
 fn plain(options: &Options) -> Result<(), Error> {
-    if options.include.is_empty() && options.exclude.is_empty() {
+    if options.is_plain() {
         return Ok(());
     }
-    Err(usage("a stream has no names to match", "leave `--include` and `--exclude` out"))
+    Err(usage(
+        "a stream is one object: there are no names to match and nothing to compare",
+        "leave the options that choose, compare and report out",
+    ))
 }
 
-async fn transfer(
+/// Reads a list of names, from a file or standard input.
+async fn list_of_names(session: &Session, file: &str) -> Result<Vec<String>, Failure> {
+    let console = session.console.clone();
+    let path = file.to_owned();
+    let read = tokio::task::spawn_blocking(move || {
+        if path != "-" {
+            return std::fs::read_to_string(path);
+        }
+        let mut all = Vec::new();
+        loop {
+            let piece = console.read(64 << 10)?;
+            if piece.is_empty() {
+                return String::from_utf8(all).map_err(std::io::Error::other);
+            }
+            all.extend_from_slice(&piece);
+        }
+    });
+    let text =
+        read.await.map_err(std::io::Error::other).and_then(|text| text).map_err(|error| {
+            Error::new(ErrorCode::LocalFailed, format!("cannot read the names in `{file}`"))
+                .source(error)
+        })?;
+    Ok(report::names(&text))
+}
+
+/// `cp`, `mv` and `sync` between two places.
+pub(super) async fn transfer(
     session: &Session,
     source: &str,
     destination: &str,
     options: Options,
-    move_: bool,
+    verb: Verb,
 ) -> Ending {
-    for glob in options.include.iter().chain(&options.exclude) {
-        KeyPattern::parse(glob)?;
-    }
-    let source = session.existing_place(source).await?;
+    let mut source = session.existing_place(source).await?;
     let mut destination = session.place(destination).await?;
     into_folder(&mut destination);
+    if matches!(verb, Verb::Sync { .. }) {
+        // Two folders are meant, with or without the last `/`.
+        into_folder(&mut source);
+    }
+    let files = match (&options.files_from, &options.only_failed) {
+        (Some(file), _) => Some(list_of_names(session, file).await?),
+        (None, Some(report)) => {
+            let location = &source.location;
+            let key = &location.key;
+            let base = &key[..key.rfind('/').map_or(0, |at| at + 1)];
+            let bucket = location.bucket.as_deref().unwrap_or_default();
+            Some(report::failed_names(report, &source.storage.address(bucket, base))?)
+        }
+        (None, None) => None,
+    };
+    let mut how = options.engine(Utc::now(), files)?;
+    let done = match verb {
+        Verb::Copy => "copied",
+        Verb::Move { remove_empty_folders } => {
+            (how.delete_source, how.remove_empty_folders) = (true, remove_empty_folders);
+            "moved"
+        }
+        Verb::Sync { delete, max_delete, backup_to } => {
+            how.sync = true;
+            (how.delete, how.max_delete, how.backup_to) = (delete, max_delete, backup_to);
+            "copied"
+        }
+    };
+    how.check()?;
     let engine = session.engine().await?;
     let watch = Watch::begin(session, options.dry_run, Instant::now());
-    let dry_run = options.dry_run;
-    let options = CopyOptions {
-        include: options.include,
-        exclude: options.exclude,
-        dry_run,
-        delete_source: move_,
-        concurrency: options.concurrency.map_or(0, usize::from),
-        max_memory: options.max_memory.map_or(0, |size| size.0),
-    };
+    let inner: std::sync::Arc<dyn Progress> = watch.clone();
+    let reporter = Reporter::begin(session, options.report.as_deref(), inner).await?;
     let side = |place: Place| CopySide { storage: place.storage, location: place.location };
     let result = engine
-        .copy(side(source), side(destination), options, watch.clone(), session.cancel.clone())
+        .copy(
+            &session.ctx(),
+            side(source),
+            side(destination),
+            how,
+            reporter.clone(),
+            session.cancel.clone(),
+        )
         .await;
     // Nobody reading the items is why it was cancelled, and ends quietly.
     watch.end()?;
+    let reported = reporter.end().await;
     let summary = result?;
     if let Some(error) = watch.all_failed(&summary) {
         if session.global.output.is_json() {
@@ -164,8 +232,13 @@ async fn transfer(
         }
         return Err(error.into());
     }
-    let verb = if move_ { "moved" } else { "copied" };
-    report(session, &summary, verb)
+    reported?;
+    for (reason, count) in reporter.reasons() {
+        if report::is_notable(&reason) {
+            session.talk(&format!("{} skipped: {reason}", counted(count, "object")));
+        }
+    }
+    report(session, &summary, done)
 }
 
 /// An existing folder of this machine cannot become a file: things go into it, whether or not the
@@ -191,6 +264,8 @@ fn report(session: &Session, summary: &Summary, verb: &str) -> Ending {
 }
 
 fn summary_line(summary: &Summary, verb: &str) -> String {
+    // Of a move every source is deleted: that is no news.
+    let deleted = if verb == "moved" { 0 } else { summary.deleted };
     let verb = if summary.dry_run { format!("would be {verb}") } else { verb.to_owned() };
     let mut text = format!(
         "{} {verb} ({}) in {:.1} s",
@@ -198,9 +273,12 @@ fn summary_line(summary: &Summary, verb: &str) -> String {
         ByteSize(summary.bytes),
         summary.seconds
     );
-    for (number, what) in
-        [(summary.updated, "updated"), (summary.skipped, "skipped"), (summary.failed, "failed")]
-    {
+    for (number, what) in [
+        (summary.updated, "updated"),
+        (deleted, "deleted"),
+        (summary.skipped, "skipped"),
+        (summary.failed, "failed"),
+    ] {
         if number > 0 {
             text = format!("{text}, {number} {what}");
         }

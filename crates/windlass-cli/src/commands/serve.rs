@@ -1,4 +1,4 @@
-//! `serve`: the same verbs over HTTP.
+//! `serve`: the same verbs over HTTP, and the jobs.
 
 use crate::commands::Ending;
 use crate::failure::Outcome;
@@ -7,7 +7,7 @@ use clap::Args;
 use std::net::SocketAddr;
 use windlass_types::{Error, ErrorCode};
 
-/// Answer over HTTP.
+/// Answer over HTTP, and run jobs when their time comes.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   1. On this machine:         windlass serve
@@ -43,6 +43,15 @@ pub async fn run(session: &Session, args: Serve) -> Ending {
     } else {
         session.console.talk(&format!("windlass listens on {url} (Ctrl-C ends it)"));
     }
-    windlass_server::serve(engine, listener, session.cancel.clone()).await?;
+    // When the server stops, for whatever reason, so do the jobs; runs that go on are given back.
+    let stop = session.cancel.child_token();
+    let serve = async {
+        let served = windlass_server::serve(engine.clone(), listener, stop.clone()).await;
+        stop.cancel();
+        served
+    };
+    let (served, jobs) = tokio::join!(serve, engine.serve_jobs(stop.clone()));
+    served?;
+    jobs?;
     Ok(Outcome::Done)
 }

@@ -10,9 +10,8 @@ use clap::Args;
 use futures::StreamExt as _;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use windlass_core::engine::{Answer, Ctx};
+use windlass_core::engine::{Answer, Ctx, Grade};
 use windlass_types::{Error, ErrorCode, Result};
 
 /// Run statements, or open a prompt.
@@ -96,7 +95,7 @@ pub(crate) async fn execute(
     let mut began = Instant::now();
     while let Some(answer) = answers.next().await {
         match answer? {
-            Answer::Rows { schema, batches, good } => {
+            Answer::Rows { schema, batches, verdict } => {
                 let rows = printer.rows(&session.console, schema, batches).await?;
                 if timed {
                     session.talk(&format!(
@@ -105,9 +104,11 @@ pub(crate) async fn execute(
                         took(began.elapsed())
                     ));
                 }
-                if !good.load(Ordering::Relaxed) {
-                    outcome = outcome.and(Outcome::Failed);
-                }
+                outcome = outcome.and(match verdict.grade() {
+                    Grade::Good => Outcome::Done,
+                    Grade::Bad => Outcome::Failed,
+                    Grade::Partial => Outcome::Partial,
+                });
             }
             Answer::Done { message, warnings } => {
                 for warning in warnings {

@@ -91,6 +91,9 @@ impl Words {
                 sql::Suggestion::Table => {
                     self.names(&ctx, "SHOW FILE TABLES", partial, &mut found).await;
                 }
+                sql::Suggestion::Job => {
+                    self.names(&ctx, "SHOW JOBS", partial, &mut found).await;
+                }
                 sql::Suggestion::SystemTable => {
                     self.names(&ctx, "SHOW SYSTEM TABLES", partial, &mut found).await;
                 }

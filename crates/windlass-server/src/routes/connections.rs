@@ -36,7 +36,7 @@ impl InFabric {
 }
 
 /// The rows of one statement as JSON objects.
-async fn rows(app: &App, mut ctx: Ctx, statement: String) -> Result<Vec<Value>> {
+pub(crate) async fn rows(app: &App, mut ctx: Ctx, statement: String) -> Result<Vec<Value>> {
     let mut answers = app.engine.sql(&mut ctx, &statement);
     let mut rows = Vec::new();
     while let Some(answer) = answers.next().await {
@@ -47,6 +47,18 @@ async fn rows(app: &App, mut ctx: Ctx, statement: String) -> Result<Vec<Value>> 
         }
     }
     Ok(rows)
+}
+
+/// The sentence that one statement answers: `{message, warnings}`.
+pub(crate) async fn answered(app: &App, mut ctx: Ctx, statement: String) -> Result<Value> {
+    let mut answers = app.engine.sql(&mut ctx, &statement);
+    let mut said = Value::Null;
+    while let Some(answer) = answers.next().await {
+        if let Answer::Done { message, warnings } = answer? {
+            said = serde_json::json!({ "message": message, "warnings": warnings });
+        }
+    }
+    Ok(said)
 }
 
 /// Lists the connections of a fabric, as `SHOW CONNECTIONS`.

@@ -8,14 +8,15 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
-use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _};
 use std::convert::Infallible;
-use std::sync::Arc;
-use tokio::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use windlass_core::engine::{CopyOptions, CopySide, Ctx, Item, Progress};
+use windlass_core::engine::{CopySide, Ctx, Item, Progress};
 use windlass_types::error::ErrorBody;
 use windlass_types::{Location, Name};
 
@@ -23,18 +24,84 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(copy))
 }
 
-/// Sends what happens; a reader that stops reading cancels the copy.
-struct Reporter(mpsc::UnboundedSender<CopyEvent>);
+/// Objects and parts in flight at most, whoever asks.
+const MOST_AT_ONCE: usize = 1000;
+
+/// Bytes held at most, whoever asks.
+const MOST_MEMORY: u64 = 4 << 30;
+
+/// Items held for a reader before the copy waits for it.
+const HELD: usize = 10_000;
+
+/// Holds what happens until it is read. Counts are joined to one, and no more items are held than
+/// there is room for: a slow reader slows the copy down, one that is gone cancels it.
+#[derive(Default)]
+struct Reporter {
+    held: Mutex<Held>,
+    filled: Notify,
+    emptied: Notify,
+}
+
+#[derive(Default)]
+struct Held {
+    planned: Option<(u64, u64)>,
+    bytes: u64,
+    events: Vec<CopyEvent>,
+}
+
+impl Reporter {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, event: CopyEvent) {
+        self.held().events.push(event);
+        self.filled.notify_one();
+    }
+
+    /// Waits for something to tell; takes all of it, counts first.
+    async fn taken(&self) -> Vec<CopyEvent> {
+        loop {
+            {
+                let mut held = self.held();
+                let mut events = Vec::new();
+                let planned = held.planned.take();
+                events.extend(planned.map(|(items, bytes)| CopyEvent::Planned(items, bytes)));
+                let bytes = std::mem::take(&mut held.bytes);
+                events.extend((bytes > 0).then_some(CopyEvent::Bytes(bytes)));
+                events.append(&mut held.events);
+                if !events.is_empty() {
+                    self.emptied.notify_one();
+                    return events;
+                }
+            }
+            self.filled.notified().await;
+        }
+    }
+}
 
 impl Progress for Reporter {
     fn planned(&self, items: u64, bytes: u64) {
-        let _ = self.0.send(CopyEvent::Planned(items, bytes));
+        self.held().planned = Some((items, bytes));
+        self.filled.notify_one();
     }
     fn bytes(&self, count: u64) {
-        let _ = self.0.send(CopyEvent::Bytes(count));
+        self.held().bytes += count;
+        self.filled.notify_one();
+    }
+    fn note(&self, text: &str) {
+        self.push(CopyEvent::Note(text.to_owned()));
+    }
+    fn room(&self) -> BoxFuture<'_, ()> {
+        async {
+            while self.held().events.len() >= HELD {
+                self.emptied.notified().await;
+            }
+        }
+        .boxed()
     }
     fn item(&self, item: &Item) {
-        let _ = self.0.send(CopyEvent::Item(Box::new(item.clone())));
+        self.push(CopyEvent::Item(Box::new(item.clone())));
     }
 }
 
@@ -54,33 +121,34 @@ async fn copy(State(app): State<App>, Json(body): Json<CopyBody>) -> Reply<Respo
     let source = side(&body.source, body.source_bucket, body.source_key).await?;
     let destination =
         side(&body.destination, body.destination_bucket, body.destination_key).await?;
-    let options = CopyOptions {
-        include: body.include,
-        exclude: body.exclude,
-        dry_run: body.dry_run,
-        delete_source: body.delete_source,
-        concurrency: body.concurrency.clamp(1, 1000),
-        max_memory: body.max_memory,
-    };
-    let (sender, mut events) = mpsc::unbounded_channel();
+    let mut options = body.options;
+    options.concurrency = options.concurrency.min(MOST_AT_ONCE);
+    options.max_memory = options.max_memory.min(MOST_MEMORY);
+    options.check()?;
+    let reporter = Arc::new(Reporter::default());
     let cancel = CancellationToken::new();
     let guard = cancel.clone().drop_guard();
     let engine = app.engine.clone();
+    let watched = Arc::clone(&reporter);
     tokio::spawn(async move {
-        let progress = Arc::new(Reporter(sender.clone()));
-        let end = match engine.copy(source, destination, options, progress, cancel).await {
+        let progress: Arc<dyn Progress> = Arc::clone(&watched) as _;
+        let end = match engine.copy(&ctx, source, destination, options, progress, cancel).await {
             Ok(summary) => CopyEvent::Summary(Box::new(summary)),
             Err(error) => CopyEvent::Error(ErrorBody::from(&error)),
         };
-        let _ = sender.send(end);
+        watched.push(end);
     });
     let lines = async_stream::stream! {
         let _guard = guard;
-        while let Some(event) = events.recv().await {
-            let last = matches!(event, CopyEvent::Summary(_) | CopyEvent::Error(_));
-            let mut line = serde_json::to_vec(&event).unwrap_or_default();
-            line.push(b'\n');
-            yield Ok::<_, Infallible>(line);
+        loop {
+            let mut lines = Vec::new();
+            let mut last = false;
+            for event in reporter.taken().await {
+                last |= matches!(event, CopyEvent::Summary(_) | CopyEvent::Error(_));
+                serde_json::to_writer(&mut lines, &event).unwrap_or_default();
+                lines.push(b'\n');
+            }
+            yield Ok::<_, Infallible>(lines);
             if last {
                 break;
             }

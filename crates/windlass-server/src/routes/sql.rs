@@ -11,7 +11,6 @@ use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
 use serde::Deserialize;
 use std::convert::Infallible;
-use std::sync::atomic::Ordering;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use windlass_core::engine::{Answer, Ctx};
@@ -102,13 +101,12 @@ fn answers_framed(
             let mut answers = app.engine.sql(&mut ctx, &text);
             while let Some(answer) = answers.next().await {
                 match answer? {
-                    Answer::Rows { schema, mut batches, good } => {
+                    Answer::Rows { schema, mut batches, verdict } => {
                         yield wire::rows_frame(&schema, None)?;
                         while let Some(batch) = batches.next().await {
                             yield wire::rows_frame(&schema, Some(&batch?))?;
                         }
-                        let good: &[u8] = if good.load(Ordering::Relaxed) { b"1" } else { b"0" };
-                        yield wire::frame(FrameKind::End, good);
+                        yield wire::frame(FrameKind::End, &wire::grade(verdict.grade()));
                     }
                     Answer::Done { message, warnings } => {
                         let body = serde_json::json!({ "message": message, "warnings": warnings }).to_string();

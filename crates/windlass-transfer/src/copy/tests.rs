@@ -5,7 +5,7 @@ use bytes::Bytes;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use windlass_s3::local::LocalStore;
-use windlass_types::{KeyPattern, LocalSpec};
+use windlass_types::{LocalSpec, Location};
 
 fn small() -> Tuning {
     Tuning {
@@ -19,16 +19,14 @@ fn small() -> Tuning {
 }
 
 fn request(source: Side, destination: Side) -> CopyRequest {
-    CopyRequest {
-        source,
-        destination,
-        include: vec![],
-        exclude: vec![],
-        dry_run: false,
-        move_: false,
-        concurrency: 4,
-        max_memory: 1 << 20,
-    }
+    let options =
+        CopyOptions { concurrency: 4, max_memory: 1 << 20, ..CopyOptions::default() };
+    CopyRequest::new(source, destination, options)
+}
+
+fn moving(mut request: CopyRequest) -> CopyRequest {
+    request.options.delete_source = true;
+    request
 }
 
 fn body(size: usize, seed: u8) -> Bytes {
@@ -138,7 +136,7 @@ async fn etags_that_are_no_md5_cost_one_reading_and_nothing_else() {
     }
     one.set("a/large", body(1500, 3));
     let mut request = request(one.side("a/"), two.side(""));
-    request.concurrency = 1;
+    request.options.concurrency = 1;
     let (summary, seen) = go(request).await;
     assert_eq!(summary.unwrap().copied, 6, "{}", seen.lines());
     assert_eq!(two.count("get"), 1);
@@ -223,9 +221,9 @@ async fn a_dry_run_says_all_and_does_nothing() {
         one.set(key, "123");
     }
     let mut request = request(one.side("a/"), two.side("out/"));
-    request.dry_run = true;
-    request.include = vec![KeyPattern::parse("*.csv").unwrap()];
-    request.exclude = vec![KeyPattern::parse("tmp/**").unwrap()];
+    request.options.dry_run = true;
+    request.options.include = vec!["*.csv".to_owned()];
+    request.options.exclude = vec!["tmp/**".to_owned()];
     let (summary, seen) = go(request).await;
     let summary = summary.unwrap();
     assert_eq!((summary.copied, summary.bytes, summary.dry_run), (1, 3, true));
@@ -262,7 +260,7 @@ async fn a_move_deletes_only_what_was_copied_and_has_not_changed() {
         one.set(key, body(20, 1));
     }
     two.fault("put", "1", 1000, Fault::Denied);
-    let moving = |source, destination| CopyRequest { move_: true, ..request(source, destination) };
+    let moving = |source, destination| self::moving(request(source, destination));
     let (summary, seen) = go(moving(one.side("a/"), two.side(""))).await;
     let summary = summary.unwrap();
     assert_eq!((summary.copied, summary.deleted, summary.failed), (2, 2, 1), "{}", seen.lines());
@@ -286,10 +284,8 @@ async fn an_object_moved_onto_itself_by_another_name_is_not_lost() {
     let root = tempfile::tempdir().unwrap();
     std::fs::create_dir(root.path().join("in")).unwrap();
     std::fs::write(root.path().join("in/f"), "x").unwrap();
-    let moving = CopyRequest {
-        move_: true,
-        ..request(folder(root.path(), "in/"), folder(&root.path().join("in"), ""))
-    };
+    let moving =
+        moving(request(folder(root.path(), "in/"), folder(&root.path().join("in"), "")));
     let (summary, seen) = go(moving).await;
     assert_eq!(summary.unwrap().skipped, 1, "{}", seen.lines());
     assert_eq!(std::fs::read(root.path().join("in/f")).unwrap(), b"x");
@@ -313,18 +309,25 @@ async fn to_a_folder_and_back_keeps_bytes_times_and_refuses_what_cannot_be() {
         );
     }
     let root = tempfile::tempdir().unwrap();
-    let (summary, seen) = go(request(one.side("d/"), folder(root.path(), "got/"))).await;
+    let (refused, _) = go(request(one.side("d/"), folder(root.path(), "got/"))).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::TransferRefused);
+    assert!(refused.message().starts_with("3 names cannot be written"), "{refused:?}");
+    assert!(!root.path().join("got").exists(), "nothing is written of a plan that cannot be");
+    let mut leaving = request(one.side("d/"), folder(root.path(), "got/"));
+    leaving.options.names = crate::OnTrouble::Skip;
+    let (summary, seen) = go(leaving).await;
     let summary = summary.unwrap();
     insta::assert_snapshot!(seen.lines(), @r"
     Done Copy one:b/d/a -> disk:got/a 5 B
     Done Copy one:b/d/large.csv -> disk:got/large.csv 4000 B
     Done Copy one:b/d/marker/ -> disk:got/marker/ 0 B
     Done Copy one:b/d/sub/ok.json -> disk:got/sub/ok.json 5 B
-    Failed Copy one:b/d/../../evil -> disk:got/../../evil 5 B (`got/../../evil` holds `..`, which leads outside the folder)
-    Failed Copy one:b/d//x -> disk:got//x 5 B (`got//x` has an empty level, which a folder cannot hold)
-    Failed Copy one:b/d/a/b -> disk:got/a/b 5 B (`got/a` is a file there, so nothing can lie below it)
+    Skipped Skip one:b/d/../../evil -> disk:got/../../evil 5 B (`got/../../evil` holds `..`, which leads outside the folder)
+    Skipped Skip one:b/d//x -> disk:got//x 5 B (`got//x` has an empty level, which a folder cannot hold)
+    Skipped Skip one:b/d/a/b -> disk:got/a/b 5 B (`got/a` is a file there, so nothing can lie below it)
     ");
-    assert_eq!((summary.copied, summary.failed), (4, 3));
+    assert_eq!((summary.copied, summary.skipped, summary.failed), (4, 3, 0));
     assert_eq!(std::fs::read(root.path().join("got/large.csv")).unwrap(), body(4000, 9));
     let time = root.path().join("got/a").metadata().unwrap().modified().unwrap();
     assert_eq!(Some(time.into()), one.get_now("d/a").unwrap().meta.last_modified);
@@ -349,8 +352,8 @@ async fn memory_is_bounded_however_much_is_copied_at_once() {
         one.set(&format!("a/{key}"), body(if key % 4 == 0 { 40_000 } else { 900 }, key));
     }
     let mut request = request(one.side("a/"), two.side(""));
-    request.concurrency = 32;
-    request.max_memory = 16 << 10;
+    request.options.concurrency = 32;
+    request.options.max_memory = 16 << 10;
     let (summary, _) = go(request).await;
     assert_eq!(summary.unwrap().copied, 40);
     let most = one.most_held.load(Ordering::SeqCst);

@@ -1,0 +1,21 @@
+//! The expression of `--where` as a filter of transfers: the query engine evaluates it, transfers
+//! know only that something judges rows.
+
+use std::sync::Arc;
+use windlass_query::EntryExpr;
+use windlass_transfer::EntryFilter;
+use windlass_types::{Entry, Result};
+
+#[derive(Debug)]
+struct Where(EntryExpr);
+
+impl EntryFilter for Where {
+    fn takes(&self, entries: &[Entry]) -> Result<Vec<bool>> {
+        self.0.matches(entries)
+    }
+}
+
+/// Compiles an expression over `key`, `size`, `last_modified`, `etag` and `storage_class`.
+pub(crate) fn compiled(text: &str) -> Result<Arc<dyn EntryFilter>> {
+    Ok(Arc::new(Where(EntryExpr::compile(text)?)))
+}

@@ -1,0 +1,181 @@
+//! The kind of job that moves files.
+
+use super::files::FilesWork;
+use crate::engine::{CopyOptions, CopySide, Item, Progress, Summary};
+use crate::windlass::{Inner, Windlass};
+use async_trait::async_trait;
+use chrono::DateTime;
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use tokio::sync::mpsc;
+use windlass_jobs::{JobKind, Outcome, RunContext};
+use windlass_transfer::{Quiet, Status};
+use windlass_types::{Error, ErrorCode, Result, RunItem};
+
+/// Items that did not fail, of which a run keeps at most so many in the store. Every failed one is
+/// kept; `REPORT` writes all.
+const KEPT: u64 = 10_000;
+
+/// A copy that this process was asked for, with ends that no other process could open.
+pub(crate) struct Here {
+    /// From.
+    pub(crate) source: CopySide,
+    /// To.
+    pub(crate) destination: CopySide,
+    /// How.
+    pub(crate) options: CopyOptions,
+    /// Who watches.
+    pub(crate) progress: Arc<dyn Progress>,
+}
+
+/// COPY, MOVE and SYNC FILES.
+pub(crate) struct FilesKind(pub(crate) Weak<Inner>);
+
+/// The token of a payload that stands for a [`Here`].
+fn here_of(payload: &Value) -> Option<&str> {
+    payload.get("here").and_then(Value::as_str)
+}
+
+impl Windlass {
+    /// Keeps a copy of this process for its run; answers the payload of that run.
+    pub(crate) fn keep_here(&self, here: Here) -> Value {
+        let token = windlass_types::RunId::new().to_string();
+        let payload = json!({ "here": token });
+        self.inner.here.lock().unwrap_or_else(PoisonError::into_inner).insert(token, here);
+        payload
+    }
+
+    fn take_here(&self, token: &str) -> Option<Here> {
+        self.inner.here.lock().unwrap_or_else(PoisonError::into_inner).remove(token)
+    }
+}
+
+#[async_trait]
+impl JobKind for FilesKind {
+    fn kind(&self) -> &'static str {
+        super::FILES
+    }
+
+    fn check(&self, payload: &Value) -> Result<()> {
+        match here_of(payload) {
+            Some(_) => Ok(()),
+            // Which time it is decides nothing here.
+            None => FilesWork::read(payload)?.options(DateTime::UNIX_EPOCH).map(drop),
+        }
+    }
+
+    async fn run(&self, context: RunContext) -> Result<Outcome> {
+        let windlass = super::engine(&self.0)?;
+        let (here, kept) = match here_of(&context.payload) {
+            Some(token) => (windlass.take_here(token).ok_or_else(gone)?, 0),
+            None => {
+                let work = FilesWork::read(&context.payload)?;
+                let (source, destination, options) =
+                    windlass.work_sides(context.fabric, &work, context.now()).await?;
+                (Here { source, destination, options, progress: Arc::new(Quiet) }, KEPT)
+            }
+        };
+        let (sender, items) = mpsc::unbounded_channel();
+        let watch = Arc::new(Watch {
+            context: context.clone(),
+            seen: Mutex::default(),
+            to: here.progress,
+            items: sender,
+            left: AtomicU64::new(kept),
+        });
+        // The copy holds the only senders, so the log ends with it.
+        let token = context.token();
+        let copy =
+            crate::copy_between(here.source, here.destination, here.options, watch, token.clone());
+        let (copied, logged) = tokio::join!(copy, log(&context, items));
+        let mut summary: Summary = copied?;
+        logged?;
+        summary.run = context.run;
+        let partial = summary.failed > 0;
+        let summary = serde_json::to_value(summary).map_err(|error| {
+            Error::new(ErrorCode::Internal, "the summary cannot be written").source(error)
+        })?;
+        Ok(if partial { Outcome::partial(summary) } else { Outcome::succeeded(summary) })
+    }
+}
+
+fn gone() -> Error {
+    Error::new(ErrorCode::Interrupted, "the process that was asked for this copy has ended")
+        .hint("ask again; a job, or COPY FILES between connections, goes on by itself")
+}
+
+/// Writes items as they come. Where that fails the copy is stopped: what nobody can read of it
+/// should not be done.
+async fn log(context: &RunContext, mut items: mpsc::UnboundedReceiver<RunItem>) -> Result<()> {
+    let mut result = Ok(());
+    while let Some(item) = items.recv().await {
+        if result.is_ok() {
+            result = context.item(item).await;
+            if result.is_err() {
+                context.token().cancel();
+            }
+        }
+    }
+    result
+}
+
+/// Carries what a copy says into the log of its run, and to whoever watches.
+struct Watch {
+    context: RunContext,
+    seen: Mutex<windlass_types::Progress>,
+    to: Arc<dyn Progress>,
+    items: mpsc::UnboundedSender<RunItem>,
+    left: AtomicU64,
+}
+
+impl Watch {
+    fn change(&self, change: impl FnOnce(&mut windlass_types::Progress)) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut seen);
+        self.context.progress(*seen);
+    }
+}
+
+impl Progress for Watch {
+    fn planned(&self, items: u64, bytes: u64) {
+        self.change(|seen| {
+            seen.planned_items = Some(items);
+            seen.planned_bytes = Some(bytes);
+        });
+        self.to.planned(items, bytes);
+    }
+
+    fn bytes(&self, n: u64) {
+        self.change(|seen| seen.done_bytes += n);
+        self.to.bytes(n);
+    }
+
+    fn item(&self, item: &Item) {
+        let failed = item.status == Status::Failed;
+        self.change(|seen| {
+            seen.done_items += 1;
+            seen.failed_items += u64::from(failed);
+        });
+        let spend = |left: u64| left.checked_sub(1);
+        let kept =
+            failed || self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).is_ok();
+        if kept {
+            // The receiver lives as long as the copy.
+            let _ = self.items.send(run_item(item));
+        }
+        self.to.item(item);
+    }
+}
+
+fn run_item(item: &Item) -> RunItem {
+    let word = |value: Value| value.as_str().unwrap_or_default().to_owned();
+    RunItem {
+        action: word(json!(item.action)),
+        source: item.source.clone(),
+        destination: item.destination.clone(),
+        size: Some(item.size),
+        status: word(json!(item.status)),
+        reason: item.reason.clone(),
+    }
+}

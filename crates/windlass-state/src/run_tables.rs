@@ -1,0 +1,80 @@
+//! Logs of all runs of a fabric, for tables over them.
+
+use crate::Store;
+use crate::error::{
+    failed, row_name, row_number, row_number_opt, row_parse, row_string, row_text, row_time,
+};
+use crate::run_log::RunEvent;
+use sqlx::any::AnyRow;
+use windlass_types::{FabricId, Name, Result, RunId, RunItem};
+
+/// The run of a row, and its job.
+fn run_of(row: &AnyRow) -> Result<(RunId, Option<Name>)> {
+    let job = match row_text(row, "job_name")? {
+        Some(_) => Some(row_name(row, "job_name")?),
+        None => None,
+    };
+    Ok((row_parse(row, "run_id")?, job))
+}
+
+impl Store {
+    /// Reads the log lines of the latest runs of a fabric, at most `limit`: the latest run first,
+    /// its lines in order.
+    pub async fn fabric_events(
+        &self,
+        fabric: FabricId,
+        limit: u32,
+    ) -> Result<Vec<(RunId, Option<Name>, RunEvent)>> {
+        sqlx::query(
+            "SELECT e.run_id, r.job_name, e.seq, e.at, e.level, e.message FROM run_events e JOIN runs r ON r.id = e.run_id WHERE r.fabric_id = $1 ORDER BY r.created_at DESC, r.id DESC, e.seq LIMIT $2",
+        )
+        .bind(fabric.to_string())
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed("read the logs of runs"))?
+        .iter()
+        .map(|row| {
+            let (run, job) = run_of(row)?;
+            let event = RunEvent {
+                seq: row_number(row, "seq")?,
+                at: row_time(row, "at")?,
+                level: row_parse(row, "level")?,
+                message: row_string(row, "message")?,
+            };
+            Ok((run, job, event))
+        })
+        .collect()
+    }
+
+    /// Reads the items of the latest runs of a fabric, at most `limit`: the latest run first, its
+    /// items in order.
+    pub async fn fabric_items(
+        &self,
+        fabric: FabricId,
+        limit: u32,
+    ) -> Result<Vec<(RunId, Option<Name>, RunItem)>> {
+        sqlx::query(
+            "SELECT i.*, r.job_name FROM run_items i JOIN runs r ON r.id = i.run_id WHERE r.fabric_id = $1 ORDER BY r.created_at DESC, r.id DESC, i.seq LIMIT $2",
+        )
+        .bind(fabric.to_string())
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed("read the items of runs"))?
+        .iter()
+        .map(|row| {
+            let (run, job) = run_of(row)?;
+            let item = RunItem {
+                action: row_string(row, "action")?,
+                source: row_string(row, "source")?,
+                destination: row_string(row, "destination")?,
+                size: row_number_opt(row, "size")?.and_then(|size| u64::try_from(size).ok()),
+                status: row_string(row, "status")?,
+                reason: row_text(row, "reason")?,
+            };
+            Ok((run, job, item))
+        })
+        .collect()
+    }
+}

@@ -1,0 +1,139 @@
+//! The lines and figures of a run.
+
+use crate::plan::Found;
+use crate::request::{Action, Item, Status, Summary};
+use crate::run::Run;
+use std::sync::Arc;
+use windlass_types::{Error, ErrorCode};
+
+/// How a step ended well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// Written under this key; over something else, or not.
+    Written(String, bool),
+    /// Left alone, for this reason.
+    Left(String),
+}
+
+pub(crate) struct Book {
+    pub(crate) moves: bool,
+    pub(crate) run: Arc<Run>,
+    pub(crate) summary: Summary,
+    /// Why nothing more can be done.
+    pub(crate) fatal: Option<Error>,
+    /// The last failure.
+    pub(crate) last: Option<Error>,
+}
+
+impl Book {
+    fn line(
+        &self,
+        action: Action,
+        found: &Found,
+        to: &str,
+        status: Status,
+        reason: Option<String>,
+    ) {
+        self.run.progress.item(&Item {
+            action,
+            source: self.run.source.address(&found.key),
+            destination: self.run.destination.address(to),
+            size: found.size.unwrap_or_default(),
+            status,
+            reason,
+        });
+    }
+
+    pub(crate) fn skipped(&mut self, found: &Found, to: &str, why: String) {
+        self.summary.skipped += 1;
+        self.line(Action::Skip, found, to, Status::Skipped, Some(why));
+    }
+
+    /// Enters how a step ended; of a dry run, how it would.
+    pub(crate) fn enter(
+        &mut self,
+        found: &Found,
+        to: &str,
+        outcome: windlass_types::Result<Done>,
+    ) {
+        let action = |over: bool| match (self.moves, over) {
+            (true, _) => Action::Move,
+            (false, true) => Action::Update,
+            (false, false) => Action::Copy,
+        };
+        match outcome {
+            Ok(Done::Written(to, over)) => {
+                if over {
+                    self.summary.updated += 1;
+                } else {
+                    self.summary.copied += 1;
+                }
+                self.summary.deleted += u64::from(self.moves);
+                self.summary.bytes += found.size.unwrap_or_default();
+                let status = if self.summary.dry_run { Status::Planned } else { Status::Done };
+                self.line(action(over), found, &to, status, None);
+            }
+            Ok(Done::Left(why)) => self.skipped(found, to, why),
+            Err(error) if error.code() == ErrorCode::Interrupted => {}
+            Err(error) => {
+                self.summary.failed += 1;
+                tracing::warn!(key = found.key, error = error.chain(), "not copied");
+                self.line(action(false), found, to, Status::Failed, Some(reason(&error)));
+                if ends_all(&error) {
+                    self.fatal = Some(error);
+                } else {
+                    self.last = Some(error);
+                }
+            }
+        }
+    }
+
+    /// Enters a deletion at the destination.
+    pub(crate) fn deleted(&mut self, found: &Found, outcome: Result<Done, &Error>) {
+        let (status, why) = match outcome {
+            Ok(Done::Left(why)) => (Status::Skipped, Some(why)),
+            Ok(Done::Written(..)) if self.summary.dry_run => (Status::Planned, None),
+            Ok(Done::Written(..)) => (Status::Done, None),
+            Err(error) => (Status::Failed, Some(reason(error))),
+        };
+        match status {
+            Status::Skipped => self.summary.skipped += 1,
+            Status::Failed => self.summary.failed += 1,
+            Status::Planned | Status::Done => self.summary.deleted += 1,
+        }
+        self.run.progress.item(&Item {
+            action: Action::Delete,
+            source: String::new(),
+            destination: self.run.destination.address(&found.key),
+            size: found.size.unwrap_or_default(),
+            status,
+            reason: why,
+        });
+    }
+}
+
+/// What the line of a failed item says.
+fn reason(error: &Error) -> String {
+    let mut text = if error.code() == ErrorCode::ObjectChanged {
+        error.message().to_owned()
+    } else {
+        error.chain()
+    };
+    if error.code() == ErrorCode::ObjectArchived
+        && let Some(hint) = error.hint_text()
+    {
+        text = format!("{text}; {hint}");
+    }
+    text
+}
+
+/// Whether every other object would fail alike.
+fn ends_all(error: &Error) -> bool {
+    matches!(
+        error.code(),
+        ErrorCode::BucketNotFound
+            | ErrorCode::ConnectionCredentials
+            | ErrorCode::ConnectionReadOnly
+            | ErrorCode::Internal
+    )
+}

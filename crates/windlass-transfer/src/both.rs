@@ -1,0 +1,427 @@
+//! Planning: the source's listing alone, or both listings merged by the name at the destination.
+//!
+//! Steps leave as soon as they are sure. A plan that must be known to be possible before anything is
+//! written is kept until the listing ends. What is to be deleted is always kept until both have.
+
+use crate::change::{Verdict, decide};
+use crate::content::Doubt;
+use crate::diff::{End, Merge, Which};
+use crate::filter::EntryFilter;
+use crate::naming::Source;
+use crate::object::broken;
+use crate::options::{CopyOptions, OnTrouble};
+use crate::plan::{Existing, Found, Planner, Step, UNCHANGED, Wanted};
+use crate::request::Side;
+use crate::run::{Run, stat_source};
+use crate::sort::{SortLimits, sorted};
+use crate::spool::Spool;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use windlass_s3::ListOptions;
+use windlass_types::{Entry, EntryKind, Error, ErrorCode, Location, Result};
+
+/// Rows of a listing that are judged together.
+const CHUNK: usize = 512;
+
+/// What planning leaves for the end of the run.
+#[derive(Default)]
+pub(crate) struct Planned {
+    /// Objects of the destination that the source does not have.
+    pub(crate) extras: Spool<Found>,
+    /// Objects of the destination that the source could have.
+    pub(crate) at_destination: u64,
+}
+
+/// Where steps go.
+struct Out {
+    run: Arc<Run>,
+    steps: mpsc::Sender<Step>,
+    /// Kept until the whole plan is known to be possible.
+    kept: Option<Spool<Step>>,
+    items: u64,
+    bytes: u64,
+}
+
+/// Nobody takes steps any more.
+struct Gone;
+
+impl Out {
+    async fn send(&mut self, step: Step) -> Result<Result<(), Gone>> {
+        if let Step::Copy(found, ..) | Step::Beside(found, _) = &step {
+            self.items += 1;
+            self.bytes += found.size.unwrap_or_default();
+            if self.items % 64 == 1 {
+                self.run.progress.planned(self.items, self.bytes);
+            }
+        }
+        if let Some(kept) = &mut self.kept {
+            kept.push(step)?;
+            return Ok(Ok(()));
+        }
+        Ok(self.steps.send(step).await.map_err(|_| Gone))
+    }
+
+    /// Ends the plan: refuses it if it is impossible, else lets go what was kept.
+    async fn end(self, planner: &Planner) -> Result<()> {
+        self.run.progress.planned(self.items, self.bytes);
+        let Some(kept) = self.kept else { return Ok(()) };
+        if planner.impossible > 0 {
+            let first = planner.first_impossible.clone().unwrap_or_default();
+            return Err(Error::new(
+                ErrorCode::TransferRefused,
+                format!(
+                    "{} names cannot be written to `{}`: {first}",
+                    planner.impossible,
+                    self.run.destination.address(planner.naming().target())
+                ),
+            )
+            .hint("nothing was written; `--names skip` (or `--case skip`) leaves them out, `rename` gives them other names, `--dry-run` shows them all"));
+        }
+        for step in kept.read()? {
+            if self.steps.send(step?).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Lists and sends the steps. What belongs to the source but is not wanted keeps the destination's
+/// object from being deleted.
+pub(crate) async fn plan(
+    run: Arc<Run>,
+    mut planner: Planner,
+    filter: Option<Arc<dyn EntryFilter>>,
+    steps: mpsc::Sender<Step>,
+) -> Result<(Planned, Planner)> {
+    let options = Arc::clone(&run.options);
+    let several = !matches!(planner.naming().source, Source::Key(_));
+    let may_be_impossible = run.destination.is_folder() || !run.tells_case();
+    let fails = options.names == OnTrouble::Fail || options.case == OnTrouble::Fail;
+    let kept = (several && may_be_impossible && fails && !options.dry_run).then(Spool::default);
+    let mut out = Out { run: Arc::clone(&run), steps, kept, items: 0, bytes: 0 };
+    let source = source_rows(&run, &planner).await?;
+    let planned = if several && options.compares() && options.files.is_none() {
+        let source = in_order(&run.source, source);
+        merged(&run, &mut planner, judged(source, &options, filter), &mut out).await?
+    } else {
+        alone(&run, &mut planner, judged(source, &options, filter), &mut out).await?;
+        Some(Planned::default())
+    };
+    let Some(planned) = planned else { return Ok((Planned::default(), planner)) };
+    if run.cancel.is_cancelled() {
+        return Ok((Planned::default(), planner));
+    }
+    out.end(&planner).await?;
+    check_seen(&run, &planner).await?;
+    Ok((planned, planner))
+}
+
+/// Every listed row in byte order, once.
+fn in_order(
+    side: &Side,
+    rows: BoxStream<'static, Result<Entry>>,
+) -> BoxStream<'static, Result<Entry>> {
+    let bucket = side.location.bucket.as_deref().unwrap_or_default();
+    let rows = if side.storage.lists_in_byte_order(bucket) {
+        rows
+    } else {
+        sorted(rows, SortLimits::default())
+    };
+    // Services may show a key at the end of one page and the beginning of the next.
+    let mut last: Option<String> = None;
+    rows.try_filter(move |entry| {
+        let again = last.as_ref() == Some(&entry.key);
+        if !again {
+            last = Some(entry.key.clone());
+        }
+        futures::future::ready(!again)
+    })
+    .boxed()
+}
+
+/// What the source may have: a key, a list of names, or a listing.
+async fn source_rows(
+    run: &Arc<Run>,
+    planner: &Planner,
+) -> Result<BoxStream<'static, Result<Entry>>> {
+    let source = &planner.naming().source;
+    let bucket = run.source.location.bucket.clone();
+    if let Source::Key(key) = source {
+        let object = run.source.object(key)?;
+        let meta = stat_source(&run.source.storage, &object).await?;
+        let mut entry = Found { key: key.clone(), size: None, etag: None, modified: None }.entry();
+        (entry.size, entry.etag) = (Some(meta.size), meta.etag);
+        (entry.last_modified, entry.storage_class) = (meta.last_modified, meta.storage_class);
+        return Ok(futures::stream::iter([Ok(entry)]).boxed());
+    }
+    if let Some(files) = run.options.files.clone() {
+        let base = source.base().to_owned();
+        let run = Arc::clone(run);
+        let asked = futures::stream::iter(files).map(move |name| {
+            let (run, key) = (Arc::clone(&run), format!("{base}{name}"));
+            async move {
+                let object = run.source.object(&key)?;
+                let mut entry = Found { key, size: None, etag: None, modified: None }.entry();
+                match run.retried(|| run.source.storage.stat(&object, None)).await {
+                    Ok(meta) => {
+                        (entry.size, entry.etag) = (Some(meta.size), meta.etag);
+                        entry.last_modified = meta.last_modified;
+                        entry.storage_class = meta.storage_class;
+                    }
+                    // What is not there fails as an item, when it is read.
+                    Err(error) if error.code() == ErrorCode::ObjectNotFound => {}
+                    Err(error) => return Err(error),
+                }
+                Ok(entry)
+            }
+        });
+        return Ok(asked.buffered(crate::DEFAULT_CONCURRENCY).boxed());
+    }
+    let location = Location { bucket, key: source.prefix().to_owned() };
+    let base = source.base().to_owned();
+    Ok(crate::filter::listed(&run.source.storage, location, base, &run.options.exclude))
+}
+
+/// Says of each row whether it is wanted.
+fn judged(
+    rows: BoxStream<'static, Result<Entry>>,
+    options: &CopyOptions,
+    filter: Option<Arc<dyn EntryFilter>>,
+) -> BoxStream<'static, Result<(Entry, bool)>> {
+    let wanted = Wanted::new(options);
+    let Some(filter) = filter else {
+        return rows
+            .map_ok(move |entry| {
+                let taken = wanted.takes(&entry);
+                (entry, taken)
+            })
+            .boxed();
+    };
+    rows.ready_chunks(CHUNK)
+        .flat_map(move |chunk| {
+            let mut entries = Vec::with_capacity(chunk.len());
+            let mut failed = None;
+            for row in chunk {
+                match row {
+                    Ok(entry) => entries.push(entry),
+                    Err(error) => {
+                        failed = Some(error);
+                        break;
+                    }
+                }
+            }
+            let mut rows = Vec::with_capacity(entries.len() + 1);
+            match filter.takes(&entries) {
+                Ok(taken) => rows.extend(entries.into_iter().zip(taken).map(|(entry, taken)| {
+                    let taken = taken && wanted.takes(&entry);
+                    Ok((entry, taken))
+                })),
+                Err(error) => failed = Some(error),
+            }
+            rows.extend(failed.map(Err));
+            futures::stream::iter(rows)
+        })
+        .boxed()
+}
+
+/// Plans from the source alone.
+async fn alone(
+    run: &Arc<Run>,
+    planner: &mut Planner,
+    mut rows: BoxStream<'static, Result<(Entry, bool)>>,
+    out: &mut Out,
+) -> Result<()> {
+    let compares = run.options.compares();
+    loop {
+        let row = tokio::select! {
+            () = run.cancel.cancelled() => return Ok(()),
+            row = rows.try_next() => row?,
+        };
+        let Some((entry, taken)) = row else { return Ok(()) };
+        if planner.path(&entry).is_none() || !taken {
+            continue;
+        }
+        let Some((mut step, _)) = planner.step(entry) else { continue };
+        if let Step::Copy(_, _, existing) = &mut step
+            && compares
+        {
+            *existing = Existing::Ask;
+        }
+        if out.send(step).await?.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// Plans from both listings; None if nobody takes the steps, or the run was interrupted.
+async fn merged(
+    run: &Arc<Run>,
+    planner: &mut Planner,
+    mut left: BoxStream<'static, Result<(Entry, bool)>>,
+    out: &mut Out,
+) -> Result<Option<Planned>> {
+    let folder = planner.naming().target().to_owned();
+    let location =
+        Location { bucket: run.destination.location.bucket.clone(), key: folder.clone() };
+    let how = ListOptions { recursive: true, ..ListOptions::default() };
+    let mut right =
+        in_order(&run.destination, run.destination.storage.list(&location, how));
+    let mut merge = Merge::new();
+    let mut planned = Planned::default();
+    let mut doubt = Doubt::default();
+    let mut taken = true;
+    loop {
+        while let Some(found) = merge.pop() {
+            let step = match (found.left, found.right) {
+                (Some(_), _) if !taken => None,
+                (Some(source), destination) => {
+                    pair(run, planner, &mut doubt, source, destination).await?
+                }
+                (None, Some(extra)) => {
+                    if run.options.delete && is_extra(run, planner, &found.path).await {
+                        planned.extras.push(extra.into())?;
+                    }
+                    None
+                }
+                (None, None) => None,
+            };
+            if let Some(step) = step
+                && out.send(step).await?.is_err()
+            {
+                return Ok(None);
+            }
+        }
+        let Some(which) = merge.wants() else { return Ok(Some(planned)) };
+        let row = tokio::select! {
+            () = run.cancel.cancelled() => return Ok(None),
+            row = async {
+                match which {
+                    Which::Left => left.try_next().await,
+                    Which::Right => Ok(right.try_next().await?.map(|entry| (entry, true))),
+                }
+            } => row,
+        };
+        match row {
+            Ok(Some((entry, wanted))) => {
+                let path = match which {
+                    Which::Left => planner.path(&entry).map(str::to_owned),
+                    Which::Right if entry.kind == EntryKind::Object => entry
+                        .key
+                        .strip_prefix(folder.as_str())
+                        .filter(|path| planner.could_have(path))
+                        .map(str::to_owned),
+                    Which::Right => None,
+                };
+                let Some(path) = path else { continue };
+                if which == Which::Left {
+                    taken = wanted;
+                } else {
+                    planned.at_destination += 1;
+                }
+                merge.push(which, path, entry)?;
+            }
+            Ok(None) => merge.end(which, End::Complete),
+            Err(error) => {
+                merge.end(which, End::Incomplete);
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// Whether what only the destination has may be deleted. The folder itself stays, and so does the
+/// mark of a folder that a machine has without listing it.
+async fn is_extra(run: &Run, planner: &Planner, path: &str) -> bool {
+    if path.is_empty() {
+        return false;
+    }
+    if run.source.is_folder() && path.ends_with('/') {
+        let key = format!("{}{path}", planner.naming().source.base());
+        let Ok(object) = run.source.object(&key) else { return false };
+        return matches!(
+            run.source.storage.stat(&object, None).await,
+            Err(error) if error.code() == ErrorCode::ObjectNotFound
+        );
+    }
+    true
+}
+
+/// The step for an object of the source and what the destination has under its name.
+async fn pair(
+    run: &Arc<Run>,
+    planner: &mut Planner,
+    doubt: &mut Doubt,
+    source: Entry,
+    destination: Option<Entry>,
+) -> Result<Option<Step>> {
+    let row = source.clone();
+    let Some((step, renamed)) = planner.step(source) else { return Ok(None) };
+    let Step::Copy(found, to, _) = step else { return Ok(Some(step)) };
+    if renamed {
+        return Ok(Some(Step::Copy(found, to, Existing::Ask)));
+    }
+    let Some(destination) = destination else {
+        // A folder of a machine is there without being listed.
+        if to.ends_with('/') && run.destination.is_folder() {
+            let there = run.destination.storage.stat(&run.destination.object(&to)?, None).await;
+            if there.is_ok() {
+                return Ok(Some(Step::Skip(found, to, UNCHANGED.to_owned())));
+            }
+        }
+        return Ok(Some(Step::Copy(found, to, Existing::Absent)));
+    };
+    let test = run.options.test();
+    let etags_tell = doubt.etags_tell(run, test, &row, &destination).await;
+    let verdict =
+        decide(test, run.options.if_exists, &row, &destination, run.facts(etags_tell));
+    Ok(Some(step_for(verdict, found, to, destination)))
+}
+
+/// The step that a verdict means.
+pub(crate) fn step_for(verdict: Verdict, found: Found, to: String, destination: Entry) -> Step {
+    match verdict {
+        Verdict::Same => Step::Skip(found, to, UNCHANGED.to_owned()),
+        Verdict::Write(_) => Step::Copy(found, to, Existing::There(Box::new(destination))),
+        Verdict::Read => Step::Copy(found, to, Existing::Differing(Box::new(destination))),
+        Verdict::Beside => Step::Beside(found, to),
+        Verdict::Leave(why) => Step::Skip(found, to, why.to_owned()),
+        Verdict::Refuse(why) => Step::Refuse(found, to, why.to_owned()),
+    }
+}
+
+/// An error if the source names nothing at all.
+async fn check_seen(run: &Run, planner: &Planner) -> Result<()> {
+    if planner.seen > 0 {
+        return Ok(());
+    }
+    let nothing = |message: String| {
+        Err(Error::new(ErrorCode::ObjectNotFound, message)
+            .hint("list the place above it with `windlass ls`"))
+    };
+    match &planner.naming().source {
+        Source::Folder(folder) if folder.is_empty() || run.options.files.is_some() => Ok(()),
+        // An empty folder of a machine is there, and is listed as nothing.
+        Source::Folder(folder) => {
+            match run.source.storage.stat(&run.source.object(folder)?, None).await {
+                Ok(_) => Ok(()),
+                Err(_) => {
+                    nothing(format!("there is nothing below `{}`", run.source.address(folder)))
+                }
+            }
+        }
+        Source::Glob(pattern) => {
+            nothing(format!("nothing matches `{}`", run.source.address(pattern.as_str())))
+        }
+        Source::Key(key) => nothing(format!("nothing matches `{}`", run.source.address(key))),
+    }
+}
+
+/// Stops the planning task when its run ends before it.
+pub(crate) async fn join(
+    task: tokio::task::JoinHandle<Result<(Planned, Planner)>>,
+) -> Result<(Planned, Planner)> {
+    task.await.map_err(broken)?
+}

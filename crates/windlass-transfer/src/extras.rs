@@ -1,0 +1,266 @@
+//! The end of a run: deleting what only the destination has, folders that became empty, the trigger.
+//!
+//! Nothing here runs unless both listings ended complete and nobody interrupted.
+
+use crate::book::{Book, Done};
+use crate::both::Planned;
+use crate::digest::{hex, md5};
+use crate::names::Cases;
+use crate::options::CopyOptions;
+use crate::plan::{Existing, Found};
+use crate::request::Side;
+use crate::run::{Run, interrupted};
+use futures::StreamExt;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use windlass_s3::PutOptions;
+use windlass_types::{Error, ErrorCode, Result};
+
+/// Keys deleted in one request.
+const BATCH: usize = 1000;
+
+/// Folders remembered to be removed when they are empty. More than these stay.
+const FOLDERS: usize = 1_000_000;
+
+/// Refuses a sync whose deletions would reach its own source or backups.
+pub(crate) fn check_apart(source: &Side, destination: &Side, options: &CopyOptions) -> Result<()> {
+    let target = &destination.location.key;
+    if let Some(backup) = &options.backup_to
+        && backup.starts_with(target.as_str())
+    {
+        return Err(Error::new(
+            ErrorCode::TransferRefused,
+            format!("the backups in `{backup}` would lie inside the destination"),
+        )
+        .hint("choose a place outside it; the next sync would delete them"));
+    }
+    let base = source.location.key.as_str();
+    let real = |side: &Side, key: &str| {
+        side.storage.local_path(key).map(|path| path.canonicalize().unwrap_or(path))
+    };
+    let inside = match (real(source, base), real(destination, target)) {
+        (Some(source), Some(destination)) => source != destination && source.starts_with(destination),
+        (None, None) => {
+            source.location.bucket == destination.location.bucket
+                && base != target
+                && base.starts_with(target.as_str())
+        }
+        _ => false,
+    };
+    if options.delete && inside {
+        return Err(Error::new(
+            ErrorCode::TransferRefused,
+            format!(
+                "the source `{}` lies inside the destination `{}`, where `--delete` would delete it",
+                source.address(base),
+                destination.address(target)
+            ),
+        )
+        .hint("leave `--delete` out, or sync to another place"));
+    }
+    Ok(())
+}
+
+/// Deletes (or would delete) at the destination what the source does not have.
+pub(crate) async fn delete_extras(
+    run: &Arc<Run>,
+    book: &mut Book,
+    planned: Planned,
+    cases: &Cases,
+) -> Result<()> {
+    let count = planned.extras.len();
+    if count == 0 {
+        return Ok(());
+    }
+    if let Some(most) = run.options.max_delete
+        && !most.allows(count, planned.at_destination)
+    {
+        return Err(Error::new(
+            ErrorCode::TransferRefused,
+            format!(
+                "{count} of {} objects at the destination would be deleted, more than the {most} allowed",
+                planned.at_destination
+            ),
+        )
+        .hint("nothing was deleted; see them with `--dry-run`, or raise `--max-delete`"));
+    }
+    let keep = match (book.summary.failed, run.options.dry_run) {
+        (1.., false) => Some("kept, because other objects failed"),
+        _ => None,
+    };
+    let backup = run.options.backup_to.clone().map(|prefix| (backup_run(run), prefix));
+    let mut folders = BTreeSet::new();
+    let mut extras = planned.extras.read()?;
+    let mut seen = 0_usize;
+    loop {
+        if run.cancel.is_cancelled() {
+            return Err(interrupted());
+        }
+        tokio::select! {
+            () = run.progress.room() => {}
+            () = run.cancel.cancelled() => return Err(interrupted()),
+        }
+        let before = seen;
+        let mut batch: Vec<Found> = Vec::new();
+        for found in extras.by_ref() {
+            let found = found?;
+            // One object of two spellings: the source has it after all.
+            if !run.tells_case() && cases.has(&found.key) {
+                continue;
+            }
+            seen += 1;
+            match keep {
+                Some(why) => book.deleted(&found, Ok(Done::Left(why.to_owned()))),
+                None if run.options.dry_run => {
+                    book.deleted(&found, Ok(Done::Written(String::new(), false)));
+                }
+                None => batch.push(found),
+            }
+            if seen % BATCH == 0 {
+                break;
+            }
+        }
+        if seen == before {
+            break;
+        }
+        if let Some((through, prefix)) = &backup {
+            batch = backed_up(through, book, batch, prefix).await;
+        }
+        delete_batch(run, book, &batch, &mut folders).await?;
+    }
+    if run.destination.is_folder() {
+        remove_folders(&run.destination, &folders).await;
+    }
+    Ok(())
+}
+
+/// A run within the destination, for backups.
+fn backup_run(run: &Arc<Run>) -> Arc<Run> {
+    Arc::new(Run::new(
+        run.destination.clone(),
+        run.destination.clone(),
+        run.tuning.clone(),
+        Arc::new(CopyOptions {
+            concurrency: run.options.concurrency,
+            max_memory: run.options.max_memory,
+            bandwidth: run.options.bandwidth,
+            ..CopyOptions::default()
+        }),
+        Arc::new(crate::request::Quiet),
+        run.cancel.clone(),
+    ))
+}
+
+/// Copies what is to be deleted; answers what was copied and verified.
+async fn backed_up(run: &Arc<Run>, book: &mut Book, batch: Vec<Found>, prefix: &str) -> Vec<Found> {
+    let below = run.destination.location.key.len();
+    let results: Vec<(Found, Result<Found>)> = futures::stream::iter(batch)
+        .map(|found| async {
+            let copied = async {
+                let key = format!("{prefix}{}", found.key.get(below..).unwrap_or(&found.key));
+                let to = run.destination.object(&key)?;
+                run.object(&found, &to, &Existing::Unknown).await
+            };
+            let copied = copied.await;
+            (found, copied)
+        })
+        .buffer_unordered(crate::DEFAULT_CONCURRENCY)
+        .collect()
+        .await;
+    let mut kept = Vec::with_capacity(results.len());
+    for (found, copied) in results {
+        match copied {
+            Ok(state) if state.etag == found.etag => kept.push(found),
+            Ok(_) => {
+                let why = "written meanwhile, so it was not deleted".to_owned();
+                book.deleted(&found, Ok(Done::Left(why)));
+            }
+            Err(error) => book.deleted(&found, Err(&error)),
+        }
+    }
+    kept
+}
+
+async fn delete_batch(
+    run: &Arc<Run>,
+    book: &mut Book,
+    batch: &[Found],
+    folders: &mut BTreeSet<String>,
+) -> Result<()> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let bucket = run.destination.location.need_bucket()?.to_owned();
+    let keys: Vec<String> = batch.iter().map(|found| found.key.clone()).collect();
+    let failed = run.retried(|| run.destination.storage.delete_many(&bucket, &keys)).await;
+    let failed = match failed {
+        Ok(failed) => failed,
+        Err(error) => {
+            for found in batch {
+                book.deleted(found, Err(&error));
+            }
+            return Ok(());
+        }
+    };
+    for found in batch {
+        match failed.iter().find(|(key, _)| *key == found.key) {
+            Some((_, error)) => book.deleted(found, Err(error)),
+            None => {
+                note_folders(folders, &found.key, &run.destination.location.key);
+                book.deleted(found, Ok(Done::Written(String::new(), false)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Remembers the folders between `base` and a key that went away.
+pub(crate) fn note_folders(folders: &mut BTreeSet<String>, key: &str, base: &str) {
+    let below = base.rfind('/').map_or(0, |at| at + 1);
+    for (at, _) in key.match_indices('/').filter(|(at, _)| *at >= below) {
+        if folders.len() >= FOLDERS {
+            return;
+        }
+        folders.insert(key[..=at].to_owned());
+    }
+}
+
+/// Removes folders that are empty, deepest first; the others stay without a word. Answers how many.
+pub(crate) async fn remove_folders(side: &Side, folders: &BTreeSet<String>) -> u64 {
+    let mut removed = 0;
+    // Byte order puts what lies below a folder after it.
+    for folder in folders.iter().rev() {
+        let Ok(object) = side.object(folder) else { continue };
+        if side.storage.delete(&object).await.is_ok() {
+            removed += u64::from(side.storage.stat(&object, None).await.is_err());
+        }
+    }
+    removed
+}
+
+/// Writes the empty object that says that the run is over (M-J11).
+pub(crate) async fn trigger(run: &Run, book: &Book) -> Result<()> {
+    let Some(name) = &run.options.trigger else { return Ok(()) };
+    let summary = &book.summary;
+    let changed = summary.copied + summary.updated + summary.deleted > 0;
+    if run.options.dry_run || !(changed || run.options.trigger_always) {
+        return Ok(());
+    }
+    let key = &run.destination.location.key;
+    // Below the folder that is copied into; beside a single key.
+    let folder = key.rfind('/').map_or("", |at| &key[..=at]);
+    let to = run.destination.object(&format!("{folder}{name}"))?;
+    if summary.failed > 0 {
+        run.progress.note(&format!(
+            "the trigger file `{}` was not written, because some objects failed",
+            run.destination.address(&to.key)
+        ));
+        return Ok(());
+    }
+    let storage = &run.destination.storage;
+    let result = run
+        .retried(|| storage.put(&to, bytes::Bytes::new(), PutOptions::default()))
+        .await?;
+    let expected = hex(&md5(b""));
+    run.verify_written(&to, 0, &expected, result.etag.as_deref(), None).await
+}
