@@ -105,7 +105,8 @@ impl Command {
 
     /// Whether it stops by itself when asked to, to leave things in order.
     pub(crate) const fn winds_down(&self) -> bool {
-        matches!(self, Self::Cp(_) | Self::Mv(_) | Self::Sync(_) | Self::Serve(_)) || self.handles_interrupts()
+        matches!(self, Self::Cp(_) | Self::Mv(_) | Self::Sync(_) | Self::Serve(_))
+            || self.handles_interrupts()
     }
 
     /// Whether it looks after Ctrl-C itself when it has a terminal: the prompt.

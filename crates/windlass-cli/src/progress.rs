@@ -154,8 +154,7 @@ impl Progress for Watch {
     }
 
     fn item(&self, item: &Item) {
-        let unchanged =
-            item.status == Status::Skipped && item.reason.as_deref() == Some(UNCHANGED);
+        let unchanged = item.status == Status::Skipped && item.reason.as_deref() == Some(UNCHANGED);
         let mut state = self.state();
         state.items += u64::from(item.status != Status::Skipped);
         let (done, planned) = (state.items, state.planned_items);
@@ -166,8 +165,7 @@ impl Progress for Watch {
         }
         if item.status == Status::Failed {
             let reason = item.reason.as_deref().unwrap_or("failed");
-            let name =
-                if item.source.is_empty() { &item.destination } else { &item.source };
+            let name = if item.source.is_empty() { &item.destination } else { &item.source };
             self.console.warn(&format!("`{name}`: {reason}"));
         }
         match self.format {

@@ -20,6 +20,6 @@ mod table;
 mod tests;
 mod text;
 
-pub use entry_expr::EntryExpr;
 pub use engine::{Engine, Rows};
+pub use entry_expr::EntryExpr;
 pub use resolve::{FileTable, Resolver};

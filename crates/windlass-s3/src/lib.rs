@@ -7,6 +7,7 @@ mod encryption;
 pub mod error;
 mod guard;
 mod http;
+mod lifecycle;
 mod list;
 pub mod local;
 pub mod policy;

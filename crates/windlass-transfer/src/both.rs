@@ -267,8 +267,7 @@ async fn merged(
     let location =
         Location { bucket: run.destination.location.bucket.clone(), key: folder.clone() };
     let how = ListOptions { recursive: true, ..ListOptions::default() };
-    let mut right =
-        in_order(&run.destination, run.destination.storage.list(&location, how));
+    let mut right = in_order(&run.destination, run.destination.storage.list(&location, how));
     let mut merge = Merge::new();
     let mut planned = Planned::default();
     let mut doubt = Doubt::default();
@@ -375,8 +374,7 @@ async fn pair(
     };
     let test = run.options.test();
     let etags_tell = doubt.etags_tell(run, test, &row, &destination).await;
-    let verdict =
-        decide(test, run.options.if_exists, &row, &destination, run.facts(etags_tell));
+    let verdict = decide(test, run.options.if_exists, &row, &destination, run.facts(etags_tell));
     Ok(Some(step_for(verdict, found, to, destination)))
 }
 

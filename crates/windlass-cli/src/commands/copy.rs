@@ -152,10 +152,11 @@ async fn list_of_names(session: &Session, file: &str) -> Result<Vec<String>, Fai
             all.extend_from_slice(&piece);
         }
     });
-    let text = read.await.map_err(std::io::Error::other).and_then(|text| text).map_err(|error| {
-        Error::new(ErrorCode::LocalFailed, format!("cannot read the names in `{file}`"))
-            .source(error)
-    })?;
+    let text =
+        read.await.map_err(std::io::Error::other).and_then(|text| text).map_err(|error| {
+            Error::new(ErrorCode::LocalFailed, format!("cannot read the names in `{file}`"))
+                .source(error)
+        })?;
     Ok(report::names(&text))
 }
 
@@ -252,14 +253,12 @@ fn summary_line(summary: &Summary, verb: &str) -> String {
         ByteSize(summary.bytes),
         summary.seconds
     );
-    for (number, what) in
-        [
-            (summary.updated, "updated"),
-            (deleted, "deleted"),
-            (summary.skipped, "skipped"),
-            (summary.failed, "failed"),
-        ]
-    {
+    for (number, what) in [
+        (summary.updated, "updated"),
+        (deleted, "deleted"),
+        (summary.skipped, "skipped"),
+        (summary.failed, "failed"),
+    ] {
         if number > 0 {
             text = format!("{text}, {number} {what}");
         }

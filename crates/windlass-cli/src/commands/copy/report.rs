@@ -5,7 +5,7 @@ use crate::session::{Place, Session};
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, BufWriter, Seek as _, SeekFrom, Write};
+use std::io::{BufReader, BufWriter, Seek as _, SeekFrom, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
@@ -172,7 +172,11 @@ impl Progress for Reporter {
                 && let Some(reason) = &item.reason
             {
                 // What names a key is counted under what it says of it.
-                let class = if reason.contains('`') { "a name the destination cannot have" } else { reason };
+                let class = if reason.contains('`') {
+                    "a name the destination cannot have"
+                } else {
+                    reason
+                };
                 *state.reasons.entry(class.to_owned()).or_default() += 1;
             }
             if let Some(report) = &mut state.report {
@@ -215,9 +219,9 @@ pub(super) fn failed_names(path: &str, base: &str) -> Result<Vec<String>> {
     let mut found = Vec::new();
     let mut take = |source: &str, status: &str| -> Result<()> {
         if status == "failed" && !source.is_empty() {
-            let name = source.strip_prefix(base).ok_or_else(|| {
-                unreadable(format!("`{source}` does not lie below `{base}`"))
-            })?;
+            let name = source
+                .strip_prefix(base)
+                .ok_or_else(|| unreadable(format!("`{source}` does not lie below `{base}`")))?;
             found.push(name.to_owned());
         }
         Ok(())
