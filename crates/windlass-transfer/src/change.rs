@@ -270,7 +270,7 @@ mod tests {
             let words = tests
                 .map(|test| word(decide(test, IfExists::Overwrite, source, destination, *facts)));
             let [default, size, sum, update, always] = words;
-            text += &format!("{name:26}{default:7} {size:9} {sum:8} {update:6} {always}\n");
+            text = format!("{text}{name:26}{default:7} {size:9} {sum:8} {update:6} {always}\n");
         }
         insta::assert_snapshot!(text);
     }

@@ -157,7 +157,7 @@ async fn copy_as(
     }
     // The planning stops when nobody takes its steps any more.
     drop(steps);
-    let planned = both::join(planning).await;
+    let ended = both::join(planning).await;
     let stopped = |summary: &Summary| {
         interrupted().hint(format!(
             "{} objects were copied before; running it again is harmless",
@@ -170,9 +170,9 @@ async fn copy_as(
     if let Some(fatal) = book.fatal {
         return Err(fatal);
     }
-    let (planned, planner) = planned?;
+    let (rest, planner) = ended?;
     if options.delete {
-        let deleted = extras::delete_extras(&run, &mut book, planned, &planner.cases).await;
+        let deleted = extras::delete_extras(&run, &mut book, rest, &planner.cases).await;
         if cancel.is_cancelled() {
             return Err(stopped(&book.summary));
         }

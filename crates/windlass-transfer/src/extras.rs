@@ -129,7 +129,7 @@ pub(crate) async fn delete_extras(
                 }
                 None => batch.push(found),
             }
-            if seen % BATCH == 0 {
+            if seen.is_multiple_of(BATCH) {
                 break;
             }
         }
@@ -216,12 +216,11 @@ async fn delete_batch(
         }
     };
     for found in batch {
-        match failed.iter().find(|(key, _)| *key == found.key) {
-            Some((_, error)) => book.deleted(found, Err(error)),
-            None => {
-                note_folders(folders, &found.key, &run.destination.location.key);
-                book.deleted(found, Ok(Done::Written(String::new(), false)));
-            }
+        if let Some((_, error)) = failed.iter().find(|(key, _)| *key == found.key) {
+            book.deleted(found, Err(error));
+        } else {
+            note_folders(folders, &found.key, &run.destination.location.key);
+            book.deleted(found, Ok(Done::Written(String::new(), false)));
         }
     }
     Ok(())

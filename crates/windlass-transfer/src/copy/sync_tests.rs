@@ -378,9 +378,9 @@ proptest! {
             one.set("s/zz", "always there");
             for (round, changes) in rounds.into_iter().enumerate() {
                 for change in changes {
-                    let (at, prefix) = |source: bool| -> (&Arc<Fake>, &str) {
-                        if source { (&one, "s/") } else { (&two, "d/") }
-                    }(matches!(change, Change::Put(true, ..) | Change::Remove(true, _)));
+                    let at_source =
+                        matches!(change, Change::Put(true, ..) | Change::Remove(true, _));
+                    let (at, prefix) = if at_source { (&one, "s/") } else { (&two, "d/") };
                     match change {
                         Change::Put(_, key, size, seed) => at.set(&format!("{prefix}{key}"), body(size, seed)),
                         Change::Remove(_, key) => at.remove(&format!("{prefix}{key}")),
