@@ -210,9 +210,9 @@ pub(super) async fn transfer(
         .await;
     // Nobody reading the items is why it was cancelled, and ends quietly.
     watch.end()?;
-    let reported = reporter.end().await;
+    let written = reporter.end().await;
     let summary = result?;
-    reported?;
+    written?;
     for (reason, count) in reporter.reasons() {
         if report::is_notable(&reason) {
             session.talk(&format!("{} skipped: {reason}", counted(count, "object")));
