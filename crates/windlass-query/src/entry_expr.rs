@@ -39,8 +39,10 @@ impl EntryExpr {
             Field::new("storage_class", DataType::Utf8, true),
         ]));
         let context = SessionContext::new();
-        let columns = DFSchema::try_from(Schema::clone(&schema)).map_err(|error| refused(text, error))?;
-        let parsed = context.parse_sql_expr(text, &columns).map_err(|error| refused(text, error))?;
+        let columns =
+            DFSchema::try_from(Schema::clone(&schema)).map_err(|error| refused(text, error))?;
+        let parsed =
+            context.parse_sql_expr(text, &columns).map_err(|error| refused(text, error))?;
         let expression = context
             .create_physical_expr(cast(parsed, DataType::Boolean), &columns)
             .map_err(|error| refused(text, error))?;

@@ -23,7 +23,7 @@ mod table;
 mod tests;
 mod text;
 
-pub use entry_expr::EntryExpr;
 pub use engine::{Engine, Rows};
 pub use format::check_options;
+pub use entry_expr::EntryExpr;
 pub use resolve::{FileTable, Resolver};

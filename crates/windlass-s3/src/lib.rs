@@ -10,6 +10,7 @@ mod failure;
 mod guard;
 mod http;
 mod keep;
+mod lifecycle;
 mod list;
 pub mod local;
 mod order;

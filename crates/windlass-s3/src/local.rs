@@ -144,12 +144,12 @@ fn known(root: &Root, key: &str) -> Result<(PathBuf, Metadata)> {
     if metadata.is_dir() && !key.ends_with('/') {
         return Err(Error::new(
             ErrorCode::ObjectNotFound,
-            format!("`{key}` is a folder, not a file"),
+            format!("`{}` is a folder, not a file", root.named(key)),
         )
-        .hint(format!("for everything in it write `{key}/`")));
+        .hint(format!("for everything in it write `{}/`", root.named(key))));
     }
     if metadata.is_file() == key.ends_with('/') {
-        return Err(absent(key));
+        return Err(absent(&root.named(key)));
     }
     Ok((path, metadata))
 }
@@ -306,11 +306,13 @@ impl ObjectAccess for LocalStore {
             })
             .await?;
         if options.if_match.is_some() && options.if_match != meta.etag {
-            return Err(write::changed(&object.key));
+            return Err(write::changed(&self.0.root.named(&object.key)));
         }
         let (from, length) = cut(options.range, meta.size);
         let stream = match file {
-            Some(file) => read(file, object.key.clone(), from, length, options.if_match),
+            Some(file) => {
+                read(file, self.0.root.named(&object.key), from, length, options.if_match)
+            }
             None => futures::stream::empty().boxed(),
         };
         Ok(ObjectBody { meta, length, stream })
@@ -390,7 +392,7 @@ impl ObjectAccess for LocalStore {
         self.blocking(move |inner| {
             let (_, metadata) = known(&inner.root, &key)?;
             if self::etag(&metadata) != expected {
-                return Err(write::changed(&key));
+                return Err(write::changed(&inner.root.named(&key)));
             }
             remove(&inner.root, &key)
         })

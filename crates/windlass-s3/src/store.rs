@@ -19,7 +19,7 @@ use crate::scan::Orders;
 use crate::sdk::Sdk;
 use crate::secrets::Secrets;
 use crate::wire::{Route, Traffic, Wire};
-use crate::{error, list, presign, read, scan, uploads, write};
+use crate::{error, lifecycle, list, presign, read, scan, uploads, write};
 use async_trait::async_trait;
 use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::Client;
@@ -633,6 +633,16 @@ impl ObjectAccess for S3Store {
     async fn delete(&self, object: &ObjectPath) -> Result<()> {
         self.check(&object.bucket, &object.key)?;
         write::delete(self, object).await
+    }
+
+    async fn delete_if(&self, object: &ObjectPath, etag: &str) -> Result<()> {
+        self.check(&object.bucket, &object.key)?;
+        lifecycle::delete_if(self, object, etag).await
+    }
+
+    async fn restore(&self, object: &ObjectPath, days: u32) -> Result<()> {
+        self.check(&object.bucket, &object.key)?;
+        lifecycle::restore(self, object, days).await
     }
 
     async fn delete_many(&self, bucket: &str, keys: &[String]) -> Result<Vec<(String, Error)>> {

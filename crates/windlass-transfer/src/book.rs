@@ -50,12 +50,7 @@ impl Book {
     }
 
     /// Enters how a step ended; of a dry run, how it would.
-    pub(crate) fn enter(
-        &mut self,
-        found: &Found,
-        to: &str,
-        outcome: windlass_types::Result<Done>,
-    ) {
+    pub(crate) fn enter(&mut self, found: &Found, to: &str, outcome: windlass_types::Result<Done>) {
         let action = |over: bool| match (self.moves, over) {
             (true, _) => Action::Move,
             (false, true) => Action::Update,

@@ -103,20 +103,20 @@ pub(crate) async fn plan(
     let kept = (several && may_be_impossible && fails && !options.dry_run).then(Spool::default);
     let mut out = Out { run: Arc::clone(&run), steps, kept, items: 0, bytes: 0 };
     let source = source_rows(&run, &planner).await?;
-    let planned = if several && options.compares() && options.files.is_none() {
+    let rest = if several && options.compares() && options.files.is_none() {
         let source = in_order(&run.source, source);
         merged(&run, &mut planner, judged(source, &options, filter), &mut out).await?
     } else {
         alone(&run, &mut planner, judged(source, &options, filter), &mut out).await?;
         Some(Planned::default())
     };
-    let Some(planned) = planned else { return Ok((Planned::default(), planner)) };
+    let Some(rest) = rest else { return Ok((Planned::default(), planner)) };
     if run.cancel.is_cancelled() {
         return Ok((Planned::default(), planner));
     }
     out.end(&planner).await?;
     check_seen(&run, &planner).await?;
-    Ok((planned, planner))
+    Ok((rest, planner))
 }
 
 /// Every listed row in byte order, once.
@@ -181,8 +181,8 @@ async fn source_rows(
         return Ok(asked.buffered(crate::DEFAULT_CONCURRENCY).boxed());
     }
     let location = Location { bucket, key: source.prefix().to_owned() };
-    let base = source.base().to_owned();
-    Ok(crate::filter::listed(&run.source.storage, location, base, &run.options.exclude))
+    let exclude = &run.options.exclude;
+    Ok(crate::filter::listed(&run.source.storage, location, source.base(), exclude))
 }
 
 /// Says of each row whether it is wanted.
@@ -267,10 +267,9 @@ async fn merged(
     let location =
         Location { bucket: run.destination.location.bucket.clone(), key: folder.clone() };
     let how = ListOptions { recursive: true, ..ListOptions::default() };
-    let mut right =
-        in_order(&run.destination, run.destination.storage.list(&location, how));
+    let mut right = in_order(&run.destination, run.destination.storage.list(&location, how));
     let mut merge = Merge::new();
-    let mut planned = Planned::default();
+    let mut rest = Planned::default();
     let mut doubt = Doubt::default();
     let mut taken = true;
     loop {
@@ -282,7 +281,7 @@ async fn merged(
                 }
                 (None, Some(extra)) => {
                     if run.options.delete && is_extra(run, planner, &found.path).await {
-                        planned.extras.push(extra.into())?;
+                        rest.extras.push(extra.into())?;
                     }
                     None
                 }
@@ -294,7 +293,7 @@ async fn merged(
                 return Ok(None);
             }
         }
-        let Some(which) = merge.wants() else { return Ok(Some(planned)) };
+        let Some(which) = merge.wants() else { return Ok(Some(rest)) };
         let row = tokio::select! {
             () = run.cancel.cancelled() => return Ok(None),
             row = async {
@@ -319,7 +318,7 @@ async fn merged(
                 if which == Which::Left {
                     taken = wanted;
                 } else {
-                    planned.at_destination += 1;
+                    rest.at_destination += 1;
                 }
                 merge.push(which, path, entry)?;
             }
@@ -375,8 +374,7 @@ async fn pair(
     };
     let test = run.options.test();
     let etags_tell = doubt.etags_tell(run, test, &row, &destination).await;
-    let verdict =
-        decide(test, run.options.if_exists, &row, &destination, run.facts(etags_tell));
+    let verdict = decide(test, run.options.if_exists, &row, &destination, run.facts(etags_tell));
     Ok(Some(step_for(verdict, found, to, destination)))
 }
 

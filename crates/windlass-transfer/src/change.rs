@@ -183,18 +183,73 @@ mod tests {
             ("other size", entry(1, Some(A), Some(1)), entry(2, Some(A), Some(9)), REMOTE),
             ("same MD5, newer", entry(1, Some(A), Some(9)), entry(1, Some(A), Some(1)), REMOTE),
             ("other MD5, older", entry(1, Some(A), Some(1)), entry(1, Some(B), Some(9)), REMOTE),
-            ("same parts", entry(1, Some(&parts_a), Some(9)), entry(1, Some(&parts_a), Some(1)), REMOTE),
-            ("other parts, newer", entry(1, Some(&parts_a), Some(9)), entry(1, Some(&parts_b), Some(1)), REMOTE),
-            ("other parts, older", entry(1, Some(&parts_a), Some(1)), entry(1, Some(&parts_b), Some(9)), REMOTE),
-            ("MD5 and parts, same time", entry(1, Some(A), Some(5)), entry(1, Some(&parts_b), Some(5)), REMOTE),
-            ("no MD5s (KMS), older", entry(1, Some(A), Some(1)), entry(1, Some(B), Some(9)), Facts { etags_tell: false, ..REMOTE }),
+            (
+                "same parts",
+                entry(1, Some(&parts_a), Some(9)),
+                entry(1, Some(&parts_a), Some(1)),
+                REMOTE,
+            ),
+            (
+                "other parts, newer",
+                entry(1, Some(&parts_a), Some(9)),
+                entry(1, Some(&parts_b), Some(1)),
+                REMOTE,
+            ),
+            (
+                "other parts, older",
+                entry(1, Some(&parts_a), Some(1)),
+                entry(1, Some(&parts_b), Some(9)),
+                REMOTE,
+            ),
+            (
+                "MD5 and parts, same time",
+                entry(1, Some(A), Some(5)),
+                entry(1, Some(&parts_b), Some(5)),
+                REMOTE,
+            ),
+            (
+                "no MD5s (KMS), older",
+                entry(1, Some(A), Some(1)),
+                entry(1, Some(B), Some(9)),
+                Facts { etags_tell: false, ..REMOTE },
+            ),
             ("no times", entry(1, None, None), entry(1, None, Some(1)), REMOTE),
-            ("up, file newer, MD5", entry(1, Some("i-1-1"), Some(9)), entry(1, Some(A), Some(1)), Facts { source_here: true, ..REMOTE }),
-            ("up, file newer, parts", entry(1, Some("i-1-1"), Some(9)), entry(1, Some(&parts_a), Some(1)), Facts { source_here: true, ..REMOTE }),
-            ("up, file older", entry(1, Some("i-1-1"), Some(1)), entry(1, Some(A), Some(9)), Facts { source_here: true, ..REMOTE }),
-            ("down, same time", entry(1, Some(A), Some(5)), entry(1, Some("i-1-1"), Some(5)), Facts { destination_here: true, ..REMOTE }),
-            ("down, other time, MD5", entry(1, Some(A), Some(5)), entry(1, Some("i-1-1"), Some(9)), Facts { destination_here: true, ..REMOTE }),
-            ("down, other time, parts", entry(1, Some(&parts_a), Some(5)), entry(1, Some("i-1-1"), Some(9)), Facts { destination_here: true, ..REMOTE }),
+            (
+                "up, file newer, MD5",
+                entry(1, Some("i-1-1"), Some(9)),
+                entry(1, Some(A), Some(1)),
+                Facts { source_here: true, ..REMOTE },
+            ),
+            (
+                "up, file newer, parts",
+                entry(1, Some("i-1-1"), Some(9)),
+                entry(1, Some(&parts_a), Some(1)),
+                Facts { source_here: true, ..REMOTE },
+            ),
+            (
+                "up, file older",
+                entry(1, Some("i-1-1"), Some(1)),
+                entry(1, Some(A), Some(9)),
+                Facts { source_here: true, ..REMOTE },
+            ),
+            (
+                "down, same time",
+                entry(1, Some(A), Some(5)),
+                entry(1, Some("i-1-1"), Some(5)),
+                Facts { destination_here: true, ..REMOTE },
+            ),
+            (
+                "down, other time, MD5",
+                entry(1, Some(A), Some(5)),
+                entry(1, Some("i-1-1"), Some(9)),
+                Facts { destination_here: true, ..REMOTE },
+            ),
+            (
+                "down, other time, parts",
+                entry(1, Some(&parts_a), Some(5)),
+                entry(1, Some("i-1-1"), Some(9)),
+                Facts { destination_here: true, ..REMOTE },
+            ),
         ];
         let tests = [
             ChangeTest::Default,
@@ -212,11 +267,10 @@ mod tests {
         };
         let mut text = format!("{:26}default size-only checksum update always\n", "");
         for (name, source, destination, facts) in &rows {
-            let words = tests.map(|test| {
-                word(decide(test, IfExists::Overwrite, source, destination, *facts))
-            });
+            let words = tests
+                .map(|test| word(decide(test, IfExists::Overwrite, source, destination, *facts)));
             let [default, size, sum, update, always] = words;
-            text += &format!("{name:26}{default:7} {size:9} {sum:8} {update:6} {always}\n");
+            text = format!("{text}{name:26}{default:7} {size:9} {sum:8} {update:6} {always}\n");
         }
         insta::assert_snapshot!(text);
     }
@@ -227,10 +281,7 @@ mod tests {
         let verdict = |if_exists, source, destination| {
             decide(ChangeTest::Default, if_exists, source, destination, REMOTE)
         };
-        assert_eq!(
-            verdict(IfExists::Overwrite, &old, &new),
-            Verdict::Write("another content")
-        );
+        assert_eq!(verdict(IfExists::Overwrite, &old, &new), Verdict::Write("another content"));
         assert!(matches!(verdict(IfExists::Skip, &new, &old), Verdict::Leave(_)));
         assert!(matches!(verdict(IfExists::Fail, &new, &old), Verdict::Refuse(_)));
         assert!(matches!(verdict(IfExists::KeepNewer, &old, &new), Verdict::Leave(_)));

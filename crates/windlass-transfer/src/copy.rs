@@ -7,8 +7,8 @@ use crate::book::{Book, Done};
 use crate::both::{self, plan, step_for};
 use crate::change::{IfExists, decide};
 use crate::extras;
-use crate::naming::{Naming, Source};
 use crate::names;
+use crate::naming::{Naming, Source};
 use crate::object::broken;
 use crate::options::CopyOptions;
 use crate::plan::{Existing, Filter, Found, Planner, Step, Target, UNCHANGED};
@@ -102,8 +102,7 @@ async fn copy_as(
     ));
     let most = if options.concurrency == 0 { DEFAULT_CONCURRENCY } else { options.concurrency };
     let (sender, mut steps) = mpsc::channel(run.tuning.queue.max(1));
-    let planning =
-        tokio::spawn(plan(Arc::clone(&run), planner, filter, sender).in_current_span());
+    let planning = tokio::spawn(plan(Arc::clone(&run), planner, filter, sender).in_current_span());
 
     let mut book = Book {
         moves: options.delete_source,
@@ -158,7 +157,7 @@ async fn copy_as(
     }
     // The planning stops when nobody takes its steps any more.
     drop(steps);
-    let planned = both::join(planning).await;
+    let ended = both::join(planning).await;
     let stopped = |summary: &Summary| {
         interrupted().hint(format!(
             "{} objects were copied before; running it again is harmless",
@@ -171,9 +170,9 @@ async fn copy_as(
     if let Some(fatal) = book.fatal {
         return Err(fatal);
     }
-    let (planned, planner) = planned?;
+    let (rest, planner) = ended?;
     if options.delete {
-        let deleted = extras::delete_extras(&run, &mut book, planned, &planner.cases).await;
+        let deleted = extras::delete_extras(&run, &mut book, rest, &planner.cases).await;
         if cancel.is_cancelled() {
             return Err(stopped(&book.summary));
         }
@@ -222,7 +221,29 @@ async fn do_step(run: &Arc<Run>, step: Step) -> Ended {
         Ok(Step::Beside(..)) => Ok(Done::Left(UNCHANGED.to_owned())),
         Err(error) => Err(error),
     };
+    let outcome = match (outcome, run.options.restore_days) {
+        (Err(error), Some(days)) if error.code() == ErrorCode::ObjectArchived => {
+            Err(restored(run, &found, error, days).await)
+        }
+        (outcome, _) => outcome,
+    };
     Ended { found, to, outcome }
+}
+
+/// Asks for an archived object to be restored; what the item then says.
+async fn restored(run: &Run, found: &Found, error: Error, days: u32) -> Error {
+    let asked = async {
+        let object = run.source.object(&found.key)?;
+        run.retried(|| run.source.storage.restore(&object, days)).await
+    };
+    match asked.await {
+        Ok(()) => Error::new(
+            ErrorCode::ObjectArchived,
+            "archived; its restoration was asked for, which takes hours",
+        )
+        .hint("run it again then"),
+        Err(refused) => error.hint(format!("it could not be restored: {}", refused.chain())),
+    }
 }
 
 /// What the destination has under a key; None if nothing.
@@ -324,5 +345,7 @@ async fn is_same_object(run: &Run, found: &Found, bucket: &str, to: &str) -> Res
     })
 }
 
+#[cfg(test)]
+mod sync_tests;
 #[cfg(test)]
 mod tests;

@@ -39,9 +39,12 @@ pub(crate) fn check_apart(source: &Side, destination: &Side, options: &CopyOptio
         side.storage.local_path(key).map(|path| path.canonicalize().unwrap_or(path))
     };
     let inside = match (real(source, base), real(destination, target)) {
-        (Some(source), Some(destination)) => source != destination && source.starts_with(destination),
+        (Some(source), Some(destination)) => {
+            source != destination && source.starts_with(destination)
+        }
         (None, None) => {
-            source.location.bucket == destination.location.bucket
+            same_service(source, destination)
+                && source.location.bucket == destination.location.bucket
                 && base != target
                 && base.starts_with(target.as_str())
         }
@@ -59,6 +62,16 @@ pub(crate) fn check_apart(source: &Side, destination: &Side, options: &CopyOptio
         .hint("leave `--delete` out, or sync to another place"));
     }
     Ok(())
+}
+
+/// Whether buckets of one name are one bucket, as far as the two storages tell.
+fn same_service(one: &Side, two: &Side) -> bool {
+    let service = |side: &Side| {
+        let group = side.storage.server_side_copy_group()?;
+        group.split(' ').next().map(str::to_owned)
+    };
+    one.storage.name() == two.storage.name()
+        || service(one).is_some_and(|name| service(two) == Some(name))
 }
 
 /// Deletes (or would delete) at the destination what the source does not have.
@@ -116,7 +129,7 @@ pub(crate) async fn delete_extras(
                 }
                 None => batch.push(found),
             }
-            if seen % BATCH == 0 {
+            if seen.is_multiple_of(BATCH) {
                 break;
             }
         }
@@ -203,12 +216,11 @@ async fn delete_batch(
         }
     };
     for found in batch {
-        match failed.iter().find(|(key, _)| *key == found.key) {
-            Some((_, error)) => book.deleted(found, Err(error)),
-            None => {
-                note_folders(folders, &found.key, &run.destination.location.key);
-                book.deleted(found, Ok(Done::Written(String::new(), false)));
-            }
+        if let Some((_, error)) = failed.iter().find(|(key, _)| *key == found.key) {
+            book.deleted(found, Err(error));
+        } else {
+            note_folders(folders, &found.key, &run.destination.location.key);
+            book.deleted(found, Ok(Done::Written(String::new(), false)));
         }
     }
     Ok(())
@@ -258,9 +270,8 @@ pub(crate) async fn trigger(run: &Run, book: &Book) -> Result<()> {
         return Ok(());
     }
     let storage = &run.destination.storage;
-    let result = run
-        .retried(|| storage.put(&to, bytes::Bytes::new(), PutOptions::default()))
-        .await?;
+    let result =
+        run.retried(|| storage.put(&to, bytes::Bytes::new(), PutOptions::default())).await?;
     let expected = hex(&md5(b""));
     run.verify_written(&to, 0, &expected, result.etag.as_deref(), None).await
 }

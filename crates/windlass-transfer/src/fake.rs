@@ -34,6 +34,8 @@ pub(crate) enum Fault {
     Slow,
     /// Done, but the answer says otherwise.
     Lost,
+    /// In an archive.
+    Archived,
 }
 
 #[derive(Debug, Clone)]
@@ -51,6 +53,9 @@ struct State {
     log: Vec<String>,
     clock: i64,
 }
+
+/// Seconds of the one clock that all fakes have.
+static CLOCK: AtomicI64 = AtomicI64::new(1);
 
 /// One bucket, `b`.
 #[derive(Debug)]
@@ -72,6 +77,8 @@ pub(crate) struct Fake {
     pub(crate) list_breaks: Option<usize>,
     /// Takes no notice of conditions.
     pub(crate) careless: bool,
+    /// Shows every key twice.
+    pub(crate) repeats: bool,
     /// Names that differ in case only are one name.
     pub(crate) one_case: bool,
     /// Stores these checksums and gives `ETag`s that prove nothing.
@@ -96,6 +103,7 @@ impl Fake {
             list_breaks: None,
             careless: false,
             one_case: false,
+            repeats: false,
             crc: false,
             state: Mutex::default(),
             held: Arc::default(),
@@ -125,6 +133,14 @@ impl Fake {
 
     pub(crate) fn get_now(&self, key: &str) -> Option<Object> {
         self.state.lock().unwrap().objects.get(key).cloned()
+    }
+
+    pub(crate) fn remove(&self, key: &str) {
+        self.state.lock().unwrap().objects.remove(key);
+    }
+
+    pub(crate) fn no_faults(&self) {
+        self.state.lock().unwrap().faults.clear();
     }
 
     pub(crate) fn keys(&self) -> Vec<String> {
@@ -160,6 +176,7 @@ impl Fake {
         };
         match fault {
             Some(Fault::Busy) => Err(Error::new(ErrorCode::ConnectionBusy, "slow down")),
+            Some(Fault::Archived) => Err(Error::new(ErrorCode::ObjectArchived, "archived")),
             Some(Fault::Denied) => Err(Error::new(ErrorCode::ConnectionDenied, "denied")),
             Some(Fault::Change) => {
                 let bytes = self.get_now(key).map(|object| object.bytes).unwrap_or_default();
@@ -183,7 +200,8 @@ impl Fake {
         etag: Option<String>,
     ) -> PutResult {
         let mut state = self.state.lock().unwrap();
-        state.clock += 1;
+        let now = CLOCK.fetch_add(1, Ordering::SeqCst);
+        state.clock = now;
         let mut etag = etag.unwrap_or_else(|| hex(&md5(&bytes)));
         let mut checksums = BTreeMap::new();
         if self.crc {
@@ -212,7 +230,8 @@ impl Fake {
 
     /// Checks the conditions of a write.
     fn holds(&self, key: &str, none: bool, etag: Option<&str>) -> Result<()> {
-        let changed = || Error::new(ErrorCode::ObjectChanged, format!("`{key}` is not as expected"));
+        let changed =
+            || Error::new(ErrorCode::ObjectChanged, format!("`{key}` is not as expected"));
         match self.get_now(key) {
             _ if self.careless => Ok(()),
             Some(_) if none => Err(changed()),
@@ -299,11 +318,7 @@ impl ObjectAccess for Fake {
         !self.one_case
     }
 
-    fn list(
-        &self,
-        location: &Location,
-        options: ListOptions,
-    ) -> BoxStream<'static, Result<Entry>> {
+    fn list(&self, location: &Location, options: ListOptions) -> BoxStream<'static, Result<Entry>> {
         let mut state = self.state.lock().unwrap();
         state.log.push(format!("list {}", location.key));
         let mut keys: Vec<&String> =
@@ -347,6 +362,13 @@ impl ObjectAccess for Fake {
                 }))
             })
             .collect();
+        if self.repeats {
+            rows = rows
+                .into_iter()
+                .flatten()
+                .flat_map(|entry| [Ok(entry.clone()), Ok(entry)])
+                .collect();
+        }
         if let Some(at) = self.list_breaks {
             rows.truncate(at);
             rows.push(Err(Error::new(ErrorCode::ConnectionTimeout, "the listing took too long")));
@@ -493,6 +515,11 @@ impl ObjectAccess for Fake {
         Ok(())
     }
 
+    async fn restore(&self, object: &ObjectPath, days: u32) -> Result<()> {
+        assert_eq!(days, 3);
+        self.enter("restore", &object.key).await.map(drop)
+    }
+
     async fn delete_if(&self, object: &ObjectPath, etag: &str) -> Result<()> {
         self.enter("delete_if", &object.key).await?;
         self.holds(&object.key, false, Some(etag))?;
@@ -513,6 +540,7 @@ impl ObjectAccess for Fake {
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) items: Mutex<Vec<Item>>,
+    pub(crate) notes: Mutex<Vec<String>>,
     pub(crate) bytes: AtomicU64,
     pub(crate) planned: Mutex<(u64, u64)>,
 }
@@ -524,6 +552,10 @@ impl Progress for Seen {
 
     fn bytes(&self, n: u64) {
         self.bytes.fetch_add(n, Ordering::SeqCst);
+    }
+
+    fn note(&self, text: &str) {
+        self.notes.lock().unwrap().push(text.to_owned());
     }
 
     fn item(&self, item: &Item) {

@@ -30,11 +30,11 @@ fn left_out(base: &str, exclude: &[String]) -> Vec<String> {
 pub(crate) fn listed(
     storage: &Storage,
     location: Location,
-    base: String,
+    base: &str,
     exclude: &[String],
 ) -> BoxStream<'static, Result<Entry>> {
     let whole = ListOptions { recursive: true, ..ListOptions::default() };
-    let folders: Vec<String> = left_out(&base, exclude)
+    let folders: Vec<String> = left_out(base, exclude)
         .into_iter()
         .filter(|folder| folder.starts_with(&location.key))
         .collect();
@@ -83,7 +83,7 @@ mod tests {
         let exclude = ["tmp/**".to_owned(), "in/x/**".to_owned(), "*.bak".to_owned()];
         let storage: Storage = fake.clone();
         let location = Location { bucket: Some("b".into()), key: "s/".into() };
-        let rows = listed(&storage, location, "s/".to_owned(), &exclude);
+        let rows = listed(&storage, location, "s/", &exclude);
         let keys: Vec<String> = rows.map_ok(|entry| entry.key).try_collect().await.unwrap();
         assert_eq!(keys, ["s/a", "s/in/y", "s/tmp-not", "s/z/1"]);
         assert_eq!(fake.count("list s/tmp/"), 0);

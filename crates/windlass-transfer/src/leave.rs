@@ -16,7 +16,9 @@ impl Run {
     /// Deletes a source whose copy is verified, if it is still what was copied.
     pub(crate) async fn delete_source(&self, from: &ObjectPath, copied: &Found) -> Result<()> {
         let storage = &self.source.storage;
-        let Some(etag) = copied.etag.as_deref() else { return self.looked_and_deleted(from, copied).await };
+        let Some(etag) = copied.etag.as_deref() else {
+            return self.looked_and_deleted(from, copied).await;
+        };
         let honoured = self
             .deletes_if
             .get_or_try_init(|| async {

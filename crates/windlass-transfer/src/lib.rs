@@ -34,7 +34,7 @@ pub use change::{ChangeTest, IfExists};
 pub use copy::{copy, copy_with};
 pub use diff::{DiffOptions, Difference, diff};
 pub use filter::EntryFilter;
-pub use options::{CopyOptions, Links, MaxDelete, OnTrouble};
+pub use options::{CopyOptions, MaxDelete, OnTrouble};
 pub use plan::{Filter, UNCHANGED};
 pub use request::{Action, CopyRequest, Item, Progress, Quiet, Side, Status, Summary};
 pub use sort::SortLimits;

@@ -169,10 +169,12 @@ mod tests {
 
     #[test]
     fn the_rule_gives_names_that_can_be() {
-        let keys = ["a//b.csv", "../x", "./x.tar.gz", "a/b/", "a\0b", "/etc/passwd", ".windlass-x.part"];
+        let keys =
+            ["a//b.csv", "../x", "./x.tar.gz", "a/b/", "a\0b", "/etc/passwd", ".windlass-x.part"];
         let text = keys.map(|key| format!("{key:?} -> {}", renamed(key, false))).join("\n");
         insta::assert_snapshot!(text);
-        let keys = ["CON", "aux.txt", "a:b?.txt", "dir./x", "com10", "COM1.log", "x ", "ok/fine.txt"];
+        let keys =
+            ["CON", "aux.txt", "a:b?.txt", "dir./x", "com10", "COM1.log", "x ", "ok/fine.txt"];
         let text = keys.map(|key| format!("{key:?} -> {}", renamed(key, true))).join("\n");
         insta::assert_snapshot!(text);
         assert_eq!(beside("a/b.tar.gz", "20261121T080000Z"), "a/b.tar.20261121T080000Z.gz");

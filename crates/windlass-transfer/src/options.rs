@@ -53,16 +53,8 @@ pub struct CopyOptions {
     pub names: OnTrouble,
     /// What to do with names that only case tells apart, where the destination does not.
     pub case: OnTrouble,
-    /// What to do with symbolic links of a source folder.
-    pub links: Links,
     /// User metadata that replaces that of the source.
     pub metadata: Option<BTreeMap<String, String>>,
-    /// Storage class of what is written; None: what the connection says.
-    pub storage_class: Option<String>,
-    /// Copy tags also where the source does not say that there are any.
-    pub tags: bool,
-    /// Canned ACL of what is written.
-    pub acl: Option<String>,
     /// Ask for archived objects to be restored for so many days.
     pub restore_days: Option<u32>,
     /// Name below the destination of an empty object that is written at the end of a run without
@@ -148,9 +140,7 @@ impl MaxDelete {
     pub fn allows(self, delete: u64, all: u64) -> bool {
         match self {
             Self::Objects(most) => delete <= most,
-            Self::Percent(share) => {
-                u128::from(delete) * 100 <= u128::from(all) * u128::from(share)
-            }
+            Self::Percent(share) => u128::from(delete) * 100 <= u128::from(all) * u128::from(share),
         }
     }
 }
@@ -205,19 +195,6 @@ pub enum OnTrouble {
     Skip,
     /// Give it another name, by the rule of [`crate::names`].
     Rename,
-}
-
-/// What to do with symbolic links of a source folder.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Links {
-    /// Copy what they lead to.
-    #[default]
-    Follow,
-    /// Leave them out.
-    Skip,
-    /// Refuse the run.
-    Fail,
 }
 
 #[cfg(test)]

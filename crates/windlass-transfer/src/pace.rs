@@ -108,9 +108,7 @@ impl Pace {
     pub(crate) fn went_well(&self) {
         let shared = &self.shared;
         let limit = shared.limit.load(Ordering::Relaxed);
-        if limit >= shared.most
-            || shared.well.fetch_add(1, Ordering::Relaxed) + 1 < limit.max(8)
-        {
+        if limit >= shared.most || shared.well.fetch_add(1, Ordering::Relaxed) + 1 < limit.max(8) {
             return;
         }
         shared.well.store(0, Ordering::Relaxed);
@@ -120,8 +118,9 @@ impl Pace {
         if raised.is_err() {
             return;
         }
-        let owed =
-            shared.owed.fetch_update(Ordering::AcqRel, Ordering::Acquire, |owed| owed.checked_sub(1));
+        let owed = shared
+            .owed
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |owed| owed.checked_sub(1));
         if owed.is_err() {
             shared.slots.add_permits(1);
         }

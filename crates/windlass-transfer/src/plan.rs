@@ -39,12 +39,7 @@ impl Found {
 
 impl From<Entry> for Found {
     fn from(entry: Entry) -> Self {
-        Self {
-            key: entry.key,
-            size: entry.size,
-            etag: entry.etag,
-            modified: entry.last_modified,
-        }
+        Self { key: entry.key, size: entry.size, etag: entry.etag, modified: entry.last_modified }
     }
 }
 
@@ -368,18 +363,24 @@ mod tests {
         let mut planner = Planner::new(naming, Filter::default(), target(true, false)).unwrap();
         insta::assert_snapshot!(steps(&mut planner, &["a/x"]), @"skip a/x: source and destination are the same object");
         assert!(
-            Planner::new(Naming::new("a/", "a/c/").unwrap(), Filter::default(), target(true, false))
-                .is_err()
+            Planner::new(
+                Naming::new("a/", "a/c/").unwrap(),
+                Filter::default(),
+                target(true, false)
+            )
+            .is_err()
         );
     }
 
     #[test]
     fn names_that_cannot_be_get_others_or_are_left_out_as_asked() {
-        let keys = ["s/../x", "s//x", "s/a", "s/a/b.csv", "s/a/c", "s/A", "s/CON", "s/dir/", "s/z."];
+        let keys =
+            ["s/../x", "s//x", "s/a", "s/a/b.csv", "s/a/c", "s/A", "s/CON", "s/dir/", "s/z."];
         let mut text = String::new();
         for rule in [OnTrouble::Rename, OnTrouble::Skip] {
             let naming = Naming::new("s/", "").unwrap();
-            let target = Target { tells_case: false, names: rule, case: rule, ..target(false, true) };
+            let target =
+                Target { tells_case: false, names: rule, case: rule, ..target(false, true) };
             let mut planner = Planner::new(naming, Filter::default(), target).unwrap();
             text = format!("{text}{rule:?}\n{}\n", steps(&mut planner, &keys));
             assert_eq!(planner.impossible, 0);
@@ -389,10 +390,10 @@ mod tests {
 
     #[test]
     fn sizes_and_ages_bound_what_is_wanted() {
-        let mut options = CopyOptions { min_size: Some(2), max_size: Some(3), ..CopyOptions::default() };
+        let mut options =
+            CopyOptions { min_size: Some(2), max_size: Some(3), ..CopyOptions::default() };
         let takes = |options: &CopyOptions, entry: &Entry| Wanted::new(options).takes(entry);
-        let sizes: Vec<u64> =
-            (0..6).filter(|size| takes(&options, &entry("k", *size))).collect();
+        let sizes: Vec<u64> = (0..6).filter(|size| takes(&options, &entry("k", *size))).collect();
         assert_eq!(sizes, [2, 3]);
         let time = |second| DateTime::from_timestamp(second, 0);
         (options.newer_than, options.older_than) = (time(5), time(8));

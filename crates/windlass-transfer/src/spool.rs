@@ -64,8 +64,7 @@ impl<T: Serialize + DeserializeOwned> Spool<T> {
         let lines = match self.file {
             None => None,
             Some(file) => {
-                let mut file =
-                    file.into_inner().map_err(|error| failed(error.into_error()))?;
+                let mut file = file.into_inner().map_err(|error| failed(error.into_error()))?;
                 file.seek(SeekFrom::Start(0)).map_err(failed)?;
                 Some(BufReader::with_capacity(256 << 10, file))
             }
@@ -90,7 +89,9 @@ impl<T: DeserializeOwned> Iterator for Reader<T> {
             match lines.read_until(b'\n', &mut line) {
                 Ok(0) => self.lines = None,
                 Ok(_) => {
-                    return Some(serde_json::from_slice(&line).map_err(|error| failed(error.into())));
+                    return Some(
+                        serde_json::from_slice(&line).map_err(|error| failed(error.into())),
+                    );
                 }
                 Err(error) => return Some(Err(failed(error))),
             }

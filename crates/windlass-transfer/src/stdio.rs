@@ -2,10 +2,10 @@
 
 use crate::digest::{Expected, Sum, hex, md5, multipart_etag};
 use crate::kinds::content_type;
+use crate::options::CopyOptions;
 use crate::request::{Action, Item, Progress, Side, Status};
 use crate::run::{Run, collect, corrupt, interrupted, stat_source};
 use crate::tuning::{Range, Tuning};
-use crate::options::CopyOptions;
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, TryStreamExt};
 use std::sync::Arc;

@@ -7,8 +7,8 @@ use windlass_s3::local::local_side;
 use windlass_s3::{ForgetfulRegions, S3Store, Secrets};
 use windlass_testkit::{Fault, FaultKind, TestS3};
 use windlass_transfer::{
-    CopyOptions, CopyRequest, DiffOptions, Item, Progress, Quiet, Side, Summary, copy, copy_stream, diff, du,
-    read_to,
+    CopyOptions, CopyRequest, DiffOptions, Item, Progress, Quiet, Side, Summary, copy, copy_stream,
+    diff, du, read_to,
 };
 use windlass_types::{ErrorCode, Location, Name, OptionMap, OptionValue, Result, S3Spec};
 

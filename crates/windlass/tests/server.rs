@@ -2,38 +2,8 @@
 
 mod common;
 
-use common::Home;
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Stdio};
+use common::{Home, Server};
 use windlass_testkit::TestS3;
-
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Server {
-    fn start(home: &Home) -> Self {
-        let mut child = home
-            .command()
-            .args(["-o", "json", "serve", "--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let answer: serde_json::Value = serde_json::from_str(&line).unwrap();
-        Self { child, url: answer["listening"].as_str().unwrap().to_owned() }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_works_through_a_server() {

@@ -224,7 +224,7 @@ pub(super) async fn transfer(
         .await;
     // Nobody reading the items is why it was cancelled, and ends quietly.
     watch.end()?;
-    let reported = reporter.end().await;
+    let written = reporter.end().await;
     let summary = result?;
     if let Some(error) = watch.all_failed(&summary) {
         if session.global.output.is_json() {
@@ -232,7 +232,7 @@ pub(super) async fn transfer(
         }
         return Err(error.into());
     }
-    reported?;
+    written?;
     for (reason, count) in reporter.reasons() {
         if report::is_notable(&reason) {
             session.talk(&format!("{} skipped: {reason}", counted(count, "object")));

@@ -97,6 +97,11 @@ pub(super) struct Root {
 }
 
 impl Root {
+    /// What a key is called in messages: of bare paths the whole path.
+    pub(super) fn named(&self, key: &str) -> String {
+        if self.contained { key.to_owned() } else { self.path.join(key).display().to_string() }
+    }
+
     /// Asks where the root really is.
     pub(super) fn real(&self) -> Result<PathBuf> {
         self.path.canonicalize().map_err(|error| {
@@ -125,7 +130,7 @@ impl Root {
         let path = root.join(key);
         match path.canonicalize() {
             Ok(real) => self.inside(&root, real, key),
-            Err(error) if is_absent(&error) => Err(absent(key)),
+            Err(error) if is_absent(&error) => Err(absent(&self.named(key))),
             Err(error) => Err(disk("open", &path, error)),
         }
     }
@@ -164,9 +169,12 @@ impl Root {
                 if real.is_dir() && !key.ends_with('/') {
                     return Err(Error::new(
                         ErrorCode::PathInvalid,
-                        format!("`{key}` is a folder here, so it cannot also be a file"),
+                        format!(
+                            "`{}` is a folder here, so it cannot also be a file",
+                            self.named(key)
+                        ),
                     )
-                    .hint(format!("to write into the folder, write `{key}/`")));
+                    .hint(format!("to write into the folder, write `{}/`", self.named(key))));
                 }
                 Ok(real)
             }
@@ -182,14 +190,14 @@ impl Root {
                     match at.canonicalize() {
                         Ok(real) => break real,
                         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                        Err(error) => return Err(blocked(key, at, error)),
+                        Err(error) => return Err(blocked(&self.named(key), at, error)),
                     }
                 };
                 let mut real = self.inside(&root, real, key)?;
                 real.extend(missing.into_iter().rev());
                 Ok(real)
             }
-            Err(error) => Err(blocked(key, &path, error)),
+            Err(error) => Err(blocked(&self.named(key), &path, error)),
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn put(root: &Root, key: &str, body: &[u8], options: &PutOptions) -> 
     let mut file = unfinished(&target)?;
     file.write_all(body).map_err(|error| disk("write", &target, error))?;
     let (file, path) = file.into_parts();
-    publish(&file, path, &target, key, options)
+    publish(&file, path, &target, &root.named(key), options)
 }
 
 /// A key ending in `/` is a folder; it can hold nothing itself.
@@ -132,11 +132,11 @@ pub(super) fn copy(
         return if from.ends_with('/') {
             folder_marker(&target, to, &[])
         } else {
-            Err(absent(from))
+            Err(absent(&root.named(from)))
         };
     }
     if if_match.is_some_and(|expected| expected != etag(&metadata)) {
-        return Err(changed(from));
+        return Err(changed(&root.named(from)));
     }
     if to.ends_with('/') {
         return Err(Error::new(ErrorCode::PathInvalid, format!("`{to}` names a folder")));
@@ -145,11 +145,11 @@ pub(super) fn copy(
     io::copy(&mut source, file.as_file_mut()).map_err(|error| disk("write", &target, error))?;
     let after = source.metadata().map_err(failed)?;
     if etag(&after) != etag(&metadata) {
-        return Err(changed(from));
+        return Err(changed(&root.named(from)));
     }
     options.modified = options.modified.or_else(|| metadata.modified().ok().map(Into::into));
     let (file, path) = file.into_parts();
-    publish(&file, path, &target, to, &options)
+    publish(&file, path, &target, &root.named(to), &options)
 }
 
 /// Uploads that were begun and neither completed nor given up. They live and die with the store.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use windlass_s3::local::LocalStore;
 use windlass_types::{LocalSpec, Location};
 
-fn small() -> Tuning {
+pub(super) fn small() -> Tuning {
     Tuning {
         threshold: 1000,
         part_size: 300,
@@ -18,9 +18,8 @@ fn small() -> Tuning {
     }
 }
 
-fn request(source: Side, destination: Side) -> CopyRequest {
-    let options =
-        CopyOptions { concurrency: 4, max_memory: 1 << 20, ..CopyOptions::default() };
+pub(super) fn request(source: Side, destination: Side) -> CopyRequest {
+    let options = CopyOptions { concurrency: 4, max_memory: 1 << 20, ..CopyOptions::default() };
     CopyRequest::new(source, destination, options)
 }
 
@@ -29,25 +28,25 @@ fn moving(mut request: CopyRequest) -> CopyRequest {
     request
 }
 
-fn body(size: usize, seed: u8) -> Bytes {
+pub(super) fn body(size: usize, seed: u8) -> Bytes {
     (0..size)
         .map(|at| u8::try_from((at * 31 + at / 251) % 256).unwrap() ^ seed)
         .collect::<Vec<u8>>()
         .into()
 }
 
-async fn go(request: CopyRequest) -> (Result<Summary>, Arc<Seen>) {
+pub(super) async fn go(request: CopyRequest) -> (Result<Summary>, Arc<Seen>) {
     let seen = Arc::new(Seen::default());
     let cancel = CancellationToken::new();
     let result = copy_with(request, small(), Arc::clone(&seen) as _, cancel).await;
     (result, seen)
 }
 
-fn pair() -> (Arc<Fake>, Arc<Fake>) {
+pub(super) fn pair() -> (Arc<Fake>, Arc<Fake>) {
     (Arc::new(Fake::new("one")), Arc::new(Fake::new("two")))
 }
 
-fn folder(root: &std::path::Path, key: &str) -> Side {
+pub(super) fn folder(root: &std::path::Path, key: &str) -> Side {
     let spec = LocalSpec { root: root.to_owned(), read_only: false };
     let store = LocalStore::open(Name::new("disk").unwrap(), spec).unwrap();
     Side {
@@ -284,8 +283,7 @@ async fn an_object_moved_onto_itself_by_another_name_is_not_lost() {
     let root = tempfile::tempdir().unwrap();
     std::fs::create_dir(root.path().join("in")).unwrap();
     std::fs::write(root.path().join("in/f"), "x").unwrap();
-    let moving =
-        moving(request(folder(root.path(), "in/"), folder(&root.path().join("in"), "")));
+    let moving = moving(request(folder(root.path(), "in/"), folder(&root.path().join("in"), "")));
     let (summary, seen) = go(moving).await;
     assert_eq!(summary.unwrap().skipped, 1, "{}", seen.lines());
     assert_eq!(std::fs::read(root.path().join("in/f")).unwrap(), b"x");

@@ -69,6 +69,9 @@ pub struct Options {
     /// User metadata of what is written, instead of that of SRC; may be repeated
     #[arg(long, value_name = "K=V", value_parser = pair, help_heading = "What is kept")]
     pub metadata: Vec<(String, String)>,
+    /// Ask for archived objects to be readable for DAYS; run it again some hours later
+    #[arg(long, value_name = "DAYS", num_args = 0..=1, require_equals = true, default_missing_value = "7", value_parser = clap::value_parser!(u32).range(1..=365), help_heading = "The run")]
+    pub restore: Option<u32>,
     /// Show what would be done; do nothing
     #[arg(short = 'n', long, help_heading = "The run")]
     pub dry_run: bool,
@@ -200,6 +203,7 @@ impl Options {
             names: self.names.into(),
             case: self.case.into(),
             metadata: (!metadata.is_empty()).then_some(metadata),
+            restore_days: self.restore,
             trigger: self.trigger_file.clone(),
             trigger_always: self.trigger_file_always,
             concurrency: self.concurrency.map_or(0, usize::from),

@@ -5,7 +5,7 @@ use crate::session::{Place, Session};
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, BufWriter, Seek as _, SeekFrom, Write};
+use std::io::{BufReader, BufWriter, Seek as _, SeekFrom, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
@@ -89,27 +89,23 @@ impl Reporter {
         name: Option<&str>,
         inner: Arc<dyn Progress>,
     ) -> Result<Arc<Self>> {
-        let report = match name {
-            None => None,
-            Some(name) => {
-                let csv = is_csv(name)?;
-                let (file, to) = match Address::parse(name)? {
-                    Address::Local(path) => {
-                        (File::create(path).map_err(failed("write", name))?, To::Here)
-                    }
-                    _ => {
-                        let place = session.remote_place(name).await?;
-                        place.object()?;
-                        let file = tempfile::tempfile().map_err(failed("write", name))?;
-                        (file, To::Elsewhere(Box::new(place)))
-                    }
-                };
-                let mut writer = BufWriter::new(file);
-                if csv {
-                    writeln!(writer, "{COLUMNS}").map_err(failed("write", name))?;
-                }
-                Some(Report { writer, csv, to })
+        let report = if let Some(name) = name {
+            let csv = is_csv(name)?;
+            let (file, to) = if let Address::Local(path) = Address::parse(name)? {
+                (File::create(path).map_err(failed("write", name))?, To::Here)
+            } else {
+                let place = session.remote_place(name).await?;
+                place.object()?;
+                let file = tempfile::tempfile().map_err(failed("write", name))?;
+                (file, To::Elsewhere(Box::new(place)))
+            };
+            let mut writer = BufWriter::new(file);
+            if csv {
+                writeln!(writer, "{COLUMNS}").map_err(failed("write", name))?;
             }
+            Some(Report { writer, csv, to })
+        } else {
+            None
         };
         let state = State { reasons: BTreeMap::new(), report, failure: None };
         Ok(Arc::new(Self { inner, state: Mutex::new(state) }))

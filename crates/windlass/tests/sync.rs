@@ -1,0 +1,270 @@
+//! `sync`, `cp` and `mv` with the built binary: between services, folders and a server; and killed.
+
+mod common;
+
+use common::Home;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use windlass_testkit::{SeaweedFs, TestS3};
+
+async fn service(home: &Home, name: &str) -> TestS3 {
+    let s3 = TestS3::start().await;
+    s3.state().create_bucket("lake");
+    let (id, secret) = s3.admin();
+    home.connect(name, &s3.endpoint(), &id, &secret, "").good();
+    s3
+}
+
+/// The summary of a run, which must have the fields of the contract and no others.
+#[track_caller]
+fn summary(home: &Home, arguments: &[&str]) -> Value {
+    let all = [&["-o", "json"], arguments].concat();
+    let output = home.run(&all).good();
+    let row: Value = serde_json::from_str(output.trim()).unwrap();
+    let fields: Vec<&str> = row.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        fields,
+        ["run", "copied", "updated", "deleted", "skipped", "failed", "bytes", "seconds", "dry_run"]
+    );
+    row
+}
+
+#[track_caller]
+fn counts(home: &Home, arguments: &[&str]) -> [u64; 4] {
+    let row = summary(home, arguments);
+    ["copied", "updated", "deleted", "skipped"].map(|name| row[name].as_u64().unwrap())
+}
+
+fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+                found.insert(name, std::fs::read(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tree_goes_round_services_and_folders_and_stays_the_same() {
+    let home = Home::new();
+    let s3 = service(&home, "lake").await;
+    let weed = SeaweedFs::start().await;
+    weed.client().create_bucket("copy", "us-east-1").await;
+    let keys = weed.full();
+    home.connect("weed", &weed.endpoint(), &keys.access_key_id, &keys.secret_access_key, "").good();
+    // Names on which the two services disagree about the order.
+    let names = ["x/B", "x/a/b!", "x/a/c", "x/a-b", "x/a.txt", "x/a0", "z"];
+    for name in names {
+        s3.state().put("lake", &format!("t/{name}"), name.to_owned());
+    }
+    s3.state().put("lake", "t/big", vec![7_u8; 20 << 20]);
+    let folder = home.scratch("tree");
+    let here = format!("{}/", folder.to_str().unwrap());
+    let path = folder.to_str().unwrap();
+    let across = ["sync", "--delete", "lake:lake/t/", "weed:copy/t/"];
+    let down = ["sync", "--delete", "weed:copy/t/", path];
+    let up = ["sync", "--delete", &here, "lake:lake/back/"];
+    for way in [&across[..], &down, &up] {
+        assert_eq!(counts(&home, way), [8, 0, 0, 0], "{way:?}");
+        assert_eq!(counts(&home, way), [0, 0, 0, 8], "a second sync plans nothing: {way:?}");
+    }
+    assert_eq!(s3.state().get("lake", "back/big"), s3.state().get("lake", "t/big"));
+    // A same-size edit, a new name and one that is gone travel all the way (M-J4).
+    s3.state().put("lake", "t/x/a-b", "x/A-B");
+    s3.state().put("lake", "t/x/new", "1");
+    s3.state().remove("lake", "t/z");
+    for way in [&across[..], &down, &up] {
+        assert_eq!(counts(&home, way), [1, 1, 1, 6], "{way:?}");
+    }
+    assert_eq!(s3.state().get("lake", "back/x/a-b").unwrap(), "x/A-B");
+    assert!(s3.state().get("lake", "back/z").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_a_sync_are_those_of_the_contract_here_and_through_a_server() {
+    let home = Home::new();
+    let s3 = service(&home, "lake").await;
+    for (key, text) in [("a/new", "1"), ("a/same", "2"), ("a/edited", "3"), ("b/same", "2")] {
+        s3.state().put("lake", key, text);
+    }
+    s3.state().put("lake", "b/edited", "4");
+    s3.state().put("lake", "b/gone", "5");
+    let server = common::Server::start(&home);
+    let dry = ["-o", "jsonl", "sync", "--delete", "--dry-run", "lake:lake/a/", "lake:lake/b/"];
+    let rows = |output: common::Output| -> Vec<Value> {
+        let text = output.good();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let client = Home::new();
+    let through = rows(client.run(&[&["--server", &server.url], &dry[..]].concat()));
+    let local = rows(home.run(&dry));
+    let items = |rows: &[Value]| {
+        let mut lines: Vec<String> = rows[..rows.len() - 1].iter().map(Value::to_string).collect();
+        lines.sort();
+        lines.join("\n")
+    };
+    assert_eq!(items(&local), items(&through));
+    insta::assert_snapshot!(items(&local));
+    assert_eq!(local.last().unwrap()["dry_run"], true);
+    // A bound that is passed refuses before anything is deleted.
+    let refused =
+        home.run(&["sync", "--delete", "--max-delete", "0", "lake:lake/a/", "lake:lake/b/"]);
+    assert!(refused.refused(1).contains("transfer.refused"));
+    assert!(s3.state().get("lake", "b/gone").is_some());
+    let report = home.scratch("report.csv");
+    let done = client.run(&[
+        "--server",
+        &server.url,
+        "sync",
+        "--delete",
+        "--backup-to",
+        "lake:lake/old/",
+        "--report",
+        report.to_str().unwrap(),
+        "--trigger-file",
+        "_DONE",
+        "lake:lake/a/",
+        "lake:lake/b/",
+    ]);
+    let talk = done.stderr.clone();
+    done.good();
+    assert!(
+        talk.contains("1 deleted, 2 skipped") || talk.contains("1 deleted, 3 skipped"),
+        "{talk}"
+    );
+    assert_eq!(s3.state().get("lake", "old/gone").unwrap(), "5");
+    assert!(s3.state().get("lake", "b/_DONE").is_some());
+    let text = std::fs::read_to_string(report).unwrap();
+    assert!(text.starts_with("action,source,destination,size,status,reason\n"), "{text}");
+    assert!(text.contains("delete,,lake:lake/b/gone,1,done,"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn choosing_by_condition_list_and_report() {
+    let home = Home::new();
+    let s3 = service(&home, "lake").await;
+    for (key, text) in
+        [("a/1.csv", "1"), ("a/2.csv", "22"), ("a/3.txt", "333"), ("a/d/4.csv", "4444")]
+    {
+        s3.state().put("lake", key, text);
+    }
+    let got = |name: &str| -> Vec<String> { files(&home.scratch(name)).into_keys().collect() };
+    let copy = |name: &str, more: &[&str]| {
+        let to = format!("{}/", home.scratch(name).to_str().unwrap());
+        home.run(&[&["cp"], more, &["lake:lake/a/", &to]].concat())
+    };
+    copy("where", &["--where", "size > 1 AND key LIKE '%.csv'"]).good();
+    assert_eq!(got("where"), ["2.csv", "d/4.csv"]);
+    assert!(copy("bad", &["--where", "colour = 1"]).refused(1).contains("sql.plan"));
+    copy("size", &["--max-size", "3", "--exclude", "d/**", "--newer-than", "1h"]).good();
+    assert_eq!(got("size"), ["1.csv", "2.csv", "3.txt"]);
+    let to = format!("{}/", home.scratch("list").to_str().unwrap());
+    home.run_with(&["cp", "--files-from", "-", "lake:lake/a/", &to], b"1.csv\nd/4.csv\n").good();
+    assert_eq!(got("list"), ["1.csv", "d/4.csv"]);
+    // What failed is repeated from the report, which may lie behind a connection too.
+    let fault = windlass_testkit::FaultKind::Error {
+        status: 403,
+        code: "AccessDenied".into(),
+        message: "no".into(),
+    };
+    s3.state()
+        .add_fault(windlass_testkit::Fault::new("GetObject", fault).on_key("a/3.txt").always());
+    let report = home.scratch("r.jsonl");
+    let report = report.to_str().unwrap();
+    assert_eq!(copy("some", &["--report", report]).code, 3);
+    assert_eq!(copy("some", &["--report", "lake:lake/reports/r.csv"]).code, 3);
+    let stored = s3.state().get("lake", "reports/r.csv").unwrap();
+    assert!(String::from_utf8_lossy(&stored).contains("a/3.txt"));
+    s3.state().clear_faults();
+    copy("again", &["--only-failed", report]).good();
+    assert_eq!(got("again"), ["3.txt"]);
+    // A path of this machine is named as it was typed.
+    let missing = home.scratch("nothing").join("x");
+    let text = home.run(&["cat", missing.to_str().unwrap()]).stderr;
+    assert!(text.contains(&format!("`{}`", missing.display())), "{text}");
+}
+
+/// Kills a command at moments that differ from round to round, until it ends by itself.
+fn killed(home: &Home, arguments: &[&str], round: u64) {
+    let mut child = home
+        .command()
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(60 + round * 37 % 400));
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_moment_no_byte_is_lost_and_running_again_completes() {
+    let home = Home::new();
+    let s3 = service(&home, "lake").await;
+    s3.state().set_latency(Duration::from_millis(4));
+    let content = |name: u64| vec![u8::try_from(name % 251).unwrap(); 3000];
+    for verb in ["cp", "mv", "sync"] {
+        for round in 0..10_u64 {
+            let names: Vec<String> = (0..150).map(|n| format!("d{}/f{n}", n % 7)).collect();
+            let (from, to) = (format!("{verb}{round}/in/"), format!("{verb}{round}/out/"));
+            for (n, name) in names.iter().enumerate() {
+                s3.state().put("lake", &format!("{from}{name}"), content(n as u64 + round));
+            }
+            let big = vec![9_u8; 17 << 20];
+            s3.state().put("lake", &format!("{from}big"), big.clone());
+            // Every other round through a folder, so that bytes pass through the process.
+            let folder = home.scratch(&format!("{verb}{round}"));
+            let here = format!("{}/", folder.to_str().unwrap());
+            let source = format!("lake:lake/{from}");
+            let target = if round % 2 == 0 { here.clone() } else { format!("lake:lake/{to}") };
+            let mut arguments = vec![verb];
+            if verb == "sync" {
+                arguments.push("--delete");
+                s3.state().put("lake", &format!("{to}stale"), "x");
+            }
+            arguments.extend([source.as_str(), target.as_str()]);
+            killed(&home, &arguments, round);
+            // Nothing is lost: each name is whole at one end at least.
+            let there = |name: &str| -> Option<Vec<u8>> {
+                if round % 2 == 0 {
+                    std::fs::read(folder.join(name)).ok()
+                } else {
+                    s3.state().get("lake", &format!("{to}{name}")).map(|bytes| bytes.to_vec())
+                }
+            };
+            for (n, name) in names.iter().enumerate() {
+                let at_source = s3.state().get("lake", &format!("{from}{name}"));
+                let whole = content(n as u64 + round);
+                assert!(
+                    at_source.is_some() || there(name) == Some(whole),
+                    "{verb} {round}: {name} is lost"
+                );
+            }
+            let output = home.run(&arguments);
+            // A move that was killed after its last file has nothing left to do.
+            assert!(output.code == 0 || verb == "mv", "{}", output.stderr);
+            for (n, name) in names.iter().enumerate() {
+                assert_eq!(there(name), Some(content(n as u64 + round)), "{verb} {round}: {name}");
+                let at_source = s3.state().get("lake", &format!("{from}{name}"));
+                assert_eq!(at_source.is_none(), verb == "mv", "{verb} {round}: {name}");
+            }
+            assert!(there("big") == Some(big), "{verb} {round}: big");
+            if verb == "sync" && round % 2 == 1 {
+                assert!(there("stale").is_none());
+            }
+        }
+    }
+}
