@@ -11,7 +11,8 @@ use windlass_types::{Name, OptionValue, Result};
 const DESCRIBE: Columns = &[("property", Kind::Text), ("value", Kind::Text), ("note", Kind::Text)];
 const CREATE: Columns = &[("statement", Kind::Text)];
 
-fn shown(value: &OptionValue) -> String {
+/// A value as people read it.
+pub(crate) fn shown(value: &OptionValue) -> String {
     match value {
         OptionValue::Text(text) | OptionValue::Word(text) => text.clone(),
         OptionValue::Integer(number) => number.to_string(),

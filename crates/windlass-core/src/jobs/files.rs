@@ -409,6 +409,6 @@ mod tests {
         );
         let payload = work.to_payload().unwrap();
         assert_eq!(FilesWork::read(&payload).unwrap(), work);
-        insta::assert_snapshot!(payload, @r#""#);
+        insta::assert_snapshot!(payload, @r#"{"verb":"copy","source":{"connection":"a","location":"s3://b/x"},"destination":{"connection":"B","location":""},"options":{"METADATA":{"group":[["MODE",{"text":"DROP"}]]},"NEWER_THAN":{"interval":172800}}}"#);
     }
 }

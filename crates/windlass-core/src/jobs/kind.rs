@@ -67,14 +67,13 @@ impl JobKind for FilesKind {
 
     async fn run(&self, context: RunContext) -> Result<Outcome> {
         let windlass = super::engine(&self.0)?;
-        let (here, kept) = match here_of(&context.payload) {
-            Some(token) => (windlass.take_here(token).ok_or_else(gone)?, 0),
-            None => {
-                let work = FilesWork::read(&context.payload)?;
-                let (source, destination, options) =
-                    windlass.work_sides(context.fabric, &work, context.now()).await?;
-                (Here { source, destination, options, progress: Arc::new(Quiet) }, KEPT)
-            }
+        let (here, kept) = if let Some(token) = here_of(&context.payload) {
+            (windlass.take_here(token).ok_or_else(gone)?, 0)
+        } else {
+            let work = FilesWork::read(&context.payload)?;
+            let (source, destination, options) =
+                windlass.work_sides(context.fabric, &work, context.now()).await?;
+            (Here { source, destination, options, progress: Arc::new(Quiet) }, KEPT)
         };
         let (sender, items) = mpsc::unbounded_channel();
         let watch = Arc::new(Watch {

@@ -321,8 +321,8 @@ impl Windlass {
             cells.push(vec![(*column).into(), value.into()]);
         }
         for setting in &job.options {
-            // Printed as in SQL: `SECRET n` names, and shows nothing.
-            let text = windlass_sql::print_value(&setting.name, &setting.value);
+            // A secret is a name here, never a value.
+            let text = crate::describe::shown(&setting.value);
             cells.push(vec![setting.name.as_str().into(), text.into()]);
         }
         rows::answer(DESCRIBE, &cells, Grade::Good)
