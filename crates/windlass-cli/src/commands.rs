@@ -18,8 +18,8 @@ pub mod rm;
 pub mod serve;
 pub mod sql;
 pub mod stat;
-pub mod uploads;
 pub mod sync;
+pub mod uploads;
 
 use crate::failure::{Failure, Outcome};
 use crate::session::Session;

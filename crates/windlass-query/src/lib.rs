@@ -24,6 +24,6 @@ mod tests;
 mod text;
 
 pub use engine::{Engine, Rows};
-pub use format::check_options;
 pub use entry_expr::EntryExpr;
+pub use format::check_options;
 pub use resolve::{FileTable, Resolver};

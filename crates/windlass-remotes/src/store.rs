@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use windlass_s3::local::{BUCKET, check_key};
 use windlass_s3::{
-    GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part, PutOptions, PutResult,
-    Upload,
+    GetOptions, ListOptions, ListingOrder, ObjectAccess, ObjectBody, ObjectMeta, Part, PutOptions,
+    PutResult, Upload,
 };
 use windlass_types::path::Binding;
 use windlass_types::{Entry, Error, ErrorCode, Location, Name, ObjectPath, Result};
@@ -263,7 +263,11 @@ impl ObjectAccess for TreeStore {
         self.tree.copy_group()
     }
 
-    fn lists_in_byte_order(&self, _bucket: &str) -> bool {
+    fn listing_order(&self, _bucket: &str) -> ListingOrder {
+        ListingOrder::Bytes
+    }
+
+    fn promises_order(&self, _bucket: &str) -> bool {
         true
     }
 

@@ -4,10 +4,8 @@
 //! bucket's own region, then, once, the region a redirect names. The verbs are in
 //! [`crate::list`], [`crate::read`], [`crate::write`] and [`crate::presign`].
 
-use crate::access::{
-    GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, OpenUpload, Part, PresignMethod,
-    PutOptions, PutResult, Upload,
-};
+mod objects;
+
 use crate::checksum::Support;
 use crate::credentials::{self, Wiring};
 use crate::encryption::CustomerKey;
@@ -19,25 +17,19 @@ use crate::scan::Orders;
 use crate::sdk::Sdk;
 use crate::secrets::Secrets;
 use crate::wire::{Route, Traffic, Wire};
-use crate::{error, lifecycle, list, presign, read, scan, uploads, write};
-use async_trait::async_trait;
+use crate::{error, scan};
 use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use bytes::Bytes;
-use futures::stream::BoxStream;
 use std::collections::{HashMap, HashSet};
 use std::error::Error as StdError;
 use std::fmt;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tokio::sync::OnceCell;
-use windlass_types::connection::{AddressingStyle, Encryption, Identity};
-use windlass_types::path::Binding;
-use windlass_types::{Entry, Error, ErrorCode, Location, Name, ObjectPath, Result, S3Spec};
+use windlass_types::connection::{AddressingStyle, Identity};
+use windlass_types::{Error, ErrorCode, Name, ObjectPath, Result, S3Spec};
 
 /// A connection to S3 or a compatible service. Clones share everything.
 #[derive(Clone)]
@@ -493,182 +485,4 @@ pub(crate) enum Carrier<'a> {
 /// `bucket/key`, or the bucket alone.
 pub(crate) fn target(bucket: &str, key: &str) -> String {
     if key.is_empty() { bucket.to_owned() } else { format!("{bucket}/{key}") }
-}
-
-#[async_trait]
-impl ObjectAccess for S3Store {
-    fn name(&self) -> &Name {
-        &self.0.name
-    }
-
-    fn binding(&self) -> &Binding {
-        &self.0.spec.binding
-    }
-
-    fn read_only(&self) -> bool {
-        self.0.spec.read_only
-    }
-
-    /// Same service, same identity, same binding (a copy names both ends through one connection)
-    /// and the same SSE-C key. The digest says nothing about what went into it.
-    fn server_side_copy_group(&self) -> Option<String> {
-        let spec = &self.0.spec;
-        let mut hasher = DefaultHasher::new();
-        match &spec.identity {
-            Identity::Anonymous => return None,
-            Identity::Chain => "chain".hash(&mut hasher),
-            Identity::Profile(profile) => ("profile", profile).hash(&mut hasher),
-            Identity::Keys { .. } => {
-                let id = self.0.secrets.access_key_id.as_ref();
-                ("keys", id.map(secrecy::ExposeSecret::expose_secret)).hash(&mut hasher);
-            }
-        }
-        spec.role.as_ref().map(|role| &role.arn).hash(&mut hasher);
-        (&spec.binding.bucket, &spec.binding.prefix).hash(&mut hasher);
-        if let Encryption::Customer(_) = spec.encryption {
-            self.0
-                .secrets
-                .customer_key
-                .as_ref()
-                .map(secrecy::ExposeSecret::expose_secret)
-                .hash(&mut hasher);
-        }
-        let service = spec.endpoint.as_deref().unwrap_or("aws");
-        Some(format!("{service} {:016x}", hasher.finish()))
-    }
-
-    fn listing_order(&self, bucket: &str) -> ListingOrder {
-        let known = self.promised_order(bucket).or_else(|| self.orders().found());
-        known.unwrap_or(ListingOrder::None)
-    }
-
-    fn promises_order(&self, bucket: &str) -> bool {
-        self.promised_order(bucket).is_some_and(|order| order != ListingOrder::None)
-    }
-
-    fn list(&self, location: &Location, options: ListOptions) -> BoxStream<'static, Result<Entry>> {
-        list::list(self, location, options)
-    }
-
-    async fn stat(&self, object: &ObjectPath, version: Option<&str>) -> Result<ObjectMeta> {
-        self.check(&object.bucket, &object.key)?;
-        match read::stat(self, object, version).await {
-            Ok(meta) => self.check_marker(object, meta.size).await.map(|()| meta),
-            Err(error) => Err(self.or_no_bucket(&object.bucket, error).await),
-        }
-    }
-
-    async fn get(&self, object: &ObjectPath, options: GetOptions) -> Result<ObjectBody> {
-        self.check(&object.bucket, &object.key)?;
-        let body = read::get(self, object, options).await?;
-        self.check_marker(object, body.meta.size).await?;
-        Ok(body)
-    }
-
-    async fn put(
-        &self,
-        object: &ObjectPath,
-        body: Bytes,
-        options: PutOptions,
-    ) -> Result<PutResult> {
-        self.check(&object.bucket, &object.key)?;
-        write::put(self, object, body, &options).await
-    }
-
-    async fn create_upload(&self, object: &ObjectPath, options: PutOptions) -> Result<Upload> {
-        self.check(&object.bucket, &object.key)?;
-        write::create_upload(self, object, &options).await
-    }
-
-    async fn upload_part(&self, upload: &Upload, number: i32, body: Bytes) -> Result<Part> {
-        self.check(&upload.bucket, &upload.key)?;
-        write::upload_part(self, upload, number, body).await
-    }
-
-    async fn complete_upload(
-        &self,
-        upload: &Upload,
-        parts: &[Part],
-        options: &PutOptions,
-    ) -> Result<PutResult> {
-        self.check(&upload.bucket, &upload.key)?;
-        write::complete_upload(self, upload, parts, options).await
-    }
-
-    fn list_uploads(&self, bucket: &str, prefix: &str) -> BoxStream<'static, Result<OpenUpload>> {
-        uploads::list(self, bucket, prefix)
-    }
-
-    async fn abort_upload(&self, upload: &Upload) -> Result<()> {
-        self.check(&upload.bucket, &upload.key)?;
-        write::abort_upload(self, upload).await
-    }
-
-    async fn copy(
-        &self,
-        from: &ObjectPath,
-        to: &ObjectPath,
-        if_match: Option<&str>,
-        options: PutOptions,
-    ) -> Result<PutResult> {
-        self.check(&from.bucket, &from.key)?;
-        self.check(&to.bucket, &to.key)?;
-        write::copy(self, from, to, if_match, &options).await
-    }
-
-    async fn copy_part(
-        &self,
-        from: &ObjectPath,
-        offset: u64,
-        length: u64,
-        if_match: Option<&str>,
-        upload: &Upload,
-        number: i32,
-    ) -> Result<Part> {
-        self.check(&from.bucket, &from.key)?;
-        self.check(&upload.bucket, &upload.key)?;
-        write::copy_part(self, from, offset, length, if_match, upload, number).await
-    }
-
-    async fn delete(&self, object: &ObjectPath) -> Result<()> {
-        self.check(&object.bucket, &object.key)?;
-        write::delete(self, object).await
-    }
-
-    async fn delete_if(&self, object: &ObjectPath, etag: &str) -> Result<()> {
-        self.check(&object.bucket, &object.key)?;
-        lifecycle::delete_if(self, object, etag).await
-    }
-
-    async fn restore(&self, object: &ObjectPath, days: u32) -> Result<()> {
-        self.check(&object.bucket, &object.key)?;
-        lifecycle::restore(self, object, days).await
-    }
-
-    async fn delete_many(&self, bucket: &str, keys: &[String]) -> Result<Vec<(String, Error)>> {
-        for key in keys {
-            self.check(bucket, key)?;
-        }
-        write::delete_many(self, bucket, keys).await
-    }
-
-    async fn create_bucket(&self, bucket: &str) -> Result<()> {
-        self.check(bucket, "")?;
-        write::create_bucket(self, bucket).await
-    }
-
-    async fn delete_bucket(&self, bucket: &str) -> Result<()> {
-        self.check(bucket, "")?;
-        write::delete_bucket(self, bucket).await
-    }
-
-    async fn presign(
-        &self,
-        object: &ObjectPath,
-        method: PresignMethod,
-        expires: Duration,
-    ) -> Result<String> {
-        self.check(&object.bucket, &object.key)?;
-        presign::presign(self, object, method, expires).await
-    }
 }

@@ -110,7 +110,7 @@ async fn a_fresh_store_has_the_default_fabric_and_main(place: Place) {
     assert_eq!(store.schemas(fabric).await.unwrap(), [name("main")]);
     assert_eq!(
         refused(store.fabric(&name("dev")).await),
-        "error[fabric.not_found]: no fabric dev\nhint: `SELECT * FROM system.fabrics` lists them"
+        "error[fabric.not_found]: no fabric `dev`\nhint: `SHOW FABRICS` lists them"
     );
     store.create_fabric(&name("dev"), now()).await.unwrap();
     assert_eq!(
@@ -166,7 +166,7 @@ async fn connections_are_kept_with_their_sealed_values(place: Place) {
     assert_eq!(names, ["lab", "\"Äh B\""]);
     assert_eq!(
         refused(store.insert_connection(fabric, plain("lab"), now()).await),
-        "error[connection.exists]: connection lab exists"
+        "error[connection.exists]: connection `lab` exists"
     );
     assert_eq!(value(&store, fabric, "lab").await.unwrap(), CANARY);
 
@@ -278,7 +278,7 @@ async fn file_tables_live_in_schemas_and_hold_their_connection(place: Place) {
     assert_eq!(unknown.unwrap_err().code(), ErrorCode::SchemaNotFound);
     assert_eq!(
         refused(store.create_schema(fabric, &name("lab"), now()).await),
-        "error[connection.exists]: connection lab exists\nhint: connections and schemas of a fabric share one namespace: choose another name"
+        "error[connection.exists]: connection `lab` exists\nhint: connections and schemas of a fabric share one namespace: choose another name"
     );
     assert_eq!(
         store.create_schema(fabric, &name("main"), now()).await.unwrap_err().code(),

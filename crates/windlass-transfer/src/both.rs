@@ -5,7 +5,7 @@
 
 use crate::change::{Verdict, decide};
 use crate::content::Doubt;
-use crate::diff::{End, Merge, Which};
+use crate::diff::{End, Merge, Which, in_byte_order};
 use crate::filter::EntryFilter;
 use crate::naming::Source;
 use crate::object::broken;
@@ -124,12 +124,7 @@ fn in_order(
     side: &Side,
     rows: BoxStream<'static, Result<Entry>>,
 ) -> BoxStream<'static, Result<Entry>> {
-    let bucket = side.location.bucket.as_deref().unwrap_or_default();
-    let rows = if side.storage.lists_in_byte_order(bucket) {
-        rows
-    } else {
-        sorted(rows, SortLimits::default())
-    };
+    let rows = if in_byte_order(side) { rows } else { sorted(rows, SortLimits::default()) };
     // Services may show a key at the end of one page and the beginning of the next.
     let mut last: Option<String> = None;
     rows.try_filter(move |entry| {
@@ -182,7 +177,8 @@ async fn source_rows(
     }
     let location = Location { bucket, key: source.prefix().to_owned() };
     let exclude = &run.options.exclude;
-    Ok(crate::filter::listed(&run.source.storage, location, source.base(), exclude))
+    let ordered = run.options.compares() && in_byte_order(&run.source);
+    Ok(crate::filter::listed(&run.source.storage, location, source.base(), exclude, ordered))
 }
 
 /// Says of each row whether it is wanted.
@@ -266,7 +262,8 @@ async fn merged(
     let folder = planner.naming().target().to_owned();
     let location =
         Location { bucket: run.destination.location.bucket.clone(), key: folder.clone() };
-    let how = ListOptions { recursive: true, ..ListOptions::default() };
+    let ordered = in_byte_order(&run.destination);
+    let how = ListOptions { recursive: true, ordered, ..ListOptions::default() };
     let mut right = in_order(&run.destination, run.destination.storage.list(&location, how));
     let mut merge = Merge::new();
     let mut rest = Planned::default();

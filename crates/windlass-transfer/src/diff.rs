@@ -136,7 +136,7 @@ pub fn diff(
 }
 
 /// Whether a side is promised to list in byte order.
-fn in_byte_order(side: &Side) -> bool {
+pub(crate) fn in_byte_order(side: &Side) -> bool {
     let bucket = side.location.bucket.as_deref().unwrap_or_default();
     side.storage.promises_order(bucket) && side.storage.listing_order(bucket) == ListingOrder::Bytes
 }

@@ -26,14 +26,16 @@ fn left_out(base: &str, exclude: &[String]) -> Vec<String> {
 }
 
 /// Lists all objects below a place but those of excluded folders. These are never asked for: levels
-/// that hold one are listed one by one, everything else as a whole.
+/// that hold one are listed one by one, everything else as a whole. `ordered` asks for the order of
+/// the service ([`ListOptions::ordered`]).
 pub(crate) fn listed(
     storage: &Storage,
     location: Location,
     base: &str,
     exclude: &[String],
+    ordered: bool,
 ) -> BoxStream<'static, Result<Entry>> {
-    let whole = ListOptions { recursive: true, ..ListOptions::default() };
+    let whole = ListOptions { recursive: true, ordered, ..ListOptions::default() };
     let folders: Vec<String> = left_out(base, exclude)
         .into_iter()
         .filter(|folder| folder.starts_with(&location.key))
@@ -83,7 +85,7 @@ mod tests {
         let exclude = ["tmp/**".to_owned(), "in/x/**".to_owned(), "*.bak".to_owned()];
         let storage: Storage = fake.clone();
         let location = Location { bucket: Some("b".into()), key: "s/".into() };
-        let rows = listed(&storage, location, "s/", &exclude);
+        let rows = listed(&storage, location, "s/", &exclude, true);
         let keys: Vec<String> = rows.map_ok(|entry| entry.key).try_collect().await.unwrap();
         assert_eq!(keys, ["s/a", "s/in/y", "s/tmp-not", "s/z/1"]);
         assert_eq!(fake.count("list s/tmp/"), 0);

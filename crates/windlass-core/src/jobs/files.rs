@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use windlass_sql::{FilesPlace, FilesStatement, FilesVerb};
-use windlass_transfer::{ChangeTest, IfExists, Links, MaxDelete, OnTrouble};
+use windlass_transfer::{ChangeTest, IfExists, MaxDelete, OnTrouble};
 use windlass_types::options::parse_moment;
 use windlass_types::{
     Error, ErrorCode, FabricId, KeyPattern, Name, OptionMap, OptionValue, Result,
@@ -137,19 +137,9 @@ fn set_option(
         "IF_EXISTS" => options.if_exists = if_exists(&word),
         "NAMES" => options.names = on_trouble(&word),
         "CASE" => options.case = on_trouble(&word),
-        "SYMLINKS" => {
-            options.links = match word.as_str() {
-                "SKIP" => Links::Skip,
-                "FAIL" => Links::Fail,
-                _ => Links::Follow,
-            };
-        }
-        "STORAGE_CLASS" if !word.eq_ignore_ascii_case("KEEP") => {
-            options.storage_class = text(value);
-        }
-        "ACL" if word != "KEEP" => options.acl = text(value),
+        // What is done anyway.
+        "SYMLINKS" if word == "FOLLOW" => {}
         "METADATA" => options.metadata = metadata(value)?,
-        "TAGS" => options.tags = keeps_tags(value)?,
         "RESTORE_DAYS" => options.restore_days = u32::try_from(number(value)).ok(),
         "TRIGGER_FILE" => options.trigger = text(value),
         "TRIGGER_FILE_ALWAYS" => options.trigger_always = flag,
@@ -260,15 +250,6 @@ fn metadata(value: &OptionValue) -> Result<Option<BTreeMap<String, String>>> {
     }
 }
 
-fn keeps_tags(value: &OptionValue) -> Result<bool> {
-    let OptionValue::Group(items) = value else { return Ok(false) };
-    match items.as_slice() {
-        [(name, mode)] if name == "MODE" && text(mode).as_deref() == Some("KEEP") => Ok(true),
-        [] => Ok(false),
-        _ => Err(unsupported(&format!("TAGS = {}", shown("TAGS", value)))),
-    }
-}
-
 fn pair(line: &str, sign: char, option: &str) -> Result<(String, String)> {
     let (name, value) = line.split_once(sign).ok_or_else(|| {
         Error::new(ErrorCode::OptionInvalid, format!("a value of SET in {option} has no `{sign}`"))
@@ -372,10 +353,10 @@ mod tests {
         let synced = options(
             "SYNC FILES FROM a LOCATION = 'x/' TO b LOCATION = 'y/' DELETE = TRUE MAX_DELETE = '10%' BACKUP_TO = 'old/' \
              CHANGE_TEST = SIZE_ONLY WHERE = 'size > 5' MIN_SIZE = 1 MAX_SIZE = '1MB' NAMES = RENAME CASE = SKIP \
-             METADATA = (MODE = DROP, SET = ('a: b')) TAGS = KEEP ACL = private STORAGE_CLASS = 'GLACIER'",
+             METADATA = (MODE = DROP, SET = ('a: b')) SYMLINKS = FOLLOW",
         )
         .unwrap();
-        assert!(synced.sync && synced.delete && synced.tags && !synced.delete_source);
+        assert!(synced.sync && synced.delete && !synced.delete_source);
         assert_eq!(synced.max_delete, Some(MaxDelete::Percent(10)));
         assert_eq!((synced.min_size, synced.max_size), (Some(1), Some(1_000_000)));
         assert_eq!((synced.names, synced.case), (OnTrouble::Rename, OnTrouble::Skip));
@@ -390,7 +371,10 @@ mod tests {
             "CHECK = READ_BACK",
             "REPORT = 'r.csv'",
             "TAGS = DROP",
-            "ACL = KEEP",
+            "TAGS = KEEP",
+            "ACL = private",
+            "STORAGE_CLASS = 'GLACIER'",
+            "SYMLINKS = SKIP",
             "METADATA = (CONTENT_TYPE = 'x')",
         ] {
             assert_eq!(copy(later), Err(ErrorCode::StatementUnsupported), "{later}");

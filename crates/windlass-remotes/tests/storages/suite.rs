@@ -54,7 +54,7 @@ impl Place {
                 entry.key.strip_prefix(&self.prefix).unwrap().to_owned()
             })
             .collect();
-        if self.storage.lists_in_byte_order(&self.bucket) && recursive {
+        if self.storage.promises_order(&self.bucket) && recursive {
             assert!(keys.is_sorted(), "{keys:?}");
         }
         keys.sort();
