@@ -91,20 +91,17 @@ pub async fn run(session: &Session, args: Uploads) -> Ending {
     }
     said(session, &args, rows.len() as u64, (aborted, failed, young));
     if failed > 0 {
-        return failure(aborted);
+        return Ok(if aborted > 0 { Outcome::Partial } else { Outcome::Failed });
     }
     Ok(Outcome::Done)
 }
 
-fn failure(aborted: u64) -> Result<Outcome, Failure> {
-    Ok(if aborted > 0 { Outcome::Partial } else { Outcome::Failed })
-}
-
 fn said(session: &Session, args: &Uploads, found: u64, counts: (u64, u64, u64)) {
     let (aborted, failed, young) = counts;
-    let mut text = match args.abort {
-        true => format!("{} given up", counted(aborted, "upload")),
-        false => counted(found, "upload"),
+    let mut text = if args.abort {
+        format!("{} given up", counted(aborted, "upload"))
+    } else {
+        counted(found, "upload")
     };
     if failed > 0 {
         text = format!("{text}, {failed} failed");
