@@ -143,7 +143,7 @@ async fn jobs_are_kept_changed_and_dropped(place: Place) {
     // What a job uses is not dropped.
     assert_eq!(store.dependents(landing).await.unwrap(), ["job nightly"]);
     let used = store.delete_connection(fabric, &name("landing")).await.unwrap_err();
-    assert_eq!(used.message(), "connection landing is used by job nightly");
+    assert_eq!(used.message(), "connection `landing` is used by job nightly");
 
     let hook = SecretString::from("https://hooks.example.com/t0ken".to_owned());
     let k = name("hook");

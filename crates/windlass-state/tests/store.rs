@@ -115,7 +115,7 @@ async fn a_fresh_store_has_the_default_fabric_and_main(place: Place) {
     store.create_fabric(&name("dev"), now()).await.unwrap();
     assert_eq!(
         refused(store.create_fabric(&name("dev"), now()).await),
-        "error[fabric.exists]: fabric dev exists"
+        "error[fabric.exists]: fabric `dev` exists"
     );
     assert!(store.note_once("seeded", "yes").await.unwrap());
     store.close().await;
