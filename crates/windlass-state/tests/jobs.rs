@@ -155,7 +155,7 @@ async fn jobs_are_kept_changed_and_dropped(place: Place) {
     store.create_job(fabric, tells, at(0)).await.unwrap();
     assert_eq!(store.secrets(fabric).await.unwrap()[0].used_by, [name("tells")]);
     let used = store.drop_secret(fabric, &k).await.unwrap_err();
-    assert_eq!(used.message(), "secret hook is used by tells");
+    assert_eq!(used.message(), "secret `hook` is used by tells");
     store.drop_job(fabric, &name("tells")).await.unwrap();
     store.drop_secret(fabric, &k).await.unwrap();
 
