@@ -64,9 +64,10 @@ fn unknown(known: &Known, request: &Request) -> Option<Error> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let near = windlass_types::options::nearest(&given.0, &names)
         .map_or_else(String::new, |near| format!("did you mean `{near}`? "));
-    let listed = match names.is_empty() {
-        true => "there are none".to_owned(),
-        false => format!("known are {}", names.join(", ")),
+    let listed = if names.is_empty() {
+        "there are none".to_owned()
+    } else {
+        format!("known are {}", names.join(", "))
     };
     Some(
         Error::new(ErrorCode::UsageInvalid, format!("unknown query parameter `{}`", given.0))

@@ -3,6 +3,7 @@
 mod common;
 
 use common::Home;
+use std::fmt::Write as _;
 use std::process::{Child, Stdio};
 use windlass_testkit::{SeaweedFs, TestS3};
 
@@ -95,7 +96,7 @@ fn slips_are_refused_at_once_with_what_to_do() {
     ] {
         let text = home.sql(statement).refused(1);
         assert!(!text.contains("4711") && text.contains("\nhint: "), "{statement}: {text}");
-        all += &format!("> {statement}\n{text}\n");
+        writeln!(all, "> {statement}\n{text}").unwrap();
     }
     insta::assert_snapshot!(all);
     assert!(home.run(&["ls", "--limit", "-1", "s3:"]).refused(1).contains("error[usage.invalid]"));

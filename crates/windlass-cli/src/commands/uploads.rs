@@ -1,7 +1,7 @@
 //! `uploads`: multipart uploads that were begun and never ended, and giving them up.
 
 use crate::commands::{Ending, counted};
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::render::Format;
 use crate::rows::{Cell, Columns, Kind, batch};
 use crate::session::Session;
@@ -90,21 +90,19 @@ pub async fn run(session: &Session, args: Uploads) -> Ending {
         session.printer.batch(&session.console, batch(COLUMNS, &rows)?).await?;
     }
     said(session, &args, rows.len() as u64, (aborted, failed, young));
-    if failed > 0 {
-        return failure(aborted);
-    }
-    Ok(Outcome::Done)
-}
-
-fn failure(aborted: u64) -> Result<Outcome, Failure> {
-    Ok(if aborted > 0 { Outcome::Partial } else { Outcome::Failed })
+    Ok(match (failed, aborted) {
+        (0, _) => Outcome::Done,
+        (_, 0) => Outcome::Failed,
+        _ => Outcome::Partial,
+    })
 }
 
 fn said(session: &Session, args: &Uploads, found: u64, counts: (u64, u64, u64)) {
     let (aborted, failed, young) = counts;
-    let mut text = match args.abort {
-        true => format!("{} given up", counted(aborted, "upload")),
-        false => counted(found, "upload"),
+    let mut text = if args.abort {
+        format!("{} given up", counted(aborted, "upload"))
+    } else {
+        counted(found, "upload")
     };
     if failed > 0 {
         text = format!("{text}, {failed} failed");

@@ -13,7 +13,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// After so long without a byte nobody is writing any more.
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 /// This boot and process namespace in eight letters; None where the system does not say.
 static HERE: LazyLock<Option<String>> = LazyLock::new(|| {
