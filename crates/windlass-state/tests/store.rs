@@ -224,6 +224,14 @@ async fn fabrics_do_not_share_names(place: Place) {
     assert_eq!(error.code(), ErrorCode::SecretNotFound);
     let nowhere = store.insert_connection(FabricId::new(), plain("x"), now()).await.unwrap_err();
     assert_eq!(nowhere.code(), ErrorCode::FabricNotFound);
+    // One that holds something stays, and so does `default`; an empty one goes.
+    for kept in ["dev", "default"] {
+        let error = store.drop_fabric(&name(kept)).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::FabricInUse, "{kept}");
+    }
+    store.create_fabric(&name("empty"), now()).await.unwrap();
+    store.drop_fabric(&name("empty")).await.unwrap();
+    assert_eq!(store.fabrics().await.unwrap().len(), 2);
 }
 
 async fn secrets_are_used_but_not_dropped_while_used(place: Place) {
