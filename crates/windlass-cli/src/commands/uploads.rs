@@ -1,7 +1,7 @@
 //! `uploads`: multipart uploads that were begun and never ended, and giving them up.
 
 use crate::commands::{Ending, counted};
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::render::Format;
 use crate::rows::{Cell, Columns, Kind, batch};
 use crate::session::Session;
