@@ -2,7 +2,7 @@
 //! `docs/guide/move.md`, as one pure function over what the two listings say.
 
 use crate::digest::{is_md5, is_multipart};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use windlass_types::Entry;
 
@@ -68,9 +68,6 @@ pub enum Verdict {
     /// It must not be there.
     Refuse(&'static str),
 }
-
-/// Two times nearer than this are the same: services and file systems round differently.
-const SAME_TIME: TimeDelta = TimeDelta::milliseconds(999);
 
 /// Decides what to do with an object that both ends have.
 pub fn decide(
@@ -143,7 +140,11 @@ fn by_time(source: &Entry, destination: &Entry, facts: Facts) -> Verdict {
     };
     let open = if readable { Verdict::Read } else { Verdict::Write("another time") };
     if facts.destination_here {
-        return if (from - to).abs() <= SAME_TIME { Verdict::Same } else { open };
+        // A read tells the time in whole seconds, a listing more exactly. Files tell both exactly.
+        let rounded = !facts.source_here
+            && to.timestamp_subsec_nanos() == 0
+            && from.timestamp() == to.timestamp();
+        return if from == to || rounded { Verdict::Same } else { open };
     }
     // Written in the same moment as it was copied, it may have been written after that.
     match (from >= to, readable) {
@@ -174,6 +175,26 @@ mod tests {
     }
 
     const REMOTE: Facts = Facts { source_here: false, destination_here: false, etags_tell: true };
+
+    /// An edit of the same size a moment after a copy is not missed (M-J4).
+    #[test]
+    fn a_moment_counts_between_folders_and_a_rounded_second_does_not() {
+        let at = |nanos: u32| {
+            let mut entry = entry(1, Some("i-1-1"), None);
+            entry.last_modified = DateTime::from_timestamp(5, nanos);
+            entry
+        };
+        let verdict = |source: u32, destination: u32, facts: Facts| {
+            decide(ChangeTest::Default, IfExists::Overwrite, &at(source), &at(destination), facts)
+        };
+        let folders = Facts { source_here: true, destination_here: true, etags_tell: true };
+        assert_eq!(verdict(20_000_000, 20_000_000, folders), Verdict::Same);
+        assert_eq!(verdict(20_000_000, 0, folders), Verdict::Read);
+        assert_eq!(verdict(20_000_000, 10_000_000, folders), Verdict::Read);
+        let down = Facts { source_here: false, ..folders };
+        assert_eq!(verdict(20_000_000, 0, down), Verdict::Same);
+        assert_eq!(verdict(20_000_000, 10_000_000, down), Verdict::Write("another time"));
+    }
 
     #[test]
     fn the_truth_table_of_the_guide() {

@@ -205,7 +205,7 @@ impl Scheduler {
         serde_json::from_value(job.trigger.clone()).map_err(|error| {
             Error::new(
                 ErrorCode::StateNewer,
-                format!("the trigger of job {} cannot be read", job.name),
+                format!("the trigger of job `{}` cannot be read", job.name),
             )
             .source(error)
             .hint("it was written by a newer Windlass; use that one, or ALTER JOB")
@@ -241,7 +241,7 @@ impl Scheduler {
         let watched = job.state == JobState::Active && self.trigger(&job)?.is_watched();
         let warning = if watched && !self.is_served().await? {
             Some(format!(
-                "no `windlass serve` process is there to fire the trigger of job {}; until one is, `RUN JOB` runs it",
+                "no `windlass serve` process is there to fire the trigger of job `{}`; until one is, `RUN JOB` runs it",
                 job.name
             ))
         } else {

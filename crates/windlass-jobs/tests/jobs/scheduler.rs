@@ -276,7 +276,7 @@ async fn a_schedule_fires_while_it_is_watched_and_makes_up_for_missed_times() {
     assert_eq!(
         created.warning.as_deref(),
         Some(
-            "no `windlass serve` process is there to fire the trigger of job once; until one is, `RUN JOB` runs it"
+            "no `windlass serve` process is there to fire the trigger of job `once`; until one is, `RUN JOB` runs it"
         )
     );
     create("skip", Missed::Skip).await;
