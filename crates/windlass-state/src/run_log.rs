@@ -4,8 +4,8 @@
 use crate::Store;
 use crate::dialect::Intent;
 use crate::error::{
-    failed, is_reference, row_json, row_number_opt, row_parse, row_string, row_text, row_time,
-    to_json,
+    failed, is_reference, row_json, row_number, row_number_opt, row_parse, row_string, row_text,
+    row_time, to_json,
 };
 use crate::leases::hold;
 use crate::runs::{RunClaim, micros};
@@ -29,6 +29,30 @@ pub struct RunEvent {
     pub level: Level,
     /// What happened; never a secret.
     pub message: String,
+}
+
+impl RunEvent {
+    /// Reads the columns of `run_events`.
+    pub(crate) fn read(row: &AnyRow) -> Result<Self> {
+        Ok(Self {
+            seq: row_number(row, "seq")?,
+            at: row_time(row, "at")?,
+            level: row_parse(row, "level")?,
+            message: row_string(row, "message")?,
+        })
+    }
+}
+
+/// Reads the columns of `run_items`, its place aside.
+pub(crate) fn run_item(row: &AnyRow) -> Result<RunItem> {
+    Ok(RunItem {
+        action: row_string(row, "action")?,
+        source: row_string(row, "source")?,
+        destination: row_string(row, "destination")?,
+        size: row_number_opt(row, "size")?.and_then(|size| u64::try_from(size).ok()),
+        status: row_string(row, "status")?,
+        reason: row_text(row, "reason")?,
+    })
 }
 
 /// What is written at once.
@@ -197,14 +221,7 @@ impl Store {
         .await
         .map_err(failed("read the log of a run"))?
         .iter()
-        .map(|row| {
-            Ok(RunEvent {
-                seq: crate::error::row_number(row, "seq")?,
-                at: row_time(row, "at")?,
-                level: row_parse(row, "level")?,
-                message: row_string(row, "message")?,
-            })
-        })
+        .map(RunEvent::read)
         .collect()
     }
 
@@ -228,15 +245,7 @@ impl Store {
         .map_err(failed("read the items of a run"))?
         .iter()
         .map(|row| {
-            let item = RunItem {
-                action: row_string(row, "action")?,
-                source: row_string(row, "source")?,
-                destination: row_string(row, "destination")?,
-                size: row_number_opt(row, "size")?.and_then(|size| u64::try_from(size).ok()),
-                status: row_string(row, "status")?,
-                reason: row_text(row, "reason")?,
-            };
-            Ok((crate::error::row_number(row, "seq")?, item))
+            Ok((row_number(row, "seq")?, run_item(row)?))
         })
         .collect()
     }

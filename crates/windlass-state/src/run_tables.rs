@@ -1,10 +1,8 @@
 //! Logs of all runs of a fabric, for tables over them.
 
 use crate::Store;
-use crate::error::{
-    failed, row_name, row_number, row_number_opt, row_parse, row_string, row_text, row_time,
-};
-use crate::run_log::RunEvent;
+use crate::error::{failed, row_name, row_parse, row_text};
+use crate::run_log::{RunEvent, run_item};
 use sqlx::any::AnyRow;
 use windlass_types::{FabricId, Name, Result, RunId, RunItem};
 
@@ -36,13 +34,7 @@ impl Store {
         .iter()
         .map(|row| {
             let (run, job) = run_of(row)?;
-            let event = RunEvent {
-                seq: row_number(row, "seq")?,
-                at: row_time(row, "at")?,
-                level: row_parse(row, "level")?,
-                message: row_string(row, "message")?,
-            };
-            Ok((run, job, event))
+            Ok((run, job, RunEvent::read(row)?))
         })
         .collect()
     }
@@ -65,15 +57,7 @@ impl Store {
         .iter()
         .map(|row| {
             let (run, job) = run_of(row)?;
-            let item = RunItem {
-                action: row_string(row, "action")?,
-                source: row_string(row, "source")?,
-                destination: row_string(row, "destination")?,
-                size: row_number_opt(row, "size")?.and_then(|size| u64::try_from(size).ok()),
-                status: row_string(row, "status")?,
-                reason: row_text(row, "reason")?,
-            };
-            Ok((run, job, item))
+            Ok((run, job, run_item(row)?))
         })
         .collect()
     }

@@ -278,6 +278,15 @@ impl Run {
         outcome
     }
 
+    /// Asks for the metadata of a source; an error if it is not what was seen.
+    async fn unchanged(&self, from: &ObjectPath, state: &Found) -> Result<ObjectMeta> {
+        let meta = self.retried(|| self.source.storage.stat(from, None)).await?;
+        if meta.etag != state.etag || Some(meta.size) != state.size {
+            return Err(Error::new(ErrorCode::ObjectChanged, format!("`{}` changed", from.key)));
+        }
+        Ok(meta)
+    }
+
     /// Reads ranges side by side and writes them as parts.
     async fn in_parts(
         self: &Arc<Self>,
@@ -286,10 +295,7 @@ impl Run {
         to: &ObjectPath,
         condition: &Condition,
     ) -> Result<()> {
-        let meta = self.retried(|| self.source.storage.stat(from, None)).await?;
-        if meta.etag != state.etag || Some(meta.size) != state.size {
-            return Err(Error::new(ErrorCode::ObjectChanged, format!("`{}` changed", from.key)));
-        }
+        let meta = self.unchanged(from, state).await?;
         let expected = Arc::new(Expected::of(&from.bucket, &meta));
         let (sent, etag) = self
             .upload(to, self.put_options(&meta, to, condition), async |upload| {
@@ -461,10 +467,7 @@ impl Run {
         to: &ObjectPath,
         condition: &Condition,
     ) -> Result<Option<String>> {
-        let meta = self.retried(|| self.source.storage.stat(from, None)).await?;
-        if meta.etag != state.etag || Some(meta.size) != state.size {
-            return Err(Error::new(ErrorCode::ObjectChanged, format!("`{}` changed", from.key)));
-        }
+        let meta = self.unchanged(from, state).await?;
         let (_, etag) = self
             .upload(to, self.put_options(&meta, to, condition), async |upload| {
                 let mut tasks = JoinSet::new();

@@ -5,6 +5,7 @@ mod jobs;
 mod kinds;
 mod remote;
 mod s3;
+mod shared;
 
 pub use files::{
     COPY_FILES_OPTIONS, FILES_OPTIONS, METADATA_OPTIONS, MOVE_FILES_OPTIONS, REPORT_OPTIONS,
@@ -156,6 +157,8 @@ const fn def(
     OptionDef { name, kind, secret, alter, default, doc }
 }
 
+use shared::SKIP_VALIDATION;
+
 use Alter::{Free, Never, NoDependents};
 use OptionType::{Bool, Choice, Group, Integer, Seconds, Text, TextList};
 
@@ -165,14 +168,7 @@ pub const LOCAL_OPTIONS: &[OptionDef] = &[
     def("LABEL", Text, false, Free, "", "A short name for people."),
     def("COMMENT", Text, false, Free, "", "A description."),
     def("READ_ONLY", Bool, false, Never, "FALSE", "Nothing may write or delete through it."),
-    def(
-        "SKIP_VALIDATION",
-        Bool,
-        false,
-        Free,
-        "FALSE",
-        "Store the connection without testing it; not stored itself.",
-    ),
+    SKIP_VALIDATION,
 ];
 
 /// Options of `CREATE FILE TABLE`.

@@ -2,40 +2,10 @@
 
 mod common;
 
-use common::Home;
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Stdio};
+use common::{Home, Server};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 use windlass_testkit::{Fault, FaultKind, TestS3};
-
-/// A `serve` process that runs the jobs of a home.
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Server {
-    fn start(home: &Home) -> Self {
-        let mut child = home
-            .command()
-            .args(["-o", "json", "serve", "--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let answer: serde_json::Value = serde_json::from_str(&line).unwrap();
-        Self { child, url: answer["listening"].as_str().unwrap().to_owned() }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// A home with the connections `lake` (S3) and `disk` (a folder), which is answered.
 async fn furnished() -> (TestS3, Home, std::path::PathBuf) {
@@ -326,8 +296,7 @@ async fn a_run_whose_server_was_killed_is_done_by_another() {
     let url = format!("{}/api/v1/jobs/big/run", first.url);
     let asked = tokio::spawn(async move { http.post(url).send().await.map(drop) });
     until(&home, "SHOW RUNS", |rows| rows.iter().any(|run| run["state"] == "running"));
-    first.child.kill().unwrap();
-    first.child.wait().unwrap();
+    first.kill();
     let _ = asked.await;
     s3.state().set_latency(Duration::ZERO);
     let _second = Server::start(&home);

@@ -299,10 +299,13 @@ mod tests {
     fn table(rows: &[(&str, u64)], window: Option<usize>) -> String {
         let rows: Vec<Vec<Cell>> =
             rows.iter().map(|(name, size)| vec![Cell::from(*name), Cell::from(*size)]).collect();
-        let batch = batch(COLUMNS, &rows).unwrap();
+        rendered(&batch(COLUMNS, &rows).unwrap(), window)
+    }
+
+    fn rendered(batch: &RecordBatch, window: Option<usize>) -> String {
         let mut table = Table::new(&batch.schema(), window);
         let mut out = String::new();
-        table.batch(&batch, &mut out);
+        table.batch(batch, &mut out);
         table.finish(&mut out);
         out
     }
@@ -352,12 +355,7 @@ mod tests {
             Cell::from(message),
             Cell::from(hint),
         ];
-        let batch = batch(STEPS, &[row]).unwrap();
-        let mut table = Table::new(&batch.schema(), window);
-        let mut out = String::new();
-        table.batch(&batch, &mut out);
-        table.finish(&mut out);
-        out
+        rendered(&batch(STEPS, &[row]).unwrap(), window)
     }
 
     #[test]

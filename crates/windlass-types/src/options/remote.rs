@@ -2,6 +2,7 @@
 
 use super::Alter::{Free, Never, NoDependents};
 use super::OptionType::{Bool, Choice, Integer, Seconds, Text, TextList};
+use super::shared::{ALLOW_METADATA, CA_FILE, SKIP_VALIDATION};
 use super::{OptionDef, def};
 
 const LABEL: OptionDef = def("LABEL", Text, false, Free, "", "A short name for people (M-C2).");
@@ -16,31 +17,18 @@ const TIMEOUT: OptionDef = def(
     "60",
     "Most time one request waits for an answer to begin or go on.",
 );
-const SKIP_VALIDATION: OptionDef = def(
-    "SKIP_VALIDATION",
-    Bool,
-    false,
-    Free,
-    "FALSE",
-    "Store the connection without testing it; not stored itself.",
-);
 const ALLOW_HTTP: OptionDef =
     def("ALLOW_HTTP", Bool, false, Free, "FALSE", "Permit a plain http endpoint.");
-const ALLOW_METADATA: OptionDef = def(
-    "ALLOW_METADATA_ENDPOINT",
-    Bool,
-    false,
-    Free,
-    "FALSE",
-    "Permit link-local and instance metadata addresses as endpoints.",
-);
-const CA_FILE: OptionDef = def(
-    "CA_FILE",
+
+const HOST: OptionDef =
+    def("HOST", Text, false, NoDependents, "", "Name or address of the server; required.");
+const ROOT: OptionDef = def(
+    "ROOT",
     Text,
     false,
-    Free,
-    "system roots",
-    "PEM file with the certificate authorities to trust.",
+    NoDependents,
+    "the folder after signing in",
+    "Folder to bind it to; absolute, or relative to the folder after signing in.",
 );
 
 const fn concurrency(default: &'static str) -> OptionDef {
@@ -60,7 +48,7 @@ const fn sessions(default: &'static str) -> OptionDef {
 
 /// Options of `CREATE SFTP CONNECTION`.
 pub const SFTP_OPTIONS: &[OptionDef] = &[
-    def("HOST", Text, false, NoDependents, "", "Name or address of the server; required."),
+    HOST,
     def("PORT", Integer(1, 65_535), false, NoDependents, "22", "Port of the server."),
     def("USER", Text, false, Free, "", "User to sign in as; required."),
     def("PASSWORD", Text, true, Free, "", "Password of the user."),
@@ -89,14 +77,7 @@ pub const SFTP_OPTIONS: &[OptionDef] = &[
         "FALSE",
         "Talk to whoever answers: anybody on the way can then read and change everything.",
     ),
-    def(
-        "ROOT",
-        Text,
-        false,
-        NoDependents,
-        "the folder after signing in",
-        "Folder to bind it to; absolute, or relative to the folder after signing in.",
-    ),
+    ROOT,
     LABEL,
     COMMENT,
     READ_ONLY,
@@ -107,7 +88,7 @@ pub const SFTP_OPTIONS: &[OptionDef] = &[
 
 /// Options of `CREATE FTP CONNECTION`.
 pub const FTP_OPTIONS: &[OptionDef] = &[
-    def("HOST", Text, false, NoDependents, "", "Name or address of the server; required."),
+    HOST,
     def(
         "PORT",
         Integer(1, 65_535),
@@ -135,14 +116,7 @@ pub const FTP_OPTIONS: &[OptionDef] = &[
         "Permit TLS = NONE: password and data travel in clear text.",
     ),
     CA_FILE,
-    def(
-        "ROOT",
-        Text,
-        false,
-        NoDependents,
-        "the folder after signing in",
-        "Folder to bind it to; absolute, or relative to the folder after signing in.",
-    ),
+    ROOT,
     LABEL,
     COMMENT,
     READ_ONLY,

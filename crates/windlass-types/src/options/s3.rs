@@ -2,6 +2,7 @@
 
 use super::Alter::{Free, Never, NoDependents};
 use super::OptionType::{Bool, Choice, Integer, Seconds, Text, TextList};
+use super::shared::{ALLOW_METADATA, CA_FILE, SKIP_VALIDATION};
 use super::{OptionDef, def};
 
 /// Options of `CREATE S3 CONNECTION`.
@@ -85,22 +86,8 @@ pub const S3_OPTIONS: &[OptionDef] = &[
         "Bucket in the path or in the host name; AUTO is PATH with ENDPOINT.",
     ),
     def("ALLOW_HTTP", Bool, false, Free, "FALSE", "Permit plain http endpoints."),
-    def(
-        "ALLOW_METADATA_ENDPOINT",
-        Bool,
-        false,
-        Free,
-        "FALSE",
-        "Permit link-local and instance metadata addresses as endpoints.",
-    ),
-    def(
-        "CA_FILE",
-        Text,
-        false,
-        Free,
-        "system roots",
-        "PEM file with the certificate authorities to trust.",
-    ),
+    ALLOW_METADATA,
+    CA_FILE,
     def(
         "HEADERS",
         TextList,
@@ -244,12 +231,5 @@ pub const S3_OPTIONS: &[OptionDef] = &[
         "60",
         "Most time one attempt waits for an answer to begin or go on.",
     ),
-    def(
-        "SKIP_VALIDATION",
-        Bool,
-        false,
-        Free,
-        "FALSE",
-        "Store the connection without testing it; not stored itself.",
-    ),
+    SKIP_VALIDATION,
 ];

@@ -157,6 +157,12 @@ impl Server {
         let answer: serde_json::Value = serde_json::from_str(&line).unwrap();
         Self { child, url: answer["listening"].as_str().unwrap().to_owned() }
     }
+
+    /// Ends it without a word (SIGKILL), and waits until it is gone.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
 }
 
 impl Drop for Server {

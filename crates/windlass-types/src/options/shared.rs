@@ -1,0 +1,32 @@
+//! Options that mean the same for several kinds of connections.
+
+use super::Alter::Free;
+use super::OptionType::{Bool, Text};
+use super::{OptionDef, def};
+
+pub(super) const SKIP_VALIDATION: OptionDef = def(
+    "SKIP_VALIDATION",
+    Bool,
+    false,
+    Free,
+    "FALSE",
+    "Store the connection without testing it; not stored itself.",
+);
+
+pub(super) const ALLOW_METADATA: OptionDef = def(
+    "ALLOW_METADATA_ENDPOINT",
+    Bool,
+    false,
+    Free,
+    "FALSE",
+    "Permit link-local and instance metadata addresses as endpoints.",
+);
+
+pub(super) const CA_FILE: OptionDef = def(
+    "CA_FILE",
+    Text,
+    false,
+    Free,
+    "system roots",
+    "PEM file with the certificate authorities to trust.",
+);
