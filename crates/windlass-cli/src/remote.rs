@@ -204,8 +204,15 @@ impl Engine for Remote {
         let names = self.server_names(&source, &destination);
         let Some((from, to, fabric)) = names else {
             // One side is this machine: its bytes go through the API.
-            return windlass_core::copy_between(source, destination, options, progress, cancel)
-                .await;
+            return windlass_core::copy_between(
+                source,
+                destination,
+                options,
+                None,
+                progress,
+                cancel,
+            )
+            .await;
         };
         let body = CopyBody {
             fabric,

@@ -1,10 +1,11 @@
 //! `windlass doctor`: is this installation in order?
 
 use crate::engine::Check;
+use crate::jobs::journal::is_left;
 use crate::windlass::Windlass;
 use std::os::unix::fs::PermissionsExt as _;
 use windlass_s3::probe::Status;
-use windlass_state::KeyStatus;
+use windlass_state::{KeyStatus, NewUpload};
 
 fn check(check: &str, status: &str, message: impl Into<String>, hint: Option<&str>) -> Check {
     Check {
@@ -38,8 +39,48 @@ pub(crate) async fn doctor(windlass: &Windlass) -> Vec<Check> {
         Ok(()) => check("state", "passed", windlass.inner.store.description(), None),
         Err(error) => check("state", "failed", error.chain(), error.hint_text()),
     });
+    checks.extend(uploads(windlass).await);
     checks.extend(aws(windlass).await);
     checks
+}
+
+/// Gives up the uploads in parts that interrupted runs have left: their parts cost until then.
+async fn uploads(windlass: &Windlass) -> Option<Check> {
+    let store = &windlass.inner.store;
+    // What the state says of itself is another check.
+    let all = store.all_uploads().await.ok()?;
+    let now = chrono::Utc::now();
+    let (mut given_up, mut failed) = (0, Vec::new());
+    for left in all.into_iter().filter(|left| is_left(left, now)) {
+        match give_up(windlass, &left.row.upload).await {
+            Ok(()) => given_up += 1,
+            Err(error) => failed.push(format!("`{}`: {}", left.row.upload.key, error.chain())),
+        }
+    }
+    if let Some(first) = failed.first() {
+        let message = format!("{} cannot be given up; first: {first}", failed.len());
+        let hint = "see `windlass uploads CONN:BUCKET/`, and give them up with `--abort`";
+        return Some(check("uploads", "warning", message, Some(hint)));
+    }
+    let message = match given_up {
+        0 => "no run has left an unfinished upload".to_owned(),
+        1 => "an unfinished upload of an interrupted run was given up".to_owned(),
+        many => format!("{many} unfinished uploads of interrupted runs were given up"),
+    };
+    Some(check("uploads", "passed", message, None))
+}
+
+async fn give_up(windlass: &Windlass, upload: &NewUpload) -> windlass_types::Result<()> {
+    let store = &windlass.inner.store;
+    let row = store.connection_by_id(upload.connection).await?;
+    let storage = windlass.open_row(&row).await?.storage();
+    let open = windlass_s3::Upload {
+        bucket: upload.bucket.clone(),
+        key: upload.key.clone(),
+        id: upload.upload_id.clone(),
+    };
+    storage.abort_upload(&open).await?;
+    store.forget_upload(upload).await
 }
 
 fn home(windlass: &Windlass) -> Check {

@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod files;
+pub(crate) mod journal;
 mod kind;
 mod mail;
 mod one_off;
@@ -65,7 +66,7 @@ impl Windlass {
             .unwrap_or_default();
         let host = host.trim();
         let host = if host.is_empty() { "localhost" } else { host };
-        format!("{host}:{}", std::process::id())
+        format!("{host}:{}", windlass_types::ProcessName::current())
     }
 }
 

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use windlass_s3::Storage;
 use windlass_s3::policy::{Purpose, policy};
 use windlass_state::MasterKey;
-use windlass_transfer::{CopyRequest, Side};
+use windlass_transfer::{CopyRequest, Journal, Side};
 use windlass_types::{ConnectionSpec, Error, ErrorCode, Name, Result};
 
 #[async_trait]
@@ -103,11 +103,13 @@ impl Engine for Windlass {
     }
 }
 
-/// Copies, moves or syncs between any two storages from this process.
+/// Copies, moves or syncs between any two storages from this process. With a journal it goes on with
+/// uploads that an interrupted run has left.
 pub async fn copy_between(
     source: CopySide,
     destination: CopySide,
     options: CopyOptions,
+    journal: Option<Arc<dyn Journal>>,
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
 ) -> Result<Summary> {
@@ -116,8 +118,8 @@ pub async fn copy_between(
         None => None,
     };
     let side = |side: CopySide| Side { storage: side.storage, location: side.location };
-    let request =
-        CopyRequest { source: side(source), destination: side(destination), options, filter };
+    let (source, destination) = (side(source), side(destination));
+    let request = CopyRequest { source, destination, options, filter, journal };
     windlass_transfer::copy(request, progress, cancel).await
 }
 

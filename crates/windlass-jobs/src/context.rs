@@ -171,19 +171,14 @@ impl RunContext {
         self.inner.held(self.inner.store.set_marks(self.inner.claim, marks).await?)
     }
 
-    /// The uploads this run has begun and not ended, in this attempt or an earlier one.
-    pub async fn uploads(&self) -> Result<Vec<UploadRow>> {
-        self.inner.store.uploads(self.run).await
-    }
-
-    /// Notes an upload, or the parts it has by now. Before its first part is sent.
+    /// Notes an upload, before its first part is sent.
     pub async fn save_upload(&self, upload: &NewUpload) -> Result<()> {
         self.inner.held(self.inner.store.save_upload(self.inner.claim, upload, self.now()).await?)
     }
 
-    /// Forgets an upload that was completed or aborted.
-    pub async fn forget_upload(&self, upload: &NewUpload) -> Result<()> {
-        self.inner.store.forget_upload(self.run, upload).await
+    /// Takes over an upload that another run has left; false where somebody was faster.
+    pub async fn take_upload(&self, upload: &UploadRow) -> Result<bool> {
+        self.inner.store.take_upload(self.inner.claim, upload, self.now()).await
     }
 }
 

@@ -200,13 +200,13 @@ impl TreeStore {
         }
         file.done();
         if self.tree.renaming_keeps_state() {
-            return Ok(PutResult { etag: stored.etag, version: None });
+            return Ok(PutResult { etag: stored.etag, version: None, proven: false });
         }
         let now = self.tree.stat(key).await?.ok_or_else(|| cut(key, size, 0))?;
         if now.size != size {
             return Err(cut(key, size, now.size));
         }
-        Ok(PutResult { etag: now.etag, version: None })
+        Ok(PutResult { etag: now.etag, version: None, proven: false })
     }
 
     fn upload(&self, upload: &Upload) -> Result<Arc<Begun>> {
@@ -353,7 +353,12 @@ impl ObjectAccess for TreeStore {
         let begun = self.upload(upload)?;
         let length = body.len();
         begun.turns.part(&*begun.sink, number, body).await?;
-        Ok(Part { number, etag: format!("{number}-{length:x}"), checksums: BTreeMap::new() })
+        Ok(Part {
+            number,
+            etag: format!("{number}-{length:x}"),
+            checksums: BTreeMap::new(),
+            proven: false,
+        })
     }
 
     async fn complete_upload(

@@ -21,6 +21,9 @@ use windlass_types::{Entry, Error, ErrorCode, Location, Name, ObjectPath, Result
 /// A storage, shared.
 pub type Storage = Arc<dyn ObjectAccess>;
 
+/// Is shown bytes that pass by, in order.
+pub type See = Box<dyn for<'a> FnMut(&'a [u8]) + Send>;
+
 /// How to list.
 #[derive(Debug, Clone, Default)]
 pub struct ListOptions {
@@ -113,6 +116,9 @@ pub struct PutOptions {
     pub if_match: Option<String>,
     /// Modification time to keep, where the storage can (local folders).
     pub modified: Option<DateTime<Utc>>,
+    /// What an upload in parts is made of, as a text. A storage that itself finds what a process
+    /// that is gone left of one with the same text goes on there ([`ObjectAccess::list_parts`]).
+    pub token: Option<String>,
 }
 
 /// What a write answered.
@@ -122,6 +128,10 @@ pub struct PutResult {
     pub etag: Option<String>,
     /// Version.
     pub version: Option<String>,
+    /// The storage has said what it stored, and it is what was sent: a checksum or MD5 that came
+    /// back was compared.
+    #[serde(default)]
+    pub proven: bool,
 }
 
 /// A multipart upload that was begun.
@@ -153,6 +163,40 @@ pub struct Part {
     pub etag: String,
     /// Checksums by algorithm, base64.
     pub checksums: BTreeMap<String, String>,
+    /// As [`PutResult::proven`].
+    #[serde(default)]
+    pub proven: bool,
+}
+
+/// Where a part lies in its object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartRange {
+    /// Number of the part, from 1.
+    pub number: i32,
+    /// Its first byte.
+    pub offset: u64,
+    /// Its bytes.
+    pub length: u64,
+}
+
+/// A range of an open file.
+#[derive(Debug, Clone)]
+pub struct FileRange {
+    /// The file; it is read at offsets only.
+    pub file: Arc<std::fs::File>,
+    /// First byte.
+    pub offset: u64,
+    /// Bytes.
+    pub length: u64,
+}
+
+/// A part that an upload has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPart {
+    /// Which.
+    pub part: Part,
+    /// Its bytes.
+    pub size: u64,
 }
 
 /// What a presigned URL allows.
@@ -222,6 +266,18 @@ pub trait ObjectAccess: Send + Sync + std::fmt::Debug {
     /// Asks for the metadata of one object.
     async fn stat(&self, object: &ObjectPath, version: Option<&str>) -> Result<ObjectMeta>;
 
+    /// Asks how many bytes a part of an object has that was uploaded in parts and still has this
+    /// `ETag`; None where the storage does not know. Numbers begin at 1.
+    async fn part_length(
+        &self,
+        object: &ObjectPath,
+        etag: &str,
+        number: i32,
+    ) -> Result<Option<u64>> {
+        let _ = (object, etag, number);
+        Ok(None)
+    }
+
     /// Opens an object for reading.
     async fn get(&self, object: &ObjectPath, options: GetOptions) -> Result<ObjectBody>;
 
@@ -234,6 +290,54 @@ pub trait ObjectAccess: Send + Sync + std::fmt::Debug {
 
     /// Writes one part (5 MiB to 5 GiB but for the last, at most 10,000 of them).
     async fn upload_part(&self, upload: &Upload, number: i32, body: Bytes) -> Result<Part>;
+
+    /// Writes one part from a file, without holding it in memory where the storage can. That the
+    /// file stays as it is has to be looked at by the caller.
+    async fn upload_part_of(&self, upload: &Upload, number: i32, body: FileRange) -> Result<Part> {
+        let body = crate::payload::Payload::File(body).read().await.map_err(|error| {
+            Error::new(ErrorCode::LocalFailed, "cannot read the file that is to be sent")
+                .source(error)
+        })?;
+        self.upload_part(upload, number, body).await
+    }
+
+    /// Opens an object that is a file of this machine, in this state; None where it is none.
+    async fn open_file(
+        &self,
+        object: &ObjectPath,
+        if_match: Option<&str>,
+    ) -> Result<Option<Arc<std::fs::File>>> {
+        let _ = (object, if_match);
+        Ok(None)
+    }
+
+    /// The parts that an upload has. One that is not there is `object.not_found`.
+    async fn list_parts(&self, upload: &Upload) -> Result<Vec<StoredPart>> {
+        Err(Error::new(
+            ErrorCode::ObjectNotFound,
+            format!("there is no unfinished upload `{}`", upload.id),
+        ))
+    }
+
+    /// The file that the parts of an upload are placed in, where this storage keeps them so. Then
+    /// [`Self::write_part`] takes them as they come, and the file can be read where they lie.
+    fn placed_in(&self, upload: &Upload) -> Option<Arc<std::fs::File>> {
+        let _ = upload;
+        None
+    }
+
+    /// Writes one part from a stream of exactly its bytes, holding little of it in memory; `see` is
+    /// given them in order. Only where [`Self::placed_in`] answers a file.
+    async fn write_part(
+        &self,
+        upload: &Upload,
+        range: PartRange,
+        bytes: BoxStream<'static, Result<Bytes>>,
+        see: See,
+    ) -> Result<Part> {
+        let _ = (upload, range, bytes, see);
+        Err(unsupported("writing a part from a stream"))
+    }
 
     /// Makes the object visible from its parts, in order of number. Honours `if_none_match` and
     /// `if_match` of `options`.

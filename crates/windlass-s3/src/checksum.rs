@@ -7,13 +7,14 @@
 //! store a trailer as part of the data. NONE sends and compares nothing.
 
 use crate::failure::Failure;
+use crate::payload::Payload;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, Digest};
 use md5::{Digest as _, Md5};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
 use windlass_types::connection::{Checksums, Encryption};
 use windlass_types::{Error, ErrorCode, S3Spec};
@@ -112,12 +113,13 @@ pub(crate) struct Sums {
 }
 
 impl Sums {
-    /// Computes what the plan asks for.
-    pub(crate) async fn of(body: &Bytes, plan: Plan) -> Self {
+    /// Computes what the plan asks for. Fails only where a file cannot be read.
+    pub(crate) async fn of(body: &Payload, plan: Plan) -> io::Result<Self> {
         if !plan.crc && !plan.md5 {
-            return Self::default();
+            return Ok(Self::default());
         }
-        if body.len() < if plan.md5 { LONG } else { LONG_CRC } {
+        let long = if plan.md5 { LONG } else { LONG_CRC };
+        if matches!(body, Payload::Bytes(bytes) if bytes.len() < long) {
             return Self::compute(body, plan);
         }
         let shared = body.clone();
@@ -128,14 +130,21 @@ impl Sums {
         }
     }
 
-    fn compute(body: &[u8], plan: Plan) -> Self {
-        Self {
-            crc: plan.crc.then(|| {
-                let sum = crc_fast::checksum(CrcAlgorithm::Crc64Nvme, body);
-                STANDARD.encode(sum.to_be_bytes())
-            }),
-            md5: plan.md5.then(|| Md5::digest(body).into()),
-        }
+    fn compute(body: &Payload, plan: Plan) -> io::Result<Self> {
+        let mut crc = plan.crc.then(|| Digest::new(CrcAlgorithm::Crc64Nvme));
+        let mut md5 = plan.md5.then(Md5::new);
+        body.each(|piece| {
+            if let Some(crc) = &mut crc {
+                crc.update(piece);
+            }
+            if let Some(md5) = &mut md5 {
+                md5.update(piece);
+            }
+        })?;
+        Ok(Self {
+            crc: crc.map(|crc| STANDARD.encode(crc.finalize().to_be_bytes())),
+            md5: md5.map(|md5| md5.finalize().into()),
+        })
     }
 
     /// Whether nothing proves the body.
@@ -148,7 +157,7 @@ impl Sums {
         self.md5.map(|sum| STANDARD.encode(sum))
     }
 
-    /// Compares with what the service says it stored.
+    /// Compares with what the service says it stored; whether that proved it.
     pub(crate) fn verify(
         &self,
         target: &str,
@@ -156,11 +165,13 @@ impl Sums {
         etag: Option<&str>,
         crc: Option<&str>,
         kms: bool,
-    ) -> Result<(), Error> {
-        if let (Some(sent), Some(stored)) = (&self.crc, crc)
-            && sent != stored
-        {
-            return Err(corrupt_write(target, "its checksum is another"));
+    ) -> Result<bool, Error> {
+        let mut proven = false;
+        if let (Some(sent), Some(stored)) = (&self.crc, crc) {
+            if sent != stored {
+                return Err(corrupt_write(target, "its checksum is another"));
+            }
+            proven = true;
         }
         // The ETag is the MD5 of the body unless the service encrypts with a key of ours or KMS.
         let comparable =
@@ -176,8 +187,9 @@ impl Sums {
             if !hex.eq_ignore_ascii_case(etag) {
                 return Err(corrupt_write(target, "its ETag is not the MD5 of what was sent"));
             }
+            proven = true;
         }
-        Ok(())
+        Ok(proven)
     }
 }
 
@@ -234,10 +246,13 @@ impl Expected {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
 
     #[test]
     fn known_bodies_have_known_sums() {
-        let sums = Sums::compute(b"123456789", Plan { crc: true, md5: true });
+        let sums =
+            Sums::compute(&Bytes::from_static(b"123456789").into(), Plan { crc: true, md5: true })
+                .unwrap();
         // CRC-64/NVME check value ae8b14860a799888.
         assert_eq!(sums.crc.as_deref(), Some("rosUhgp5mIg="));
         assert_eq!(sums.content_md5().as_deref(), Some("JfnnlDI7RTiF9RgfG2JNCw=="));

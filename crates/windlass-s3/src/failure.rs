@@ -4,7 +4,7 @@ use crate::error;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use std::error::Error as StdError;
-use windlass_types::{Error, Name};
+use windlass_types::{Error, ErrorCode, Name};
 
 /// Where a redirect points to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +68,14 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// The failure of a request whose file could not be read, so that it was not sent.
+    pub(crate) fn unread(error: std::io::Error) -> Self {
+        Self::unanswered(
+            Error::new(ErrorCode::LocalFailed, "cannot read the file that is to be sent")
+                .source(error),
+        )
+    }
+
     /// Takes an SDK error apart.
     pub(crate) fn of_sdk<E>(
         operation: &'static str,

@@ -1,6 +1,7 @@
 //! A connection becomes clients: credentials, region, listing, probe, policy, encryption.
 
 pub mod access;
+pub mod buffers;
 mod checksum;
 mod codes;
 mod credentials;
@@ -14,6 +15,7 @@ mod lifecycle;
 mod list;
 pub mod local;
 mod order;
+mod payload;
 pub mod policy;
 mod presign;
 pub mod probe;
@@ -28,8 +30,9 @@ mod wire;
 mod write;
 
 pub use access::{
-    ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, OpenUpload, Part,
-    PresignMethod, PutOptions, PutResult, Storage, Upload,
+    ByteRange, FileRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta,
+    OpenUpload, Part, PartRange, PresignMethod, PutOptions, PutResult, See, Storage, StoredPart,
+    Upload,
 };
 pub use local::LocalStore;
 pub use order::{Evidence, ListingOrder};

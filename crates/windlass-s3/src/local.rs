@@ -6,6 +6,7 @@
 mod here;
 mod keys;
 mod stale;
+mod uploads;
 mod walk;
 mod write;
 
@@ -13,8 +14,8 @@ pub use here::local_side;
 pub use keys::check_key;
 
 use crate::access::{
-    ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part, PutOptions,
-    PutResult, Upload,
+    ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part, PartRange,
+    PutOptions, PutResult, See, StoredPart, Upload,
 };
 use crate::order::ListingOrder;
 use async_trait::async_trait;
@@ -26,14 +27,21 @@ use std::fs::{self, File, Metadata};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use windlass_types::path::Binding;
 use windlass_types::{Entry, Error, ErrorCode, LocalSpec, Location, Name, ObjectPath, Result};
 
 /// What stands for the bucket of a folder. No bucket can have this name.
 pub const BUCKET: &str = ".";
 
-/// Bytes read at once.
+/// Bytes read at once, of what is read in pieces.
 const CHUNK: u64 = 1 << 20;
+
+/// What is not larger is read at once: a part of an upload arrives in one piece.
+const WHOLE: u64 = 8 << 20;
+
+/// Files written side by side. More of them only wait for each other in the file system.
+const WRITERS: usize = 8;
 
 /// Rows handed over at once, at most.
 const BATCH: usize = 256;
@@ -50,7 +58,8 @@ struct Inner {
     read_only: bool,
     /// Made from a bare path: shown as paths, not as `CONN:PATH`.
     bare: bool,
-    uploads: write::Uploads,
+    uploads: uploads::Uploads,
+    writers: Arc<Semaphore>,
 }
 
 impl LocalStore {
@@ -74,7 +83,8 @@ impl LocalStore {
             root,
             read_only,
             bare,
-            uploads: write::Uploads::default(),
+            uploads: uploads::Uploads::default(),
+            writers: Arc::new(Semaphore::new(WRITERS)),
         }))
     }
 
@@ -109,6 +119,17 @@ impl LocalStore {
         tokio::task::spawn_blocking(move || work(&inner)).await.map_err(stopped)?
     }
 
+    /// The same for what writes: few at a time.
+    async fn writing<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Inner) -> Result<T> + Send + 'static,
+    {
+        // Never closed.
+        let _writer = self.0.writers.acquire().await;
+        self.blocking(work).await
+    }
+
     fn shown(&self) -> String {
         if !self.0.bare {
             return String::new();
@@ -140,7 +161,9 @@ fn meta(metadata: &Metadata) -> ObjectMeta {
 /// Metadata of what a key names; a folder only if the key ends in `/`.
 fn known(root: &Root, key: &str) -> Result<(PathBuf, Metadata)> {
     let path = root.existing(key)?;
-    let metadata = fs::metadata(&path).map_err(|error| disk("read", &path, error))?;
+    let metadata = fs::metadata(&path).map_err(|error| {
+        if keys::is_absent(&error) { absent(&root.named(key)) } else { disk("read", &path, error) }
+    })?;
     if metadata.is_dir() && !key.ends_with('/') {
         return Err(Error::new(
             ErrorCode::ObjectNotFound,
@@ -176,11 +199,12 @@ fn read(
 ) -> BoxStream<'static, Result<Bytes>> {
     async_stream::try_stream! {
         let mut done = 0;
+        let at_once = if length <= WHOLE { WHOLE } else { CHUNK };
         while done < length {
-            let want = CHUNK.min(length - done);
+            let want = at_once.min(length - done);
             let file = Arc::clone(&file);
             let chunk = tokio::task::spawn_blocking(move || {
-                let mut chunk = vec![0; usize::try_from(want).unwrap_or(0)];
+                let mut chunk = crate::buffers::buffer(usize::try_from(want).unwrap_or(0));
                 file.read_exact_at(&mut chunk, from + done).map(|()| chunk)
             })
             .await
@@ -190,7 +214,7 @@ fn read(
                 _ => disk("read", key.as_ref(), error),
             })?;
             done += want;
-            yield Bytes::from(chunk);
+            yield crate::buffers::bytes_of(chunk);
         }
         // A file that was written to meanwhile has not been read in one state.
         if let Some(state) = state
@@ -326,19 +350,66 @@ impl ObjectAccess for LocalStore {
     ) -> Result<PutResult> {
         self.writable(object)?;
         let key = object.key.clone();
-        self.blocking(move |inner| write::put(&inner.root, &key, &body, &options)).await
+        self.writing(move |inner| write::put(&inner.root, &key, &body, &options)).await
     }
 
-    async fn create_upload(&self, object: &ObjectPath, _options: PutOptions) -> Result<Upload> {
+    async fn create_upload(&self, object: &ObjectPath, options: PutOptions) -> Result<Upload> {
         self.writable(object)?;
         let key = object.key.clone();
-        let id = self.blocking(move |inner| inner.uploads.create(&inner.root, &key)).await?;
+        let id = self
+            .blocking(move |inner| {
+                inner.uploads.create(&inner.root, &key, options.token.as_deref())
+            })
+            .await?;
         Ok(Upload { bucket: object.bucket.clone(), key: object.key.clone(), id })
     }
 
     async fn upload_part(&self, upload: &Upload, number: i32, body: Bytes) -> Result<Part> {
         let id = upload.id.clone();
-        self.blocking(move |inner| inner.uploads.part(&id, number, &body)).await
+        self.writing(move |inner| inner.uploads.part(&id, number, &body)).await
+    }
+
+    async fn list_parts(&self, upload: &Upload) -> Result<Vec<StoredPart>> {
+        Ok(self.0.uploads.parts(&upload.id))
+    }
+
+    fn placed_in(&self, upload: &Upload) -> Option<Arc<File>> {
+        self.0.uploads.data(&upload.id)
+    }
+
+    async fn write_part(
+        &self,
+        upload: &Upload,
+        range: PartRange,
+        bytes: BoxStream<'static, Result<Bytes>>,
+        see: See,
+    ) -> Result<Part> {
+        let (store, id, key) = (self.clone(), upload.id.clone(), upload.key.clone());
+        self.0.uploads.receive(&id, &key, range, bytes, see).await?;
+        self.blocking(move |_| store.0.uploads.placed(&id, range)).await
+    }
+
+    async fn open_file(
+        &self,
+        object: &ObjectPath,
+        if_match: Option<&str>,
+    ) -> Result<Option<Arc<File>>> {
+        let if_match = if_match.map(str::to_owned);
+        self.check(object)?;
+        let key = object.key.clone();
+        self.blocking(move |inner| {
+            let (path, metadata) = known(&inner.root, &key)?;
+            if metadata.is_dir() {
+                return Ok(None);
+            }
+            let file = File::open(&path).map_err(|error| disk("read", &path, error))?;
+            let metadata = file.metadata().map_err(|error| disk("read", &path, error))?;
+            if if_match.is_some_and(|expected| expected != etag(&metadata)) {
+                return Err(write::changed(&inner.root.named(&key)));
+            }
+            Ok(Some(Arc::new(file)))
+        })
+        .await
     }
 
     async fn complete_upload(
@@ -348,10 +419,8 @@ impl ObjectAccess for LocalStore {
         options: &PutOptions,
     ) -> Result<PutResult> {
         let (upload, parts, options) = (upload.clone(), parts.to_vec(), options.clone());
-        self.blocking(move |inner| {
-            inner.uploads.complete(&upload.id, &upload.key, &parts, &options)
-        })
-        .await
+        self.writing(move |inner| inner.uploads.complete(&upload.id, &upload.key, &parts, &options))
+            .await
     }
 
     async fn abort_upload(&self, upload: &Upload) -> Result<()> {
@@ -374,7 +443,7 @@ impl ObjectAccess for LocalStore {
         self.writable(to)?;
         let (from, to) = (from.key.clone(), to.key.clone());
         let if_match = if_match.map(str::to_owned);
-        self.blocking(move |inner| {
+        self.writing(move |inner| {
             write::copy(&inner.root, &from, &to, if_match.as_deref(), options)
         })
         .await

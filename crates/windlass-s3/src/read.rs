@@ -6,10 +6,12 @@
 
 use crate::access::{ByteRange, GetOptions, ObjectBody, ObjectMeta};
 use crate::checksum::Expected;
+use crate::encryption::customer_key;
 use crate::error;
 use crate::failure::Failure;
 use crate::store::{Carrier, S3Store, target};
 use crate::wire::Body;
+use crate::write::quoted;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -78,6 +80,36 @@ pub(crate) async fn stat(
         }
     }
     Err(failure.error)
+}
+
+/// Asks how long a part is. None where the service does not say.
+pub(crate) async fn part_length(
+    store: &S3Store,
+    object: &ObjectPath,
+    etag: &str,
+    number: i32,
+) -> Result<Option<u64>> {
+    let answer = store
+        .try_send("HeadObject", &object.bucket, |client| {
+            customer_key!(client.head_object(), store)
+                .bucket(&object.bucket)
+                .key(&object.key)
+                .if_match(quoted(etag))
+                .part_number(number)
+                .send()
+        })
+        .await?;
+    match answer {
+        Ok(answer) => Ok(answer.content_length.and_then(|length| u64::try_from(length).ok())),
+        Err(failure) => {
+            let what = target(&object.bucket, &object.key);
+            let failure = Failure::of_sdk("HeadObject", &what, store.connection(), failure);
+            match failure.status {
+                400 | 404 | 416 | 501 => Ok(None),
+                _ => Err(store.clean(failure.error)),
+            }
+        }
+    }
 }
 
 /// What one `GetObject` asks for.

@@ -28,7 +28,7 @@ use windlass_types::{Entry, Error, ErrorCode, Result};
 pub(crate) const PAGE: usize = 1000;
 
 /// Requests of one listing in flight, unless the connection allows fewer.
-pub(crate) const WORKERS: usize = 16;
+pub(crate) const WORKERS: usize = 24;
 
 /// One request for a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use crate::checksum::Sums;
 use crate::encryption::{customer_key, new_object, source_key};
 use crate::failure::Failure;
 use crate::list::{Page, PageRequest, Row, decode, time, unquote};
+use crate::payload::Payload;
 use crate::read::{Opened, Source};
 use crate::store::{S3Store, target};
 use crate::write::{
@@ -22,7 +23,6 @@ use aws_sdk_s3::types::{
     ServerSideEncryption,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use windlass_types::{Error, ErrorCode, ObjectPath};
@@ -171,7 +171,7 @@ impl Sdk<'_> {
     pub(crate) async fn put(
         &self,
         object: &ObjectPath,
-        body: &Bytes,
+        body: &Payload,
         sums: &Sums,
         options: &PutOptions,
     ) -> Result<Stored, Failure> {
@@ -181,7 +181,7 @@ impl Sdk<'_> {
             .key(&object.key)
             .set_checksum_crc64_nvme(sums.crc.clone())
             .set_content_md5(sums.content_md5())
-            .body(ByteStream::from(body.clone()));
+            .body(ByteStream::from(body.read().await.map_err(Failure::unread)?));
         let request = conditional!(described!(request, options, expires), options);
         let answer = unsigned_body!(request, self.store, sums)
             .send()
@@ -199,7 +199,7 @@ impl Sdk<'_> {
         &self,
         upload: &Upload,
         number: i32,
-        body: &Bytes,
+        body: &Payload,
         sums: &Sums,
     ) -> Result<Stored, Failure> {
         let request = customer_key!(self.client.upload_part(), self.store)
@@ -209,7 +209,7 @@ impl Sdk<'_> {
             .part_number(number)
             .set_checksum_crc64_nvme(sums.crc.clone())
             .set_content_md5(sums.content_md5())
-            .body(ByteStream::from(body.clone()));
+            .body(ByteStream::from(body.read().await.map_err(Failure::unread)?));
         let answer = unsigned_body!(request, self.store, sums)
             .send()
             .await

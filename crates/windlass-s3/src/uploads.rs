@@ -1,7 +1,10 @@
 //! Multipart uploads that were begun and not ended: their parts are stored, and cost, until they are
 //! given up.
 
-use crate::access::{OpenUpload, Upload};
+use crate::access::{OpenUpload, Part, StoredPart, Upload};
+use crate::checksum::CRC64;
+use crate::encryption::customer_key;
+use crate::list::unquote;
 use crate::store::S3Store;
 use aws_sdk_s3::types::EncodingType;
 use chrono::DateTime;
@@ -71,4 +74,43 @@ pub(crate) fn list(
         }
     }
     .boxed()
+}
+
+/// Lists the parts of an upload; learns from it whether the upload takes checksums.
+pub(crate) async fn list_parts(store: &S3Store, upload: &Upload) -> Result<Vec<StoredPart>> {
+    let mut parts = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let page = store
+            .send("ListParts", &upload.bucket, &upload.key, |client| {
+                customer_key!(client.list_parts(), store)
+                    .bucket(&upload.bucket)
+                    .key(&upload.key)
+                    .upload_id(&upload.id)
+                    .set_part_number_marker(after.clone())
+                    .send()
+            })
+            .await?;
+        for part in page.parts() {
+            let (Some(number), Some(etag)) = (part.part_number(), part.e_tag()) else { continue };
+            let crc = part.checksum_crc64_nvme().map(|crc| (CRC64.to_owned(), crc.to_owned()));
+            parts.push(StoredPart {
+                part: Part {
+                    number,
+                    etag: unquote(etag),
+                    checksums: crc.into_iter().collect(),
+                    proven: false,
+                },
+                size: part.size().and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+            });
+        }
+        if after.is_none() {
+            store.support().learn(page.checksum_algorithm().is_some());
+        }
+        let next = page.next_part_number_marker().map(str::to_owned);
+        if page.is_truncated() != Some(true) || next.is_none() || next == after {
+            return Ok(parts);
+        }
+        after = next;
+    }
 }

@@ -25,11 +25,11 @@ use crate::failure::{Failure, redirected};
 use crate::guard::Guard;
 use crate::http::Line;
 use crate::keep::Kept;
+use crate::payload::{Payload, Sending};
 use crate::store::target;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
-use http_body_util::Full;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use pool::Conn;
 use sign::{Subject, UNSIGNED};
@@ -109,9 +109,17 @@ impl Call {
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
     /// Bytes whose hash is in the signature.
-    Hashed(Bytes),
+    Hashed(Payload),
     /// Bytes that a signed checksum header binds to the signature.
-    Bound(Bytes),
+    Bound(Payload),
+}
+
+impl Content {
+    /// The bytes, whatever the signature says of them.
+    fn payload(&self) -> &Payload {
+        let (Self::Hashed(payload) | Self::Bound(payload)) = self;
+        payload
+    }
 }
 
 /// One request, before it is signed.
@@ -137,7 +145,7 @@ impl<'a> Asked<'a> {
             key,
             query: String::new(),
             headers: Vec::with_capacity(16),
-            content: Content::Hashed(Bytes::new()),
+            content: Content::Hashed(Bytes::new().into()),
         }
     }
 
@@ -336,15 +344,16 @@ impl Wire {
         route: &Route,
         asked: &Asked<'_>,
         hashed: bool,
-    ) -> Result<Request<Full<Bytes>>, Failure> {
+    ) -> Result<Request<Sending>, Failure> {
         let mut path = String::with_capacity(route.path.len() + asked.key.len() * 3 / 2 + 1);
         path.push_str(&route.path);
         path.push('/');
         path.extend(utf8_percent_encode(asked.key, IN_PATH));
         let (name, method) = asked.call.row();
-        let (body, content) = match &asked.content {
-            Content::Bound(body) if !hashed => (body, None),
-            Content::Hashed(body) | Content::Bound(body) => (body, Some(sign::hash(body))),
+        let body = asked.content.payload();
+        let content = match asked.content {
+            Content::Bound(_) if !hashed => None,
+            _ => Some(sign::hash(body).await.map_err(|error| asked.unsayable(error.to_string()))?),
         };
         let mut headers = HeaderMap::with_capacity(24);
         for (name, value) in &asked.headers {
@@ -385,7 +394,7 @@ impl Wire {
             }
         }
         let uri = Uri::try_from(path).map_err(|error| asked.unsayable(error.to_string()))?;
-        let mut request = Request::new(Full::new(body.clone()));
+        let mut request = Request::new(body.body());
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
@@ -398,13 +407,10 @@ impl Wire {
         &self,
         route: &Route,
         asked: &Asked<'_>,
-        request: Request<Full<Bytes>>,
+        request: Request<Sending>,
         fresh: bool,
     ) -> Result<Result<Answer, (Failure, Option<Duration>)>, Silence> {
-        let limit = {
-            let (Content::Bound(body) | Content::Hashed(body)) = &asked.content;
-            self.line.patience(body.len() as u64)
-        };
+        let limit = self.line.patience(asked.content.payload().len());
         let permit = self.line.gate.enter().await;
         let (answer, conn) = tokio::time::timeout(limit, exchange(route, request, fresh))
             .await
@@ -504,7 +510,7 @@ fn pause(attempt: u32) -> Duration {
 /// Sends a request over an idle or a new connection.
 async fn exchange(
     route: &Route,
-    request: Request<Full<Bytes>>,
+    request: Request<Sending>,
     fresh: bool,
 ) -> Result<(http::Response<hyper::body::Incoming>, Conn), Silence> {
     let opened = if fresh { route.origin.open().await } else { route.origin.connection().await };

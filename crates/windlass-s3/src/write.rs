@@ -9,6 +9,7 @@ use crate::encryption::{customer_key, new_object};
 use crate::error;
 use crate::failure::Failure;
 use crate::list::unquote;
+use crate::payload::Payload;
 use crate::store::{Carrier, S3Store, target};
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_s3::types::{
@@ -101,9 +102,9 @@ pub(crate) async fn put(
     // Checked before anything is sent, whichever client sends it.
     expires(options)?;
     let what = target(&object.bucket, &object.key);
-    let body = &body;
+    let body = &Payload::from(body);
     loop {
-        let sums = Sums::of(body, store.support().plan()).await;
+        let sums = Sums::of(body, store.support().plan()).await.map_err(unreadable)?;
         let proof = &sums;
         let answer = store
             .carry("PutObject", &object.bucket, move |carrier| async move {
@@ -122,8 +123,8 @@ pub(crate) async fn put(
         };
         store.support().learn(stored.crc.is_some());
         let (etag, crc) = (stored.etag.as_deref(), stored.crc.as_deref());
-        sums.verify(&what, store.spec(), etag, crc, stored.kms)?;
-        return Ok(PutResult { etag: stored.etag, version: stored.version });
+        let proven = sums.verify(&what, store.spec(), etag, crc, stored.kms)?;
+        return Ok(PutResult { etag: stored.etag, version: stored.version, proven });
     }
 }
 
@@ -171,10 +172,10 @@ pub(crate) async fn upload_part(
     store: &S3Store,
     upload: &Upload,
     number: i32,
-    body: Bytes,
+    body: Payload,
 ) -> Result<Part> {
     let what = target(&upload.bucket, &upload.key);
-    let sums = Sums::of(&body, store.support().plan_part()).await;
+    let sums = Sums::of(&body, store.support().plan_part()).await.map_err(unreadable)?;
     let (body, proof) = (&body, &sums);
     let stored = store
         .carry("UploadPart", &upload.bucket, move |carrier| async move {
@@ -188,9 +189,19 @@ pub(crate) async fn upload_part(
         .await?
         .map_err(|failure| failure.error)?;
     let etag = stored.etag.ok_or_else(|| no_etag(&what, number))?;
-    sums.verify(&what, store.spec(), Some(&etag), stored.crc.as_deref(), stored.kms)?;
+    let proven =
+        sums.verify(&what, store.spec(), Some(&etag), stored.crc.as_deref(), stored.kms)?;
     let checksums = sums.crc.map(|crc| (CRC64.to_owned(), crc)).into_iter().collect();
-    Ok(Part { number, etag, checksums })
+    Ok(Part { number, etag, checksums, proven })
+}
+
+/// The error of a file that was to be sent.
+fn unreadable(error: std::io::Error) -> Error {
+    if error.kind() == std::io::ErrorKind::UnexpectedEof {
+        return Error::new(ErrorCode::ObjectChanged, "the file became shorter while it was read")
+            .source(error);
+    }
+    Error::new(ErrorCode::LocalFailed, "cannot read the file that is to be sent").source(error)
 }
 
 fn no_etag(what: &str, number: i32) -> Error {
@@ -234,7 +245,11 @@ pub(crate) async fn complete_upload(
                 .send()
         })
         .await?;
-    Ok(PutResult { etag: answer.e_tag.as_deref().map(unquote), version: answer.version_id })
+    Ok(PutResult {
+        etag: answer.e_tag.as_deref().map(unquote),
+        version: answer.version_id,
+        proven: false,
+    })
 }
 
 /// Gives up an upload. One that is gone already is given up.
@@ -307,7 +322,7 @@ pub(crate) async fn copy(
         })
         .await?
         .map_err(|failure| source_changed(failure.error, from))?;
-    Ok(PutResult { etag: stored.etag, version: stored.version })
+    Ok(PutResult { etag: stored.etag, version: stored.version, proven: false })
 }
 
 /// Whether a copy gets metadata of its own.
@@ -344,7 +359,7 @@ pub(crate) async fn copy_part(
     if let Some(crc) = copied.crc {
         checksums.insert(CRC64.to_owned(), crc);
     }
-    Ok(Part { number, etag, checksums })
+    Ok(Part { number, etag, checksums, proven: false })
 }
 
 /// Deletes a key.

@@ -64,6 +64,8 @@ impl From<windlass_core::engine::PutOptions> for WireOptions {
             if_none_match,
             if_match,
             modified,
+            // Whoever begins an upload over HTTP remembers it.
+            token: _,
         } = options;
         Self { content_type, headers, metadata, if_none_match, if_match, modified }
     }
@@ -73,7 +75,7 @@ impl From<WireOptions> for windlass_core::engine::PutOptions {
     fn from(options: WireOptions) -> Self {
         let WireOptions { content_type, headers, metadata, if_none_match, if_match, modified } =
             options;
-        Self { content_type, headers, metadata, if_none_match, if_match, modified }
+        Self { content_type, headers, metadata, if_none_match, if_match, modified, token: None }
     }
 }
 

@@ -4,16 +4,14 @@
 use crate::Store;
 use crate::dialect::Intent;
 use crate::error::{
-    failed, is_reference, row_json, row_number, row_number_opt, row_parse, row_string, row_text,
-    row_time, to_json,
+    failed, row_number, row_number_opt, row_parse, row_string, row_text, row_time, to_json,
 };
 use crate::leases::hold;
 use crate::runs::{RunClaim, micros};
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row as _};
-use windlass_types::{ConnectionId, Error, ErrorCode, Level, Progress, Result, RunId, RunItem};
+use windlass_types::{Level, Progress, Result, RunId, RunItem};
 
 /// Rows of one INSERT; 100 rows of 8 values are far below the limits of both databases.
 const ROWS: usize = 100;
@@ -70,51 +68,6 @@ impl RunLogBatch {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.progress.is_none() && self.events.is_empty() && self.items.is_empty()
-    }
-}
-
-/// An upload in parts that a run has begun.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewUpload {
-    /// Where the object will be.
-    pub connection: ConnectionId,
-    /// Its bucket.
-    pub bucket: String,
-    /// Its key.
-    pub key: String,
-    /// What the service calls the upload.
-    pub upload_id: String,
-    /// What the source was when it began: key, size, `ETag`. If it changed, the parts are worthless.
-    pub source: Value,
-    /// The parts that are there: number, size, `ETag`, checksum.
-    pub parts: Value,
-}
-
-/// A stored upload.
-#[derive(Debug, Clone, PartialEq)]
-pub struct UploadRow {
-    /// The run that began it.
-    pub run: RunId,
-    /// What it is.
-    pub upload: NewUpload,
-    /// When it was last written.
-    pub updated: DateTime<Utc>,
-}
-
-impl UploadRow {
-    fn read(row: &AnyRow) -> Result<Self> {
-        Ok(Self {
-            run: row_parse(row, "run_id")?,
-            upload: NewUpload {
-                connection: row_parse(row, "connection_id")?,
-                bucket: row_string(row, "bucket")?,
-                key: row_string(row, "object_key")?,
-                upload_id: row_string(row, "upload_id")?,
-                source: row_json(row, "source")?,
-                parts: row_json(row, "parts")?,
-            },
-            updated: row_time(row, "updated_at")?,
-        })
     }
 }
 
@@ -284,90 +237,6 @@ impl Store {
                 Ok(RunMark { name: row_string(row, "name")?, value: row_string(row, "value")? })
             })
             .collect()
-    }
-
-    /// Notes an upload or the parts it has by now; false where the run was lost. To be called
-    /// before the first part is sent, so that no upload is ever forgotten.
-    pub async fn save_upload(
-        &self,
-        claim: RunClaim,
-        upload: &NewUpload,
-        now: DateTime<Utc>,
-    ) -> Result<bool> {
-        let doing = "note an upload";
-        let mut tx = self.begin(Intent::Write).await?;
-        if !hold(&mut tx, claim).await? {
-            return Ok(false);
-        }
-        sqlx::query(
-            "INSERT INTO run_uploads (run_id, connection_id, bucket, object_key, upload_id, source, parts, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (run_id, connection_id, bucket, object_key) DO UPDATE SET upload_id = excluded.upload_id, source = excluded.source, parts = excluded.parts, updated_at = excluded.updated_at",
-        )
-        .bind(claim.run.to_string())
-        .bind(upload.connection.to_string())
-        .bind(&upload.bucket)
-        .bind(&upload.key)
-        .bind(&upload.upload_id)
-        .bind(to_json(&upload.source)?)
-        .bind(to_json(&upload.parts)?)
-        .bind(micros(now))
-        .execute(&mut *tx)
-        .await
-        .map_err(|error| {
-            if is_reference(&error) {
-                Error::new(
-                    ErrorCode::ConnectionNotFound,
-                    format!("no connection `{}`", upload.connection),
-                )
-            } else {
-                failed(doing)(error)
-            }
-        })?;
-        tx.commit().await.map_err(failed(doing))?;
-        Ok(true)
-    }
-
-    /// Reads the uploads a run has begun and not ended.
-    pub async fn uploads(&self, run: RunId) -> Result<Vec<UploadRow>> {
-        sqlx::query("SELECT * FROM run_uploads WHERE run_id = $1 ORDER BY bucket, object_key")
-            .bind(run.to_string())
-            .fetch_all(&self.pool)
-            .await
-            .map_err(failed("read uploads"))?
-            .iter()
-            .map(UploadRow::read)
-            .collect()
-    }
-
-    /// Reads the uploads of runs that have ended: nobody will complete them, so they can be
-    /// aborted.
-    pub async fn orphan_uploads(&self) -> Result<Vec<UploadRow>> {
-        sqlx::query(
-            "SELECT u.* FROM run_uploads u JOIN runs r ON r.id = u.run_id WHERE r.state NOT IN ('queued', 'running') ORDER BY u.connection_id, u.bucket, u.object_key",
-        )
-        .fetch_all(&self.pool)
-        .await
-        .map_err(failed("read uploads"))?
-        .iter()
-        .map(UploadRow::read)
-        .collect()
-    }
-
-    /// Forgets an upload that was completed or aborted.
-    pub async fn forget_upload(&self, run: RunId, upload: &NewUpload) -> Result<()> {
-        let doing = "forget an upload";
-        let mut tx = self.begin(Intent::Write).await?;
-        sqlx::query(
-            "DELETE FROM run_uploads WHERE run_id = $1 AND connection_id = $2 AND bucket = $3 AND object_key = $4 AND upload_id = $5",
-        )
-        .bind(run.to_string())
-        .bind(upload.connection.to_string())
-        .bind(&upload.bucket)
-        .bind(&upload.key)
-        .bind(&upload.upload_id)
-        .execute(&mut *tx)
-        .await
-        .map_err(failed(doing))?;
-        tx.commit().await.map_err(failed(doing))
     }
 }
 

@@ -358,27 +358,39 @@ async fn uploads_are_known_until_they_are_ended(place: Place) {
     let job = with_overlap(&store, fabric, "j", Overlap::Allow).await;
     let (run, _) = run_of(&store, &job, at(0)).await;
     let (_, token) = claim(&store, run, "a", 0).await.unwrap();
+    let key = "k".repeat(1_024);
     let mut upload = NewUpload {
         connection: lake,
         bucket: "b".to_owned(),
-        key: "k".repeat(1_024),
-        upload_id: "u1".to_owned(),
+        key: key.clone(),
+        upload_id: "u0".to_owned(),
         source: json!({ "etag": "x" }),
-        parts: json!([]),
     };
     assert!(store.save_upload(token, &upload, at(1)).await.unwrap());
-    upload.parts = json!([{ "number": 1 }]);
+    "u1".clone_into(&mut upload.upload_id);
     assert!(store.save_upload(token, &upload, at(2)).await.unwrap());
-    let stored = store.uploads(run).await.unwrap();
-    assert_eq!((stored.len(), &stored[0].upload, stored[0].updated), (1, &upload, at(2)));
-    assert!(store.orphan_uploads().await.unwrap().is_empty(), "its run goes on");
+    let stored = store.uploads_at(lake, "b", &key).await.unwrap();
+    assert_eq!((stored.len(), &stored[0].row.upload), (1, &upload));
+    let left = &stored[0];
+    assert_eq!((left.row.updated, left.owner.as_deref()), (at(2), Some("a")));
+    assert!(left.running && !left.queued && left.lease_until.is_some(), "its run goes on");
     store.finish_run(token, end(RunState::Cancelled), at(3)).await.unwrap();
     assert!(!store.save_upload(token, &upload, at(4)).await.unwrap());
-    assert_eq!(store.orphan_uploads().await.unwrap(), stored);
+    let all = store.all_uploads().await.unwrap();
+    assert_eq!((all.len(), all[0].running, all[0].queued), (1, false, false));
     // Nothing forgets an upload that somebody must abort.
     assert_eq!(store.prune_runs(at(100)).await.unwrap(), 0);
-    store.forget_upload(run, &upload).await.unwrap();
-    assert_eq!(store.prune_runs(at(100)).await.unwrap(), 1);
+
+    let (other, _) = run_of(&store, &job, at(5)).await;
+    let (_, taker) = claim(&store, other, "b", 5).await.unwrap();
+    assert!(!store.take_upload(token, &all[0].row, at(6)).await.unwrap(), "its run has ended");
+    assert!(store.take_upload(taker, &all[0].row, at(6)).await.unwrap());
+    assert!(!store.take_upload(taker, &all[0].row, at(7)).await.unwrap(), "taken already");
+    let there = store.uploads_at(lake, "b", &key).await.unwrap();
+    assert_eq!((there.len(), there[0].row.run, there[0].running), (1, other, true));
+    store.finish_run(taker, end(RunState::Succeeded), at(8)).await.unwrap();
+    store.forget_upload(&upload).await.unwrap();
+    assert_eq!(store.prune_runs(at(100)).await.unwrap(), 2);
     assert_eq!(store.run(run).await.unwrap_err().code(), ErrorCode::RunNotFound);
 }
 

@@ -343,6 +343,13 @@ impl Memory {
             .unwrap_or_default()
     }
 
+    /// How many parts the unfinished uploads of a bucket have.
+    pub fn part_count(&self, bucket: &str) -> usize {
+        let buckets = self.buckets();
+        let uploads = buckets.get(bucket).into_iter().flat_map(|it| it.uploads.values());
+        uploads.map(|upload| upload.parts.len()).sum()
+    }
+
     /// Makes an identity known, replacing one of the same access key id.
     pub fn add_identity(&self, identity: TestIdentity) {
         let account = &self.options.account;

@@ -63,7 +63,7 @@ async fn copy_as(
     cancel: CancellationToken,
 ) -> Result<Summary> {
     let started = Instant::now();
-    let CopyRequest { source, destination, options, filter } = request;
+    let CopyRequest { source, destination, options, filter, journal } = request;
     options.check()?;
     let options = Arc::new(options);
     source.location.need_bucket()?;
@@ -92,14 +92,16 @@ async fn copy_as(
         exclude: CopyOptions::patterns(&options.exclude)?,
     };
     let planner = Planner::new(naming, chosen, target)?;
-    let run = Arc::new(Run::new(
+    let mut run = Run::new(
         source,
         destination,
         tuning,
         Arc::clone(&options),
         Arc::clone(&progress),
         cancel.clone(),
-    ));
+    );
+    run.journal = journal;
+    let run = Arc::new(run);
     let most = if options.concurrency == 0 { DEFAULT_CONCURRENCY } else { options.concurrency };
     let (sender, mut steps) = mpsc::channel(run.tuning.queue.max(1));
     let planning = tokio::spawn(plan(Arc::clone(&run), planner, filter, sender).in_current_span());

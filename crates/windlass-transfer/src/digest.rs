@@ -19,6 +19,15 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// The MD5 that an `ETag` spells, if it does.
+pub(crate) fn unhex(etag: &str) -> Option<[u8; 16]> {
+    let mut sum = [0; 16];
+    for (byte, digits) in sum.iter_mut().zip(is_md5(etag).then(|| etag.as_bytes().chunks(2))?) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(sum)
+}
+
 /// Whether an `ETag` has the form of an MD5.
 pub(crate) fn is_md5(etag: &str) -> bool {
     etag.len() == 32 && etag.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -43,6 +52,8 @@ pub(crate) fn has_md5_etag(bucket: &str, meta: &ObjectMeta) -> bool {
 pub(crate) enum Expected {
     Crc(CrcAlgorithm, u64),
     Md5(String),
+    /// The `ETag` of an upload in parts, and the bytes of each.
+    Parts(String, Vec<u64>),
     Sha256(Vec<u8>),
     Nothing,
 }
@@ -78,18 +89,17 @@ impl Expected {
 
     /// Whether the bytes must be seen in order; else parts can be summed side by side.
     pub(crate) fn needs_order(&self) -> bool {
-        matches!(self, Self::Md5(_) | Self::Sha256(_))
+        matches!(self, Self::Md5(_) | Self::Parts(..) | Self::Sha256(_))
     }
 }
 
 /// The sum of bytes seen in order, to be held against what is expected.
-#[derive(Clone)]
 pub(crate) struct Sum(State);
 
-#[derive(Clone)]
 enum State {
     Crc(Box<crc_fast::Digest>, u64),
     Md5(Md5, String),
+    Parts(Box<EtagOf>, String),
     Sha256(Sha256, Vec<u8>),
     Nothing,
 }
@@ -101,6 +111,9 @@ impl Sum {
                 State::Crc(Box::new(crc_fast::Digest::new(*algorithm)), *value)
             }
             Expected::Md5(etag) => State::Md5(Md5::new(), etag.clone()),
+            Expected::Parts(etag, sizes) => {
+                State::Parts(Box::new(EtagOf::new(Some(sizes.clone()))), etag.clone())
+            }
             Expected::Sha256(sum) => State::Sha256(Sha256::new(), sum.clone()),
             Expected::Nothing => State::Nothing,
         })
@@ -110,6 +123,7 @@ impl Sum {
         match &mut self.0 {
             State::Crc(digest, _) => digest.update(bytes),
             State::Md5(digest, _) => digest.update(bytes),
+            State::Parts(digest, _) => digest.update(bytes),
             State::Sha256(digest, _) => digest.update(bytes),
             State::Nothing => {}
         }
@@ -120,17 +134,47 @@ impl Sum {
         match self.0 {
             State::Crc(digest, value) => digest.finalize() == value,
             State::Md5(digest, etag) => hex(&digest.finalize()) == etag,
+            State::Parts(digest, etag) => digest.finish() == etag,
             State::Sha256(digest, sum) => digest.finalize()[..] == sum[..],
             State::Nothing => true,
         }
     }
 }
 
-/// CRC of one part and its length, for [`joined`].
-pub(crate) fn part_crc(expected: &Expected, bytes: &[u8]) -> Option<u64> {
-    match expected {
-        Expected::Crc(algorithm, _) => Some(crc_fast::checksum(*algorithm, bytes)),
-        _ => None,
+/// The CRC of one part, for [`joined`].
+pub(crate) struct PartSum(Option<Box<crc_fast::Digest>>);
+
+impl PartSum {
+    /// Of bytes that are still to come.
+    pub(crate) fn new(expected: &Expected) -> Self {
+        Self(match expected {
+            Expected::Crc(algorithm, _) => Some(Box::new(crc_fast::Digest::new(*algorithm))),
+            _ => None,
+        })
+    }
+
+    /// Of bytes that are there.
+    pub(crate) fn of(expected: &Expected, bytes: &[u8]) -> Option<u64> {
+        match expected {
+            Expected::Crc(algorithm, _) => Some(crc_fast::checksum(*algorithm, bytes)),
+            _ => None,
+        }
+    }
+
+    /// Whether there is anything to sum.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        if let Some(digest) = &mut self.0 {
+            digest.update(bytes);
+        }
+    }
+
+    /// None where no CRC is expected.
+    pub(crate) fn finish(&self) -> Option<u64> {
+        self.0.as_ref().map(|digest| digest.finalize())
     }
 }
 
@@ -182,6 +226,11 @@ impl EtagOf {
                 self.left = self.sizes.next().unwrap_or(u64::MAX);
             }
         }
+    }
+
+    /// MD5 of the first part, once it is complete.
+    pub(crate) fn first(&self) -> Option<[u8; 16]> {
+        self.parts.first().copied()
     }
 
     pub(crate) fn finish(self) -> String {
@@ -246,9 +295,9 @@ mod tests {
             let parts = |texts: &[&str]| {
                 joined(
                     &expected,
-                    texts
-                        .iter()
-                        .filter_map(|t| Some((part_crc(&expected, t.as_bytes())?, t.len() as u64))),
+                    texts.iter().filter_map(|t| {
+                        Some((PartSum::of(&expected, t.as_bytes())?, t.len() as u64))
+                    }),
                 )
             };
             assert!(parts(&["he", "ll", "o"]));

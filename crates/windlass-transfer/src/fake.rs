@@ -225,7 +225,7 @@ impl Fake {
             ..ObjectMeta::default()
         };
         state.objects.insert(key.to_owned(), Object { bytes, meta });
-        PutResult { etag: Some(etag), version: None }
+        PutResult { etag: Some(etag), version: None, proven: false }
     }
 
     /// Checks the conditions of a write.
@@ -432,7 +432,7 @@ impl ObjectAccess for Fake {
         let mut state = self.state.lock().unwrap();
         let (_, parts) = state.uploads.get_mut(&upload.id).expect("an upload that was begun");
         parts.insert(number, body);
-        Ok(Part { number, etag, checksums: BTreeMap::new() })
+        Ok(Part { number, etag, checksums: BTreeMap::new(), proven: false })
     }
 
     async fn complete_upload(
@@ -506,7 +506,7 @@ impl ObjectAccess for Fake {
         let etag = hex(&md5(&body));
         let mut state = self.state.lock().unwrap();
         state.uploads.get_mut(&upload.id).unwrap().1.insert(number, body);
-        Ok(Part { number, etag, checksums: BTreeMap::new() })
+        Ok(Part { number, etag, checksums: BTreeMap::new(), proven: false })
     }
 
     async fn delete(&self, object: &ObjectPath) -> Result<()> {

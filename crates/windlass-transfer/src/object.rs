@@ -1,30 +1,16 @@
 //! Copying one object: inside the service, whole, or in parts; always verified.
 
-use crate::digest::{Expected, Sum, hex, is_md5, joined, md5, multipart_etag, part_crc};
+use crate::digest::{Expected, Sum, has_md5_etag, hex, is_multipart, md5};
 use crate::kinds::content_type;
 use crate::plan::{Existing, Found};
 use crate::run::{Run, collect, corrupt, interrupted};
-use crate::tuning::Range;
-use bytes::Bytes;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use windlass_s3::{GetOptions, ObjectMeta, Part, PutOptions, Upload};
+use windlass_s3::{GetOptions, ObjectMeta, PutOptions};
 use windlass_types::{Error, ErrorCode, ObjectPath, Result};
 
-/// What a part became.
-struct Sent {
-    part: Part,
-    length: u64,
-    md5: Option<[u8; 16]>,
-    crc: Option<u64>,
-}
-
 /// The same options under a condition.
-fn under(condition: &Condition, mut options: PutOptions) -> PutOptions {
+pub(crate) fn under(condition: &Condition, mut options: PutOptions) -> PutOptions {
     match condition {
         Condition::None => {}
         Condition::Absent => options.if_none_match = true,
@@ -32,9 +18,6 @@ fn under(condition: &Condition, mut options: PutOptions) -> PutOptions {
     }
     options
 }
-
-/// Bytes on their way to be summed in order, with the memory they take.
-type ToSum = (i32, Bytes, Arc<OwnedSemaphorePermit>);
 
 /// What the destination must have when it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -230,299 +213,97 @@ impl Run {
         let options = GetOptions { if_match: state.etag.clone(), ..GetOptions::default() };
         let body = self.source.storage.get(from, options).await?;
         if body.meta.size != size && (state.etag.is_none() || body.meta.etag != state.etag) {
-            return Err(Error::new(ErrorCode::ObjectChanged, format!("`{}` changed", from.key)));
+            return Err(changed(from));
         }
         // Of one state, another size can only be an answer that was cut: `collect` says so.
         let meta = body.meta.clone();
-        let mut sum = Sum::new(&Expected::of(&from.bucket, &meta));
+        let expected = self.expected(from, &meta).await?;
+        let mut sum = Sum::new(&expected);
         let bytes = collect(body, size, &from.key, |chunk| sum.update(chunk)).await?;
-        if !sum.holds() {
+        if !sum.holds() && self.is_regular(from, &meta, &expected).await? {
             return Err(corrupt(&from.key));
         }
-        let expected = (!self.destination.is_folder()).then(|| hex(&md5(&bytes)));
         let options = self.put_options(&meta, to, condition);
-        let result = self.destination.storage.put(to, bytes, options).await?;
-        if let Some(expected) = expected {
+        let result = self.destination.storage.put(to, bytes.clone(), options).await?;
+        if !result.proven && !self.destination.is_folder() {
+            let expected = hex(&md5(&bytes));
             self.verify_written(to, size, &expected, result.etag.as_deref(), None).await?;
         }
         self.progress.bytes(size);
         Ok(())
     }
 
-    /// Begins an upload, fills it by `fill`, and completes it; gives it up on any failure.
-    async fn upload<F>(
-        &self,
-        to: &ObjectPath,
-        options: PutOptions,
-        fill: F,
-    ) -> Result<(Vec<Sent>, Option<String>)>
-    where
-        F: AsyncFnOnce(Arc<Upload>) -> Result<Vec<Sent>>,
-    {
-        let storage = &self.destination.storage;
-        let upload = Arc::new(self.retried(|| storage.create_upload(to, options.clone())).await?);
-        let filled = async {
-            let mut sent = fill(Arc::clone(&upload)).await?;
-            self.interrupted()?;
-            sent.sort_by_key(|sent| sent.part.number);
-            let parts: Vec<Part> = sent.iter().map(|sent| sent.part.clone()).collect();
-            let result = storage.complete_upload(&upload, &parts, &options).await?;
-            Ok((sent, result.etag))
+    /// What is known of the whole of a source. The parts of an `ETag` of parts are asked for.
+    pub(crate) async fn expected(&self, from: &ObjectPath, meta: &ObjectMeta) -> Result<Expected> {
+        let expected = Expected::of(&from.bucket, meta);
+        let Some(etag) = meta.etag.as_deref().filter(|etag| is_multipart(etag)) else {
+            return Ok(expected);
         };
-        let outcome = filled.await;
-        if outcome.is_err()
-            && let Err(error) = storage.abort_upload(&upload).await
-        {
-            tracing::warn!(object = %to, error = error.chain(), "an upload could not be given up");
+        if expected != Expected::Nothing || !has_md5_etag(&from.bucket, meta) {
+            return Ok(expected);
         }
-        outcome
+        let storage = &self.source.storage;
+        let first = match self.retried(|| storage.part_length(from, etag, 1)).await {
+            Ok(Some(first)) => first,
+            Err(error) if error.code() == ErrorCode::ObjectChanged => return Err(error),
+            // A service that does not know parts of objects proves nothing by them.
+            Ok(None) | Err(_) => return Ok(expected),
+        };
+        Ok(match equal_parts(etag, meta.size, first) {
+            Some(sizes) => Expected::Parts(etag.to_ascii_lowercase(), sizes),
+            None => expected,
+        })
+    }
+
+    /// Whether an expectation that does not hold was right: the parts of an `ETag` of parts were
+    /// taken to be equal, which is now found out.
+    pub(crate) async fn is_regular(
+        &self,
+        from: &ObjectPath,
+        meta: &ObjectMeta,
+        expected: &Expected,
+    ) -> Result<bool> {
+        let Expected::Parts(_, sizes) = expected else { return Ok(true) };
+        let etag = meta.etag.as_deref().unwrap_or_default();
+        let storage = &self.source.storage;
+        for (number, size) in (1..).zip(sizes) {
+            let length = self.retried(|| storage.part_length(from, etag, number)).await?;
+            if length != Some(*size) {
+                tracing::debug!(key = from.key, number, "its parts are not equal");
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Asks for the metadata of a source; an error if it is not what was seen.
-    async fn unchanged(&self, from: &ObjectPath, state: &Found) -> Result<ObjectMeta> {
+    pub(crate) async fn unchanged(&self, from: &ObjectPath, state: &Found) -> Result<ObjectMeta> {
         let meta = self.retried(|| self.source.storage.stat(from, None)).await?;
         if meta.etag != state.etag || Some(meta.size) != state.size {
-            return Err(Error::new(ErrorCode::ObjectChanged, format!("`{}` changed", from.key)));
+            return Err(changed(from));
         }
         Ok(meta)
     }
 
-    /// Reads ranges side by side and writes them as parts.
-    async fn in_parts(
-        self: &Arc<Self>,
-        from: &ObjectPath,
-        state: &Found,
-        to: &ObjectPath,
-        condition: &Condition,
-    ) -> Result<()> {
-        let meta = self.unchanged(from, state).await?;
-        let expected = Arc::new(Expected::of(&from.bucket, &meta));
-        let (sent, etag) = self
-            .upload(to, self.put_options(&meta, to, condition), async |upload| {
-                let result = self.parts(from, &meta, &expected, upload).await;
-                if result.is_err() {
-                    self.interrupted()?;
-                }
-                result
-            })
-            .await?;
-        let sums: Option<Vec<[u8; 16]>> = sent.iter().map(|sent| sent.md5).collect();
-        if let Some(sums) = sums {
-            let lengths = sent.iter().map(|sent| sent.length).collect();
-            let whole = multipart_etag(&sums);
-            self.verify_written(to, meta.size, &whole, etag.as_deref(), Some(lengths)).await?;
-        }
-        Ok(())
-    }
-
-    /// Sends every part; verifies the source before anything is completed.
-    async fn parts(
-        self: &Arc<Self>,
-        from: &ObjectPath,
-        meta: &ObjectMeta,
-        expected: &Arc<Expected>,
-        upload: Arc<Upload>,
-    ) -> Result<Vec<Sent>> {
-        let (to_sum, summing) = if expected.needs_order() {
-            let (sender, receiver) = mpsc::unbounded_channel();
-            let sum = Sum::new(expected);
-            (Some(sender), Some(tokio::task::spawn_blocking(move || sum_in_order(sum, receiver))))
-        } else {
-            (None, None)
-        };
-        let mut ranges = self.tuning.ranges(meta.size, self.tuning.part_size);
-        let mut tasks = JoinSet::new();
-        let mut sent = Vec::new();
-        let mut next = ranges.next();
-        while next.is_some() || !tasks.is_empty() {
-            tokio::select! {
-                biased;
-                () = self.cancel.cancelled() => return Err(interrupted()),
-                Some(done) = tasks.join_next(), if !tasks.is_empty() => sent.push(done.map_err(broken)??),
-                // Taken in the order of parts: the first one under way never waits for a later one.
-                memory = self.memory(next.map_or(0, |range: Range| range.length)), if next.is_some() => {
-                    let (memory, Some(range)) = (Arc::new(memory?), next) else { continue };
-                    next = ranges.next();
-                    let (run, from, etag) = (Arc::clone(self), from.clone(), meta.etag.clone());
-                    let (upload, expected) = (Arc::clone(&upload), Arc::clone(expected));
-                    let to_sum = to_sum.clone();
-                    tasks.spawn(async move {
-                        let bytes = run.part(&from, range, etag.as_deref()).await?;
-                        if let Some(to_sum) = to_sum {
-                            let _ = to_sum.send((range.number, bytes.clone(), Arc::clone(&memory)));
-                        }
-                        let sent = run.send(&upload, range.number, bytes, &expected).await;
-                        drop(memory);
-                        sent
-                    });
-                }
-            }
-        }
-        drop(to_sum);
-        let holds = if let Some(summing) = summing {
-            summing.await.map_err(broken)?
-        } else {
-            sent.sort_by_key(|sent| sent.part.number);
-            joined(expected, sent.iter().filter_map(|sent| Some((sent.crc?, sent.length))))
-        };
-        if holds { Ok(sent) } else { Err(corrupt(&from.key)) }
-    }
-
-    /// Writes one part; a part that arrived with another MD5 is written again.
-    async fn send(
-        &self,
-        upload: &Upload,
-        number: i32,
-        bytes: Bytes,
-        expected: &Expected,
-    ) -> Result<Sent> {
-        let md5 = (!self.destination.is_folder()).then(|| md5(&bytes));
-        let crc = part_crc(expected, &bytes);
-        let length = bytes.len() as u64;
-        let mut suspect = false;
-        let part = loop {
-            let part = self
-                .retried(|| async {
-                    let _slot = self.slot().await?;
-                    self.destination.storage.upload_part(upload, number, bytes.clone()).await
-                })
-                .await?;
-            // Twice the same disagreement: its ETags are no MD5s. The whole is verified in the end.
-            let agrees = md5.is_none_or(|md5| {
-                !is_md5(&part.etag) || part.etag.eq_ignore_ascii_case(&hex(&md5))
-            });
-            if agrees || suspect {
-                break part;
-            }
-            suspect = true;
-        };
-        self.progress.bytes(length);
-        Ok(Sent { part, length, md5, crc })
-    }
-
-    /// Has the service copy.
-    async fn inside_service(
-        self: &Arc<Self>,
-        from: &ObjectPath,
-        state: &Found,
-        to: &ObjectPath,
-        condition: &Condition,
-    ) -> Result<()> {
-        let size = state.size.unwrap_or_default();
-        let storage = &self.destination.storage;
-        let etag = if self.destination.is_folder() || size <= self.tuning.copy_limit {
-            let result = tokio::select! {
-                () = self.cancel.cancelled() => return Err(interrupted()),
-                result = async {
-                    let _slot = self.slot().await?;
-                    storage.copy(from, to, state.etag.as_deref(), self.copy_options(from, to, condition).await?).await
-                } => result?,
-            };
-            self.progress.bytes(size);
-            result.etag
-        } else {
-            self.copied_in_parts(from, state, to, condition).await?
-        };
-        let plain = |etag: &Option<String>| etag.as_deref().is_some_and(is_md5);
-        if self.destination.is_folder() || (plain(&etag) && etag == state.etag) {
-            return Ok(());
-        }
-        // No ETag proves it (parts, other keys): compare what both say of themselves.
-        let wrong = |why: &str| {
-            Error::new(ErrorCode::ObjectCorrupt, format!("the copy of `{}` {why}", from.key))
-        };
-        let (one, two) =
-            tokio::try_join!(self.source.storage.stat(from, None), storage.stat(to, None))?;
-        if two.size != size {
-            return Err(wrong("has another size"));
-        }
-        let differs = one.checksums.iter().any(|(name, sum)| {
-            !sum.contains('-')
-                && two.checksums.get(name).is_some_and(|other| !other.contains('-') && other != sum)
-        });
-        if differs && one.etag == state.etag { Err(wrong("has another checksum")) } else { Ok(()) }
-    }
-
-    /// What goes with a copy by the service, which keeps all that belongs to the object but what is
-    /// to be replaced.
-    async fn copy_options(
-        &self,
-        from: &ObjectPath,
-        to: &ObjectPath,
-        condition: &Condition,
-    ) -> Result<PutOptions> {
-        let mut options = PutOptions::default();
-        if self.options.metadata.is_some() && !self.destination.is_folder() {
-            let meta = self.source.storage.stat(from, None).await?;
-            options = self.put_options(&meta, to, &Condition::None);
-        }
-        let conditional = self.copy_conditions.load(Ordering::Relaxed);
-        Ok(if conditional { under(condition, options) } else { options })
-    }
-
-    async fn copied_in_parts(
-        self: &Arc<Self>,
-        from: &ObjectPath,
-        state: &Found,
-        to: &ObjectPath,
-        condition: &Condition,
-    ) -> Result<Option<String>> {
-        let meta = self.unchanged(from, state).await?;
-        let (_, etag) = self
-            .upload(to, self.put_options(&meta, to, condition), async |upload| {
-                let mut tasks = JoinSet::new();
-                for range in self.tuning.ranges(meta.size, self.tuning.copy_part) {
-                    let (run, from, etag) = (Arc::clone(self), from.clone(), meta.etag.clone());
-                    let upload = Arc::clone(&upload);
-                    tasks.spawn(async move {
-                        let part = run
-                            .retried(|| async {
-                                let _slot = run.slot().await?;
-                                run.destination
-                                    .storage
-                                    .copy_part(
-                                        &from,
-                                        range.offset,
-                                        range.length,
-                                        etag.as_deref(),
-                                        &upload,
-                                        range.number,
-                                    )
-                                    .await
-                            })
-                            .await?;
-                        run.progress.bytes(range.length);
-                        Ok::<_, Error>(Sent { part, length: range.length, md5: None, crc: None })
-                    });
-                }
-                let mut sent = Vec::new();
-                loop {
-                    tokio::select! {
-                        () = self.cancel.cancelled() => return Err(interrupted()),
-                        done = tasks.join_next() => match done {
-                            Some(done) => sent.push(done.map_err(broken)??),
-                            None => return Ok(sent),
-                        },
-                    }
-                }
-            })
-            .await?;
-        Ok(etag)
+    /// An error if a source is no longer in the state it was read in.
+    pub(crate) async fn still(&self, from: &ObjectPath, meta: &ObjectMeta) -> Result<()> {
+        let now = self.retried(|| self.source.storage.stat(from, None)).await?;
+        if now.etag == meta.etag && now.size == meta.size { Ok(()) } else { Err(changed(from)) }
     }
 }
 
-/// Sums parts in the order of their numbers, as they come.
-fn sum_in_order(mut sum: Sum, mut parts: mpsc::UnboundedReceiver<ToSum>) -> bool {
-    let mut waiting = BTreeMap::new();
-    let mut next = 1;
-    while let Some((number, bytes, memory)) = parts.blocking_recv() {
-        waiting.insert(number, (bytes, memory));
-        while let Some((bytes, _memory)) = waiting.remove(&next) {
-            sum.update(&bytes);
-            next += 1;
-        }
+fn changed(from: &ObjectPath) -> Error {
+    Error::new(ErrorCode::ObjectChanged, format!("`{}` changed", from.key))
+}
+
+/// The sizes of parts that all have the size of the first one but the last, if an object of `size`
+/// bytes and this `ETag` can have been made of such.
+fn equal_parts(etag: &str, size: u64, first: u64) -> Option<Vec<u64>> {
+    let parts: u64 = etag.split_once('-')?.1.parse().ok()?;
+    if first == 0 || parts > 10_000 || size.div_ceil(first) != parts {
+        return None;
     }
-    waiting.is_empty() && sum.holds()
+    Some((0..parts).map(|part| first.min(size - part * first)).collect())
 }
 
 /// The error for a task that did not end by itself.

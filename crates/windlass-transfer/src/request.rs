@@ -1,6 +1,7 @@
 //! What is asked of a copy, and what it answers. Names of fields are part of the contract.
 
 use crate::filter::EntryFilter;
+use crate::journal::Journal;
 use crate::options::CopyOptions;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -54,12 +55,14 @@ pub struct CopyRequest {
     pub options: CopyOptions,
     /// The condition of `options.where_`, compiled; None takes everything.
     pub filter: Option<Arc<dyn EntryFilter>>,
+    /// Remembers uploads in parts, so that a run after this one can go on with them.
+    pub journal: Option<Arc<dyn Journal>>,
 }
 
 impl CopyRequest {
     /// A request without a condition.
     pub fn new(source: Side, destination: Side, options: CopyOptions) -> Self {
-        Self { source, destination, options, filter: None }
+        Self { source, destination, options, filter: None, journal: None }
     }
 }
 

@@ -4,23 +4,28 @@
 //! what is under way can always finish.
 
 use crate::digest::{EtagOf, has_md5_etag, is_md5, is_multipart};
+use crate::journal::Journal;
 use crate::options::CopyOptions;
 use crate::pace::{Pace, Slot};
 use crate::request::{Progress, Side};
 use crate::tuning::{Range, Tuning};
+use crate::width::Width;
 use crate::{DEFAULT_CONCURRENCY, DEFAULT_MAX_MEMORY};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::TryStreamExt;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
-use windlass_s3::{ByteRange, GetOptions, ObjectBody, ObjectMeta, Storage};
+use windlass_s3::{ByteRange, GetOptions, ObjectBody, ObjectMeta, Storage, buffers};
 use windlass_types::{Error, ErrorCode, ObjectPath, Result};
 
 /// Unit of the memory count: a semaphore counts in 32 bits at a time.
 const UNIT: u64 = 1 << 10;
+
+/// Parts from and to files under way at once: each takes a connection, not memory.
+const STREAMS: usize = 16;
 
 pub(crate) struct Run {
     pub(crate) source: Side,
@@ -29,9 +34,13 @@ pub(crate) struct Run {
     pub(crate) progress: Arc<dyn Progress>,
     pub(crate) cancel: CancellationToken,
     pub(crate) options: Arc<CopyOptions>,
+    /// Remembers uploads in parts.
+    pub(crate) journal: Option<Arc<dyn Journal>>,
     memory: Arc<Semaphore>,
     memory_units: u32,
     pace: Pace,
+    pub(crate) width: Width,
+    streams: Arc<Semaphore>,
     /// Until a comparison has shown that this destination's `ETag`s are something else.
     etags_tell: AtomicBool,
     /// Until the service has said that it cannot.
@@ -66,9 +75,12 @@ impl Run {
             tuning,
             progress,
             cancel,
+            journal: None,
             memory: Arc::new(Semaphore::new(units as usize)),
             memory_units: units,
             pace: Pace::new(concurrency, options.bandwidth),
+            width: Width::new(concurrency),
+            streams: Arc::new(Semaphore::new(concurrency.min(STREAMS))),
             options,
             etags_tell: AtomicBool::new(true),
             server_side: AtomicBool::new(server_side),
@@ -82,6 +94,21 @@ impl Run {
     pub(crate) async fn memory(&self, bytes: u64) -> Result<OwnedSemaphorePermit> {
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.memory_units);
         Arc::clone(&self.memory).acquire_many_owned(units).await.map_err(closed)
+    }
+
+    /// Waits for the memory and the place of a part that holds so many bytes; or that passes through,
+    /// from or to a file.
+    pub(crate) async fn room(
+        &self,
+        bytes: u64,
+        streamed: bool,
+    ) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
+        let place = if streamed {
+            Arc::clone(&self.streams).acquire_owned().await.map_err(closed)?
+        } else {
+            self.width.place().await?
+        };
+        Ok((self.memory(bytes).await?, place))
     }
 
     /// Waits until another request may be under way. Never wait for memory while holding it.
@@ -152,16 +179,26 @@ impl Run {
     ) -> Result<Bytes> {
         self.retried(|| async {
             let _slot = self.slot().await?;
-            let options = GetOptions {
-                range: Some(ByteRange::Bounded(range.offset, range.length)),
-                if_match: etag.map(str::to_owned),
-                version: None,
-            };
-            self.pass(range.length).await?;
-            let body = self.source.storage.get(from, options).await?;
+            let body = self.open_part(from, range, etag).await?;
             collect(body, range.length, &from.key, |_| {}).await
         })
         .await
+    }
+
+    /// Opens one range of the source.
+    pub(crate) async fn open_part(
+        &self,
+        from: &ObjectPath,
+        range: Range,
+        etag: Option<&str>,
+    ) -> Result<ObjectBody> {
+        let options = GetOptions {
+            range: Some(ByteRange::Bounded(range.offset, range.length)),
+            if_match: etag.map(str::to_owned),
+            version: None,
+        };
+        self.pass(range.length).await?;
+        self.source.storage.get(from, options).await
     }
 
     /// Finds out whether what was written is what was sent: by its `ETag`, and where that says
@@ -266,16 +303,20 @@ pub(crate) async fn collect(
         };
     }
     let capacity = usize::try_from(length).map_err(|_| wrong(0))?;
-    let mut whole = BytesMut::with_capacity(capacity);
-    whole.extend_from_slice(&first);
-    while let Some(chunk) = stream.try_next().await? {
-        if whole.len() + chunk.len() > capacity {
-            return Err(wrong((whole.len() + chunk.len()) as u64));
+    let mut whole = buffers::buffer(capacity);
+    let mut filled = 0;
+    let mut piece = Some(first);
+    while let Some(chunk) = piece {
+        let end = filled + chunk.len();
+        let Some(place) = whole.get_mut(filled..end) else { return Err(wrong(end as u64)) };
+        place.copy_from_slice(&chunk);
+        if filled > 0 {
+            see(&chunk);
         }
-        see(&chunk);
-        whole.extend_from_slice(&chunk);
+        filled = end;
+        piece = stream.try_next().await?;
     }
-    if whole.len() == capacity { Ok(whole.freeze()) } else { Err(wrong(whole.len() as u64)) }
+    if filled == capacity { Ok(buffers::bytes_of(whole)) } else { Err(wrong(filled as u64)) }
 }
 
 /// Asks for the metadata of a source, with advice where a folder may be meant.

@@ -1,8 +1,10 @@
 //! Standard input to an object, and an object to standard output.
 
-use crate::digest::{Expected, Sum, hex, md5, multipart_etag};
+use crate::digest::{Expected, Sum, hex, md5};
 use crate::kinds::content_type;
+use crate::object::broken;
 use crate::options::CopyOptions;
+use crate::parts::Sent;
 use crate::request::{Action, Item, Progress, Side, Status};
 use crate::run::{Run, collect, corrupt, interrupted, stat_source};
 use crate::tuning::{Range, Tuning};
@@ -72,10 +74,12 @@ where
         let first = fill(&mut input, run.tuning.threshold).await?;
         if (first.len() as u64) < run.tuning.threshold {
             let size = first.len() as u64;
-            let sum = hex(&md5(&first));
             let storage = &run.destination.storage;
             let result = run.retried(|| storage.put(&to, first.clone(), options.clone())).await?;
-            run.verify_written(&to, size, &sum, result.etag.as_deref(), None).await?;
+            if !result.proven {
+                let sum = hex(&md5(&first));
+                run.verify_written(&to, size, &sum, result.etag.as_deref(), None).await?;
+            }
             progress.bytes(size);
             return Ok(size);
         }
@@ -132,10 +136,9 @@ where
     let storage = &run.destination.storage;
     let upload = run.retried(|| storage.create_upload(to, options.clone())).await?;
     let mut unfinished = Unfinished(Some((Arc::clone(run), upload.clone())));
-    let mut sums = Vec::new();
-    let mut lengths = Vec::new();
-    let mut done: Vec<Part> = Vec::new();
-    let mut tasks: JoinSet<Result<Part>> = JoinSet::new();
+    let mut total = 0;
+    let mut done: Vec<Sent> = Vec::new();
+    let mut tasks: JoinSet<Result<Sent>> = JoinSet::new();
     let mut body = first;
     let mut size = run.tuning.threshold;
     for number in 1.. {
@@ -151,21 +154,16 @@ where
         let length = body.len() as u64;
         let last = length < size;
         if !body.is_empty() || number == 1 {
-            sums.push(md5(&body));
-            lengths.push(length);
+            total += length;
             if tasks.len() >= SIDE_BY_SIDE
                 && let Some(part) = tasks.join_next().await
             {
-                done.push(part.map_err(crate::object::broken)??);
+                done.push(part.map_err(broken)??);
             }
             let (run, upload) = (Arc::clone(run), upload.clone());
-            tasks.spawn(async move {
-                let part = run
-                    .retried(|| run.destination.storage.upload_part(&upload, number, body.clone()))
-                    .await?;
-                run.progress.bytes(length);
-                Ok(part)
-            });
+            tasks.spawn(
+                async move { run.send(&upload, number, body.into(), &Expected::Nothing).await },
+            );
         }
         if last {
             break;
@@ -173,14 +171,13 @@ where
         body = fill(input, size).await?;
     }
     while let Some(part) = tasks.join_next().await {
-        done.push(part.map_err(crate::object::broken)??);
+        done.push(part.map_err(broken)??);
     }
-    done.sort_by_key(|part| part.number);
-    let result = storage.complete_upload(&upload, &done, options).await?;
+    done.sort_by_key(|sent| sent.part.number);
+    let parts: Vec<Part> = done.iter().map(|sent| sent.part.clone()).collect();
+    let result = storage.complete_upload(&upload, &parts, options).await?;
     unfinished.0 = None;
-    let total = lengths.iter().sum();
-    let whole = multipart_etag(&sums);
-    run.verify_written(to, total, &whole, result.etag.as_deref(), Some(lengths)).await?;
+    run.verify_parts(to, total, &done, result.etag.as_deref()).await?;
     Ok(total)
 }
 

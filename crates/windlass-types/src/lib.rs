@@ -11,6 +11,7 @@ pub mod job;
 pub mod name;
 pub mod options;
 pub mod path;
+pub mod process;
 pub mod size;
 
 pub use connection::{ConnectionKind, ConnectionSpec, LocalSpec, RemoteSpec, S3Spec};
@@ -22,4 +23,5 @@ pub use job::{Cause, JobPolicy, JobState, Level, Missed, Overlap, Progress, RunI
 pub use name::Name;
 pub use options::{OptionDef, OptionMap, OptionValue};
 pub use path::{Address, Location, ObjectPath, S3Url};
+pub use process::ProcessName;
 pub use size::ByteSize;

@@ -79,14 +79,15 @@ impl JobKind for FilesKind {
         let watch = Arc::new(Watch {
             context: context.clone(),
             seen: Mutex::default(),
-            to: here.progress,
+            to: Arc::clone(&here.progress),
             items: sender,
             left: AtomicU64::new(kept),
         });
         // The copy holds the only senders, so the log ends with it.
         let token = context.token();
-        let copy =
-            crate::copy_between(here.source, here.destination, here.options, watch, token.clone());
+        let journal = super::journal::of(&windlass, &context, &here.destination.storage).await?;
+        let Here { source, destination, options, .. } = here;
+        let copy = crate::copy_between(source, destination, options, journal, watch, token.clone());
         let (copied, logged) = tokio::join!(copy, log(&context, items));
         let mut summary: Summary = copied?;
         logged?;

@@ -126,6 +126,10 @@ impl Root {
     /// Asks which file an existing key is.
     pub(super) fn existing(&self, key: &str) -> Result<PathBuf> {
         check_key(key)?;
+        if !self.contained {
+            // Wherever links lead, that is the file; reading it says so if there is none.
+            return Ok(self.path.join(key));
+        }
         let root = self.real()?;
         let path = root.join(key);
         match path.canonicalize() {
@@ -161,6 +165,15 @@ impl Root {
     /// Asks where a key is to be written: through links that stay inside, never over a folder.
     pub(super) fn target(&self, key: &str) -> Result<PathBuf> {
         check_key(key)?;
+        if !self.contained {
+            let path = self.path.join(key);
+            // Only a link is written through, so only a link has to be followed.
+            match path.symlink_metadata() {
+                Ok(metadata) if metadata.is_file() => return Ok(path),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(path),
+                _ => {}
+            }
+        }
         let root = self.real()?;
         let path = root.join(key);
         match path.canonicalize() {

@@ -6,40 +6,26 @@
 use super::keys::{PART, UNFINISHED, UPLOAD, is_unfinished};
 use std::collections::HashSet;
 use std::fs;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+use windlass_types::ProcessName;
 
 /// After so long without a byte nobody is writing any more.
 const DAY: Duration = Duration::from_hours(24);
 
-/// This boot and process namespace in eight letters; None where the system does not say.
-static HERE: LazyLock<Option<String>> = LazyLock::new(|| {
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let space = fs::read_link("/proc/self/ns/pid").ok()?;
-    let mut hasher = DefaultHasher::new();
-    (boot.trim(), space).hash(&mut hasher);
-    Some(format!("{:08x}", hasher.finish() & 0xffff_ffff))
-});
-
 /// Folders that this process has swept.
 static SWEPT: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
 
-fn owner() -> String {
-    let here = HERE.as_deref().unwrap_or("00000000");
-    format!("{here}-{}-", std::process::id())
-}
-
 /// How the name of a file that is being written begins.
 pub(super) fn part_prefix() -> String {
-    format!("{UNFINISHED}{}", owner())
+    format!("{UNFINISHED}{}-", ProcessName::current())
 }
 
 /// How the name of a folder with an unfinished upload begins.
 pub(super) fn upload_prefix() -> String {
-    format!("{UPLOAD}{}", owner())
+    format!("{UPLOAD}{}-", ProcessName::current())
 }
 
 /// Sweeps a folder, the first time this process writes into it.
@@ -70,16 +56,23 @@ pub(super) fn sweep(folder: &Path) {
     }
 }
 
+/// Who writes, and what follows, of the rest of an unfinished name.
+pub(super) fn parsed(rest: &str) -> Option<(ProcessName, &str)> {
+    let (end, _) = rest.match_indices('-').nth(1)?;
+    Some((rest[..end].parse().ok()?, &rest[end + 1..]))
+}
+
 fn is_stale(name: &str, path: &Path) -> bool {
     let rest = name
         .strip_prefix(UPLOAD)
         .or_else(|| name.strip_prefix(UNFINISHED).and_then(|rest| rest.strip_suffix(PART)));
-    let mut parts = rest.unwrap_or_default().splitn(3, '-');
-    if let (Some(here), Some(process), Some(_)) = (parts.next(), parts.next(), parts.next())
-        && HERE.as_deref() == Some(here)
-        && let Ok(process) = process.parse::<u32>()
+    if let Some((process, token)) = parsed(rest.unwrap_or_default())
+        && process.is_here()
     {
-        return !Path::new("/proc").join(process.to_string()).exists();
+        // An upload with a token waits a day for whoever goes on with it.
+        if !process.is_gone() || !token.contains('-') {
+            return process.is_gone();
+        }
     }
     let written = [path.to_owned(), path.join("data")]
         .iter()
@@ -95,14 +88,16 @@ mod tests {
     #[test]
     fn what_a_killed_process_left_goes_and_what_lives_stays() {
         let folder = tempfile::tempdir().unwrap();
-        let here = HERE.as_deref().unwrap();
+        let me = ProcessName::current().to_string();
+        let here = me.split_once('-').unwrap().0;
         // No process has the highest number there can be.
         let gone = folder.path().join(format!("{UPLOAD}{here}-4194304-abc"));
         let part = folder.path().join(format!("{UNFINISHED}{here}-4194304-abc{PART}"));
         let mine = folder.path().join(format!("{}abc", upload_prefix()));
+        let waiting = folder.path().join(format!("{UPLOAD}{here}-4194304-1-2"));
         let foreign = folder.path().join(format!("{UPLOAD}ffffffff-4194304-abc"));
         let old = folder.path().join(format!("{UPLOAD}abcdef"));
-        for path in [&gone, &mine, &foreign, &old] {
+        for path in [&gone, &mine, &waiting, &foreign, &old] {
             fs::create_dir(path).unwrap();
             fs::write(path.join("data"), b"bytes").unwrap();
         }
@@ -114,6 +109,6 @@ mod tests {
         fs::File::open(&old).unwrap().set_modified(long_ago).unwrap();
         sweep_once(folder.path());
         assert!(!gone.exists() && !part.exists() && !old.exists());
-        assert!(mine.exists() && foreign.exists() && file.exists());
+        assert!(mine.exists() && waiting.exists() && foreign.exists() && file.exists());
     }
 }

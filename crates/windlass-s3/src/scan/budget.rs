@@ -3,6 +3,10 @@
 //! A range with n keys takes at most n / 1,000 + 1 requests, so each cut costs at most one more than
 //! a plain listing; so does each question about order or folders. All together stay below a fifth
 //! of the pages seen plus 50, and far below that as long as little was seen.
+//!
+//! One thing is dearer: where parts do not fit, all is read again plainly, since being exact is worth
+//! that. It takes a service that contradicts itself, such as by giving a key on two pages, or one of
+//! unknown order with a folder that nobody saw before a cut was made at exactly its name.
 
 use super::PAGE;
 

@@ -13,7 +13,9 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use windlass_types::{Entry, EntryKind, Error, ErrorCode, Result};
 
@@ -26,6 +28,13 @@ const NEAR: f64 = 5.0;
 
 /// Rows handed out whose keys are remembered until the order was found to hold: 8 bytes each.
 const REMEMBERED: usize = 1_000_000;
+
+/// A service that has answered faster than this is near: a few requests keep it busy, and more of them
+/// would only wait there, each with a page of memory here.
+const NEARBY: Duration = Duration::from_millis(8);
+
+/// Requests in flight to a service nearby.
+const FEW: usize = 6;
 
 /// What the order rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +68,8 @@ enum Purpose {
     Folders,
 }
 
-type Fetched = (Purpose, Result<Answer>);
+/// Purpose, answer, and how long it took.
+type Fetched = (Purpose, Result<Answer>, Duration);
 
 /// The state of one listing.
 pub(super) struct Driver {
@@ -75,6 +85,8 @@ pub(super) struct Driver {
     /// Pages read and not handed out.
     held: usize,
     budget: Budget,
+    /// The shortest time that a page took.
+    fastest: Duration,
     /// Somebody reads on after the first page.
     wanted: bool,
     question: Question,
@@ -109,6 +121,7 @@ impl Driver {
             flying: FuturesUnordered::new(),
             held: 0,
             budget: Budget::default(),
+            fastest: Duration::ZERO,
             wanted: false,
             question: Question::Unasked,
             marks: Vec::new(),
@@ -149,7 +162,10 @@ impl Driver {
                 }
                 Some(fetched) = self.flying.next(), if !self.flying.is_empty() => {
                     match fetched {
-                        Ok((purpose, answer)) => self.fetched(purpose, answer),
+                        Ok((purpose, answer, took)) => {
+                            self.time(&purpose, took);
+                            self.fetched(purpose, answer);
+                        }
                         Err(error) => {
                             let error = Error::new(ErrorCode::Internal, "a listing stopped").source(error);
                             self.fail(None, error);
@@ -219,7 +235,11 @@ impl Driver {
 
     fn spawn(&self, purpose: Purpose, ask: Ask) {
         let pages = Arc::clone(&self.pages);
-        let task = async move { (purpose, pages.page(ask).await) };
+        let task = async move {
+            let begun = Instant::now();
+            let answer = pages.page(ask).await;
+            (purpose, answer, begun.elapsed())
+        };
         self.flying.push(AbortOnDropHandle::new(tokio::spawn(task)));
     }
 
@@ -234,16 +254,29 @@ impl Driver {
         }
     }
 
+    /// Learns how far the service is.
+    fn time(&mut self, purpose: &Purpose, took: Duration) {
+        if matches!(purpose, Purpose::Page(_)) && (self.fastest.is_zero() || took < self.fastest) {
+            self.fastest = took;
+        }
+    }
+
+    /// Requests that may be in flight.
+    fn workers(&self) -> usize {
+        let most = self.listing.workers.max(1);
+        if self.fastest < NEARBY { most.min(FEW) } else { most }
+    }
+
     fn idle(&self) -> usize {
         let room = WINDOW.saturating_sub(self.held + self.flying.len());
-        self.listing.workers.saturating_sub(self.flying.len()).min(room)
+        self.workers().saturating_sub(self.flying.len()).min(room)
     }
 
     fn fetch(&mut self) {
         // Before anybody reads on, one page is fetched ahead.
         let window = if self.wanted { WINDOW } else { 2 };
         for at in 0..self.ranges.len() {
-            if self.flying.len() >= self.listing.workers.max(1) {
+            if self.flying.len() >= self.workers() {
                 return;
             }
             let room = self.held + self.flying.len() < window;

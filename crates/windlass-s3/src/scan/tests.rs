@@ -153,7 +153,11 @@ proptest! {
         });
         let used = fake.requests.load(Ordering::SeqCst);
         let plain = if repeats { expected.len() / (page - 1) + 1 } else { fake.plain(prefix) };
-        prop_assert!(used * 10 <= plain * 12 + 500, "{used} for {plain}");
+        // Where parts may not fit, all may be read once more: keys on two pages, or a cut that is a
+        // folder's name, made before any folder was seen, by a service whose order is not known.
+        let again = repeats || (segments && promised.is_none());
+        let tenths = if again { 22 } else { 12 };
+        prop_assert!(used * 10 <= plain * tenths + 500, "{used} for {plain}");
         prop_assert!(failed || used <= fails_after || rows.len() == expected.len());
         if ordered {
             prop_assert_eq!(&rows[..], &expected[..rows.len()]);

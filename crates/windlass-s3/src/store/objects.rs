@@ -2,10 +2,11 @@
 
 use super::S3Store;
 use crate::access::{
-    GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, OpenUpload, Part, PresignMethod,
-    PutOptions, PutResult, Upload,
+    FileRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, OpenUpload, Part,
+    PresignMethod, PutOptions, PutResult, StoredPart, Upload,
 };
 use crate::order::ListingOrder;
+use crate::payload::Payload;
 use crate::{lifecycle, list, presign, read, uploads, write};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -79,6 +80,21 @@ impl ObjectAccess for S3Store {
         }
     }
 
+    async fn part_length(
+        &self,
+        object: &ObjectPath,
+        etag: &str,
+        number: i32,
+    ) -> Result<Option<u64>> {
+        self.check(&object.bucket, &object.key)?;
+        read::part_length(self, object, etag, number).await
+    }
+
+    async fn list_parts(&self, upload: &Upload) -> Result<Vec<StoredPart>> {
+        self.check(&upload.bucket, &upload.key)?;
+        crate::uploads::list_parts(self, upload).await
+    }
+
     async fn get(&self, object: &ObjectPath, options: GetOptions) -> Result<ObjectBody> {
         self.check(&object.bucket, &object.key)?;
         let body = read::get(self, object, options).await?;
@@ -103,7 +119,12 @@ impl ObjectAccess for S3Store {
 
     async fn upload_part(&self, upload: &Upload, number: i32, body: Bytes) -> Result<Part> {
         self.check(&upload.bucket, &upload.key)?;
-        write::upload_part(self, upload, number, body).await
+        write::upload_part(self, upload, number, body.into()).await
+    }
+
+    async fn upload_part_of(&self, upload: &Upload, number: i32, body: FileRange) -> Result<Part> {
+        self.check(&upload.bucket, &upload.key)?;
+        write::upload_part(self, upload, number, Payload::File(body)).await
     }
 
     async fn complete_upload(

@@ -8,6 +8,7 @@ use crate::access::{ObjectMeta, PutOptions, Upload};
 use crate::checksum::Sums;
 use crate::failure::Failure;
 use crate::list::unquote;
+use crate::payload::Payload;
 use crate::read::{Opened, Source};
 use crate::write::{Refused, Stored, copy_source, quoted};
 use base64::Engine as _;
@@ -85,14 +86,14 @@ fn conditional(asked: &mut Asked<'_>, options: &PutOptions) -> Result<(), Failur
 }
 
 /// Adds a body and what proves it.
-fn carry(asked: &mut Asked<'_>, body: &Bytes, sums: &Sums) -> Result<(), Failure> {
+fn carry(asked: &mut Asked<'_>, body: &Payload, sums: &Sums) -> Result<(), Failure> {
     if let Some(crc) = &sums.crc {
         asked.header(CRC64, crc)?;
     }
     if let Some(md5) = sums.content_md5() {
         asked.header(CONTENT_MD5, &md5)?;
     }
-    asked.content = if sums.is_none() || body.is_empty() {
+    asked.content = if sums.is_none() || body.len() == 0 {
         Content::Hashed(body.clone())
     } else {
         Content::Bound(body.clone())
@@ -162,7 +163,7 @@ impl Wire {
         &self,
         route: &Route,
         object: &ObjectPath,
-        body: &Bytes,
+        body: &Payload,
         sums: &Sums,
         options: &PutOptions,
     ) -> Result<Stored, Failure> {
@@ -181,7 +182,7 @@ impl Wire {
         route: &Route,
         upload: &Upload,
         number: i32,
-        body: &Bytes,
+        body: &Payload,
         sums: &Sums,
     ) -> Result<Stored, Failure> {
         let mut asked = Asked::new(Call::UploadPart, &upload.bucket, &upload.key);
@@ -290,7 +291,7 @@ impl Wire {
         asked.fixed(CONTENT_TYPE, "application/xml");
         let md5 = base64::engine::general_purpose::STANDARD.encode(Md5::digest(&body));
         asked.header(CONTENT_MD5, &md5)?;
-        asked.content = Content::Hashed(body);
+        asked.content = Content::Hashed(body.into());
         let answer = self.send(route, &asked).await?;
         refused(&answer.text).map_err(|why| self.not_s3(Call::DeleteMany, why))
     }

@@ -4,10 +4,10 @@
 //! channel between threads, no wake-up but the socket's. One that idles too long is closed.
 
 use super::connect::{Dialer, Stream};
+use crate::payload::Sending;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body as _;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -36,8 +36,8 @@ pub(crate) struct Origin {
 
 /// One connection.
 pub(crate) struct Conn {
-    send: SendRequest<Full<Bytes>>,
-    wire: Pin<Box<Connection<TokioIo<Stream>, Full<Bytes>>>>,
+    send: SendRequest<Sending>,
+    wire: Pin<Box<Connection<TokioIo<Stream>, Sending>>>,
     over: bool,
     /// It has carried a request before, so the service may be about to close it.
     pub(crate) used: bool,
@@ -74,7 +74,7 @@ impl Conn {
     /// was over before there was one.
     pub(crate) async fn exchange(
         &mut self,
-        request: Request<Full<Bytes>>,
+        request: Request<Sending>,
     ) -> Result<Response<Incoming>, Option<hyper::Error>> {
         self.used = true;
         let mut answer = pin!(self.send.send_request(request));

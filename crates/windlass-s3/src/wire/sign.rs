@@ -4,6 +4,7 @@
 //! hundred bytes and one HMAC. The body is bound to the signature by its SHA-256, or, left unhashed,
 //! by the checksum header that is always signed.
 
+use crate::payload::Payload;
 use aws_credential_types::Credentials;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
@@ -32,9 +33,25 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     text
 }
 
+/// Hashing more than this could hold up other tasks.
+const LONG: usize = 256 * 1024;
+
 /// The hash of a body, as the header has it.
-pub(crate) fn hash(body: &[u8]) -> String {
-    if body.is_empty() { NOTHING.to_owned() } else { hex(&Sha256::digest(body)) }
+pub(crate) async fn hash(body: &Payload) -> std::io::Result<String> {
+    if body.len() == 0 {
+        return Ok(NOTHING.to_owned());
+    }
+    let sum = |body: &Payload| {
+        let mut sum = Sha256::new();
+        body.each(|piece| sum.update(piece)).map(|()| hex(&sum.finalize()))
+    };
+    if let Payload::Bytes(bytes) = body
+        && bytes.len() < LONG
+    {
+        return sum(body);
+    }
+    let body = body.clone();
+    tokio::task::spawn_blocking(move || sum(&body)).await.map_err(std::io::Error::other)?
 }
 
 /// HMAC-SHA-256 with a key that is used again: both hashes stand after the key's block.
@@ -257,6 +274,8 @@ fn stamp(now: SystemTime) -> [u8; 16] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
+    use futures::FutureExt as _;
     use std::time::Duration;
 
     fn at(seconds: u64) -> SystemTime {
@@ -333,7 +352,7 @@ mod tests {
             for (name, value) in more {
                 headers.insert(*name, HeaderValue::from_static(value));
             }
-            let content = hash(body);
+            let content = hash(&Bytes::from_static(body).into()).now_or_never().unwrap().unwrap();
             let subject = Subject {
                 method,
                 path,
