@@ -295,8 +295,14 @@ fn meaning(code: &str, doing: &str, object: &ObjectPath) -> Option<Error> {
                 error.hint("check ACCOUNT, ACCOUNT_KEY or SAS_TOKEN (it may have expired or been replaced), and this machine's clock")
             })
         }
-        "AuthorizationFailure"
-        | "AuthorizationPermissionMismatch"
+        "AuthorizationFailure" => {
+            error(ErrorCode::ConnectionDenied, format!("no permission to {doing} `{key}`")).map(
+                |error| {
+                    error.hint("check ACCOUNT, ACCOUNT_KEY or SAS_TOKEN, and the account's network rules")
+                },
+            )
+        }
+        "AuthorizationPermissionMismatch"
         | "AuthorizationProtocolMismatch"
         | "AuthorizationResourceTypeMismatch"
         | "AuthorizationServiceMismatch"
