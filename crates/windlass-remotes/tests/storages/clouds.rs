@@ -110,7 +110,10 @@ async fn service(storage: &Storage) {
             assert!(meta.etag.is_some() && meta.last_modified.is_some(), "{key}");
         }
         assert_eq!((&asked.etag, asked.size), (&opened.etag, opened.size));
-        assert_eq!(asked.checksums, opened.checksums, "{key}");
+        // With the bytes a service may say more.
+        let told =
+            asked.checksums.iter().all(|(name, sum)| opened.checksums.get(name) == Some(sum));
+        assert!(told, "{key}");
     }
     assert_eq!(read(storage, "copy.csv").await.unwrap(), bytes(300_000));
 
@@ -189,7 +192,7 @@ async fn signed(storage: &Storage) {
 
 /// Nothing outside the binding, nothing written through `READ_ONLY`.
 async fn bound(storage: &Storage, read_only: &Storage) {
-    assert_eq!(names(storage, Some("box")).await.unwrap().len(), 0);
+    assert_eq!(code(names(storage, Some("box")).await), ErrorCode::PathOutside);
     assert_eq!(code(put(storage, "outside", b"x").await), ErrorCode::PathOutside);
     assert_eq!(code(storage.stat(&at("state"), None).await), ErrorCode::PathOutside);
     assert_eq!(code(names(storage, None).await), ErrorCode::PathOutside);
