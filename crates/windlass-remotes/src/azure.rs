@@ -239,6 +239,14 @@ impl ObjectAccess for AzureBlob {
         self.door.read_only
     }
 
+    fn verifies_writes(&self) -> bool {
+        true
+    }
+
+    fn copies_any_size(&self) -> bool {
+        true
+    }
+
     fn server_side_copy_group(&self) -> Option<String> {
         self.client.copy_group(&self.door.name)
     }

@@ -178,6 +178,14 @@ impl ObjectAccess for Gcs {
         self.door.read_only
     }
 
+    fn verifies_writes(&self) -> bool {
+        true
+    }
+
+    fn copies_any_size(&self) -> bool {
+        true
+    }
+
     fn server_side_copy_group(&self) -> Option<String> {
         self.client.copy_group()
     }

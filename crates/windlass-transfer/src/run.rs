@@ -175,10 +175,10 @@ impl Run {
         parts: Option<Vec<u64>>,
     ) -> Result<()> {
         let same = |etag: &str| etag.eq_ignore_ascii_case(expected);
-        if self.destination.is_folder() || etag.is_some_and(same) {
+        let storage = &self.destination.storage;
+        if self.destination.is_folder() || etag.is_some_and(same) || storage.verifies_writes() {
             return Ok(());
         }
-        let storage = &self.destination.storage;
         let meta = self.retried(|| storage.stat(to, None)).await?;
         if meta.size != size {
             return Err(self
