@@ -56,6 +56,6 @@ if [ "$(cat "$venv/npm/.locked" 2>/dev/null)" != "$locked" ]; then
   echo "setup: installing Azurite into $venv/npm" >&2
   mkdir -p "$venv/npm"
   cp scripts/test-servers/package.json scripts/test-servers/package-lock.json "$venv/npm/"
-  npm ci --prefix "$venv/npm" --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error >&2
+  npm ci --prefix "$venv/npm" --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
   printf '%s\n' "$locked" >"$venv/npm/.locked"
 fi
