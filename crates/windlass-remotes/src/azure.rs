@@ -93,22 +93,20 @@ impl AzureBlob {
         Ok(ObjectBody { meta, length: 0, stream: futures::stream::empty().boxed() })
     }
 
-    /// Waits for a copy that the service goes on with by itself.
-    async fn copied(&self, to: &ObjectPath, reply: &Reply) -> Result<()> {
-        let mut status = reply.header("x-ms-copy-status").unwrap_or("success").to_owned();
+    /// Waits for a copy that the service goes on with by itself; answers what the copy became.
+    async fn copied(&self, to: &ObjectPath, mut reply: Reply) -> Result<PutResult> {
         let id = reply.header("x-ms-copy-id").map(str::to_owned);
         let mut pause = Duration::from_millis(100);
-        while status == "pending" {
+        while reply.header("x-ms-copy-status") == Some("pending") {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(5));
-            let reply = self.client.send(Call::head(to), "copy").await?;
-            if reply.header("x-ms-copy-id").map(str::to_owned) != id {
+            reply = self.client.send(Call::head(to), "copy").await?;
+            if reply.header("x-ms-copy-id") != id.as_deref() {
                 return Err(changed(&to.key));
             }
-            reply.header("x-ms-copy-status").unwrap_or("failed").clone_into(&mut status);
         }
-        if status == "success" {
-            return Ok(());
+        if reply.header("x-ms-copy-status").is_none_or(|status| status == "success") {
+            return Ok(result(&reply));
         }
         Err(failed(format!("the service gave up copying to `{}`", to.key)))
     }
@@ -432,8 +430,7 @@ impl ObjectAccess for AzureBlob {
             }
             other => other?,
         };
-        self.copied(to, &reply).await?;
-        Ok(result(&reply))
+        self.copied(to, reply).await
     }
 
     async fn copy_part(

@@ -27,12 +27,12 @@ const HELP: &[Help] = &[
         "CREATE S3 CONNECTION landing BUCKET = 'acme-landing' AWS_PROFILE = 'acme' READ_ONLY = TRUE",
     ),
     row(
-        "CREATE [OR REPLACE] AZURE_BLOB CONNECTION [IF NOT EXISTS] name ACCOUNT = 'name' [option = value ...]",
+        "CREATE [OR REPLACE] AZURE_BLOB CONNECTION [IF NOT EXISTS] name option = value ...",
         "The same for Azure Blob Storage.",
         "CREATE AZURE_BLOB CONNECTION archive ACCOUNT = 'acmestore' ACCOUNT_KEY = SECRET acmestore_key CONTAINER = 'archive'",
     ),
     row(
-        "CREATE [OR REPLACE] GCS CONNECTION [IF NOT EXISTS] name [option = value ...]",
+        "CREATE [OR REPLACE] GCS CONNECTION [IF NOT EXISTS] name option = value ...",
         "The same for Google Cloud Storage.",
         "CREATE GCS CONNECTION models SERVICE_ACCOUNT_JSON = SECRET models_key BUCKET = 'acme-models'",
     ),

@@ -15,7 +15,7 @@ mod sftp;
 
 pub use azurite::Azurite;
 pub use client::{Answer, Client, Keys};
-pub use files::{FtpServer, PasswordSftpServer, WebDavServer, WebServer};
+pub use files::{FtpServer, GcsEmulator, PasswordSftpServer, WebDavServer, WebServer};
 pub use moto::Moto;
 pub use postgres::Postgres;
 pub use process::{free_ports, program};

@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use windlass_testkit::servers::{
-    Azurite, FtpServer, PasswordSftpServer, SftpServer, WebDavServer, WebServer,
+    Azurite, FtpServer, GcsEmulator, PasswordSftpServer, SftpServer, WebDavServer, WebServer,
 };
 use windlass_testkit::{TestGcs, TestS3};
 
@@ -349,4 +349,26 @@ async fn gcs_goes_there_and_back() {
     holds_the_tree(&home, "project:models/other/");
     home.run(&["rm", "-r", "--yes", "project:models/"]).good();
     home.run(&["rb", "project:models"]).good();
+}
+
+/// Not of our making: what we take for Google's protocol, others do too.
+#[tokio::test(flavor = "multi_thread")]
+async fn gcs_is_what_another_emulator_takes_it_for() {
+    let (home, s3) = home().await;
+    let server = GcsEmulator::start().await;
+    home.sql(&format!(
+        "CREATE GCS CONNECTION emulated ENDPOINT = '{}' ALLOW_HTTP = TRUE ANONYMOUS = TRUE PROJECT = 'test'",
+        server.endpoint()
+    ))
+    .good();
+    home.run(&["mb", "emulated:box"]).good();
+    let all = tree().len() as u64;
+    assert_eq!(counts(&home, &["cp", "lake:src/", "emulated:box/in/"]), [all, 0, 0, 0]);
+    holds_the_tree(&home, "emulated:box/in/");
+    assert_eq!(counts(&home, &["cp", "lake:large.bin", "emulated:box/large.bin"]), [1, 0, 0, 0]);
+    assert_eq!(counts(&home, &["mv", "emulated:box/large.bin", "lake:back.bin"]), [1, 0, 1, 0]);
+    assert!(s3.state().get("lake", "back.bin").unwrap() == large());
+    assert_eq!(counts(&home, &["sync", "lake:src/", "emulated:box/in/"]), [0; 4]);
+    home.run(&["rm", "-r", "--yes", "emulated:box/"]).good();
+    home.run(&["rb", "emulated:box"]).good();
 }

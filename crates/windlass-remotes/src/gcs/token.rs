@@ -105,6 +105,7 @@ impl Account {
 
     /// The token to send; asks for one where there is none or it ends soon.
     pub(super) async fn token(&self) -> Result<SecretString> {
+        // Held while one is asked for: those who wait shall not ask too.
         let mut kept = self.token.lock().await;
         if let Some((token, ends)) = &*kept
             && Instant::now() + EARLY < *ends

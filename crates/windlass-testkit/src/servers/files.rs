@@ -1,4 +1,5 @@
-//! Servers of files written in Python: FTP, `WebDAV`, SFTP with passwords, and pages of folders.
+//! Servers written in Python: FTP, `WebDAV`, SFTP with passwords, pages of folders, and an emulator of
+//! Google Cloud Storage.
 
 use super::process::{Process, free_ports, program};
 use std::path::PathBuf;
@@ -100,6 +101,10 @@ server!(
 server!(
     /// An SFTP server that lets in by password (asyncssh); `OpenSSH` would need users of the machine.
     PasswordSftpServer
+);
+server!(
+    /// Google Cloud Storage as gcp-storage-emulator has it: without identities and conditions.
+    GcsEmulator
 );
 server!(
     /// A web server that makes pages of folders, without ranges (Python's own).
@@ -274,5 +279,26 @@ impl PasswordSftpServer {
     pub fn host_key(&self) -> String {
         let path = self.0.root.with_file_name("host.pub");
         std::fs::read_to_string(path).expect("the server's key").trim().to_owned()
+    }
+}
+
+const GCS: &str = r#"
+import sys
+from gcp_storage_emulator.server import create_server
+create_server("127.0.0.1", int(sys.argv[1]), in_memory=True).run()
+"#;
+
+impl GcsEmulator {
+    /// Starts an emulator, which forgets everything when it ends.
+    ///
+    /// # Panics
+    /// Where gcp-storage-emulator is not installed (`make setup`) or it cannot start.
+    pub async fn start() -> Self {
+        Self(Server::start("gcs", GCS, &[]).await)
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.0.port)
     }
 }
