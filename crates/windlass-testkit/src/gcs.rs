@@ -380,7 +380,7 @@ impl Inner {
             asked.method, asked.path, self.address
         );
         let sum = sha2::Sha256::digest(canonical.as_bytes());
-        let sum: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
+        let sum = sum.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
         let text = format!("GOOG4-RSA-SHA256\n{}\n{scope}\n{sum}", part("X-Goog-Date"));
         let hex = |at: usize| u8::from_str_radix(signature.get(at..at + 2)?, 16).ok();
         let signature: Option<Vec<u8>> = (0..signature.len()).step_by(2).map(hex).collect();

@@ -82,7 +82,7 @@ impl Inner {
             let from: usize = from.parse().map_err(|_| bad())?;
             let last: usize = last.parse().map_err(|_| bad())?;
             let right = last + 1 == from + asked.body.len()
-                && (total == Some(last + 1) || total.is_none() && asked.body.len() % UNIT == 0);
+                && (total == Some(last + 1) || total.is_none() && asked.body.len().is_multiple_of(UNIT));
             if !right || from > session.bytes.len() {
                 return Err(error(400, "Invalid request. The number of bytes is wrong."));
             }
