@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need besides Rust: a C compiler, PostgreSQL, OpenSSH, SeaweedFS, moto, and
-# servers of FTP and WebDAV.
+# Installs what the tests need besides Rust: a C compiler, PostgreSQL, OpenSSH, SeaweedFS, moto, servers
+# of FTP and WebDAV, and Azurite.
 # Says nothing and changes nothing where all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -9,6 +9,7 @@ packages=()
 command -v cc >/dev/null || packages+=(build-essential)
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || packages+=(postgresql)
 { [ -x /usr/sbin/sshd ] && command -v ssh-keygen >/dev/null; } || packages+=(openssh-server openssh-client)
+{ command -v node >/dev/null && command -v npm >/dev/null; } || packages+=(nodejs npm)
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 
 if [ "${#packages[@]}" -gt 0 ]; then
@@ -48,4 +49,13 @@ if [ "$(cat "$venv/.requirements" 2>/dev/null)" != "$requirements" ]; then
   python3 -m venv "$venv"
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r scripts/test-requirements.txt
   printf '%s\n' "$requirements" >"$venv/.requirements"
+fi
+
+locked=$(cat scripts/test-servers/package-lock.json)
+if [ "$(cat "$venv/npm/.locked" 2>/dev/null)" != "$locked" ]; then
+  echo "setup: installing Azurite into $venv/npm" >&2
+  mkdir -p "$venv/npm"
+  cp scripts/test-servers/package.json scripts/test-servers/package-lock.json "$venv/npm/"
+  npm ci --prefix "$venv/npm" --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+  printf '%s\n' "$locked" >"$venv/npm/.locked"
 fi

@@ -467,7 +467,7 @@ impl Sink for Writing {
         match lease.session.transfer(None, &format!("{verb} {full}")).await? {
             Ok(mut data) => {
                 data.write(body).await?;
-                lease.session.ended(data, "write", &self.path).await?;
+                lease.session.stored(data, &self.path).await?;
                 lease.keep();
                 Ok(())
             }

@@ -96,6 +96,11 @@ impl Http {
         Ok(Self { client, permits, timeout, secrets: Arc::clone(secrets), host })
     }
 
+    /// Cuts the connection's secrets out of an error.
+    pub(crate) fn clean(&self, error: Error) -> Error {
+        self.secrets.clean(error)
+    }
+
     /// Most time one step may take.
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout
@@ -242,7 +247,7 @@ impl Reply {
 }
 
 /// Code and message of an error in XML or JSON, or the first words of another text.
-fn said(text: &str) -> Option<String> {
+pub(crate) fn said(text: &str) -> Option<String> {
     if let Ok(json) = serde_json::from_str::<serde_json::Value>(text) {
         let error = &json["error"];
         let told = error["message"].as_str().or_else(|| error.as_str());
@@ -257,7 +262,7 @@ fn said(text: &str) -> Option<String> {
 }
 
 /// What a status means for `key`.
-fn meaning(status: StatusCode, said: &str, doing: &str, key: &str) -> Error {
+pub(crate) fn meaning(status: StatusCode, said: &str, doing: &str, key: &str) -> Error {
     let cause = if said.is_empty() {
         format!("HTTP {}", status.as_u16())
     } else {

@@ -1,11 +1,15 @@
 //! Storages that are neither S3 nor a folder of this machine, as [`windlass_s3::ObjectAccess`].
 //!
-//! Servers of files (SFTP, FTP, `WebDAV`, web servers) say what they can in `tree`; keys, folders,
+//! Services of objects (Azure Blob Storage, Google Cloud Storage) are storages by themselves; what they
+//! share is in `cloud`. Servers of files (SFTP, FTP, `WebDAV`, web servers) say what they can in `tree`; keys, folders,
 //! atomic writes and uploads in parts are made of that once, in `store`. Trying again is not done
 //! here: whoever moves bytes does.
 
+mod azure;
+mod cloud;
 mod error;
 mod ftp;
+mod gcs;
 mod http;
 mod names;
 mod probe;
@@ -40,6 +44,14 @@ impl Remote {
     pub fn open(name: Name, spec: RemoteSpec, secrets: RemoteSecrets) -> Result<Self> {
         let secrets = Arc::new(secrets);
         let tree: Arc<dyn tree::Tree> = match &spec.service {
+            RemoteService::AzureBlob(azure) => {
+                let storage = Arc::new(azure::AzureBlob::open(name, azure, &spec, &secrets)?);
+                return Ok(Self { storage, spec: Arc::new(spec) });
+            }
+            RemoteService::Gcs(gcs) => {
+                let storage = Arc::new(gcs::Gcs::open(name, gcs, &spec, &secrets)?);
+                return Ok(Self { storage, spec: Arc::new(spec) });
+            }
             RemoteService::Sftp(sftp) => Arc::new(sftp::Sftp::open(sftp, &spec, &secrets)?),
             RemoteService::Ftp(ftp) => Arc::new(ftp::Ftp::open(ftp, &spec, &secrets)?),
             RemoteService::WebDav(dav) => Arc::new(webdav::WebDav::open(dav, &spec, &secrets)?),

@@ -48,6 +48,8 @@ fn place(spec: &RemoteSpec) -> (String, u16) {
         RemoteService::Ftp(ftp) => return (ftp.host.clone(), ftp.port),
         RemoteService::WebDav(dav) => &dav.endpoint,
         RemoteService::Http(http) => &http.endpoint,
+        RemoteService::AzureBlob(azure) => &azure.endpoint,
+        RemoteService::Gcs(gcs) => &gcs.endpoint,
     };
     let url = url::Url::parse(endpoint).ok();
     let host = url.as_ref().and_then(|url| url.host_str()).unwrap_or_default();

@@ -34,7 +34,18 @@ impl RemoteSecrets {
 
     /// Cuts every secret out of an error that quotes what a service answered.
     pub(crate) fn clean(&self, error: Error) -> Error {
-        let lines = self.0.values().flat_map(|value| value.expose_secret().lines());
+        // Of a signature, the part that signs; a service may quote it decoded.
+        let error = match self.get("SAS_TOKEN").and_then(|token| token.split_once("sig=")) {
+            Some((_, rest)) => {
+                let sum = rest.split('&').next().unwrap_or_default();
+                let decoded = percent_encoding::percent_decode_str(sum).decode_utf8_lossy();
+                error.without(sum).without(&decoded)
+            }
+            None => error,
+        };
+        // A key file is mostly no secret, and its lines are words of every answer.
+        let plain = self.0.iter().filter(|(name, _)| *name != "SERVICE_ACCOUNT_JSON");
+        let lines = plain.flat_map(|(_, value)| value.expose_secret().lines());
         lines.fold(error, |error, line| {
             let value = line.split_once(": ").map_or(line, |(_, value)| value);
             error.without(line.trim()).without(value.trim())

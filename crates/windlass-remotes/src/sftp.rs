@@ -415,6 +415,8 @@ impl Tree for Sftp {
                     }
                 }
                 Err(SftpError::Status(status)) if status.status_code == StatusCode::Eof => break,
+                // Some servers look only now whether the folder is there.
+                Err(error) if is_absent(&error) => return Ok(None),
                 Err(error) => return Err(failed(error)),
             }
         }

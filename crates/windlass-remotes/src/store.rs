@@ -219,7 +219,8 @@ impl TreeStore {
     }
 }
 
-fn unknown(id: &str) -> Error {
+/// An upload nobody here began.
+pub(crate) fn unknown(id: &str) -> Error {
     Error::new(ErrorCode::ObjectNotFound, format!("there is no unfinished upload `{id}`"))
 }
 

@@ -59,7 +59,7 @@ pub struct ObjectMeta {
     pub headers: BTreeMap<String, String>,
     /// User metadata, keys without `x-amz-meta-`.
     pub metadata: BTreeMap<String, String>,
-    /// Checksums by algorithm (`CRC64NVME`, `CRC32C`, `CRC32`, `SHA256`, `SHA1`), base64, as stored.
+    /// Checksums by algorithm (`CRC64NVME`, `CRC32C`, `CRC32`, `SHA256`, `SHA1`, `MD5`), base64, as stored.
     pub checksums: BTreeMap<String, String>,
     /// Server-side encryption: `AES256`, `aws:kms`, `SSE-C`.
     pub encryption: Option<String>,
@@ -246,6 +246,11 @@ pub trait ObjectAccess: Send + Sync + std::fmt::Debug {
         false
     }
 
+    /// Whether [`Self::copy`] takes objects of any size.
+    fn copies_any_size(&self) -> bool {
+        false
+    }
+
     /// Whether two keys that differ in case only are two objects. Where they are not, names that
     /// other systems reserve are not allowed either.
     fn tells_case_apart(&self) -> bool {
@@ -357,7 +362,7 @@ pub trait ObjectAccess: Send + Sync + std::fmt::Debug {
         futures::stream::iter([Err(unsupported("listing unfinished uploads"))]).boxed()
     }
 
-    /// Copies inside the service, at most 5 GiB, keeping metadata. Fails with `object.changed` if
+    /// Copies inside the service, at most 5 GiB unless [`Self::copies_any_size`], keeping metadata. Fails with `object.changed` if
     /// the source no longer has `if_match`.
     async fn copy(
         &self,

@@ -27,6 +27,16 @@ const HELP: &[Help] = &[
         "CREATE S3 CONNECTION landing BUCKET = 'acme-landing' AWS_PROFILE = 'acme' READ_ONLY = TRUE",
     ),
     row(
+        "CREATE [OR REPLACE] AZURE_BLOB CONNECTION [IF NOT EXISTS] name option = value ...",
+        "The same for Azure Blob Storage.",
+        "CREATE AZURE_BLOB CONNECTION archive ACCOUNT = 'acmestore' ACCOUNT_KEY = SECRET acmestore_key CONTAINER = 'archive'",
+    ),
+    row(
+        "CREATE [OR REPLACE] GCS CONNECTION [IF NOT EXISTS] name option = value ...",
+        "The same for Google Cloud Storage.",
+        "CREATE GCS CONNECTION models SERVICE_ACCOUNT_JSON = SECRET models_key BUCKET = 'acme-models'",
+    ),
+    row(
         "CREATE [OR REPLACE] LOCAL CONNECTION [IF NOT EXISTS] name ROOT = '/folder' [option = value ...]",
         "The same for a folder of this machine.",
         "CREATE LOCAL CONNECTION disk ROOT = '/srv/data'",
@@ -293,6 +303,7 @@ pub const KEYWORDS: &[&str] = &[
     "AS",
     "ASC",
     "AT",
+    "AZURE_BLOB",
     "BEGIN",
     "BETWEEN",
     "BY",
@@ -335,6 +346,7 @@ pub const KEYWORDS: &[&str] = &[
     "FULL",
     "FUNCTION",
     "FUNCTIONS",
+    "GCS",
     "GROUP",
     "HAVING",
     "HOUR",

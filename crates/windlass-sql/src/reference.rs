@@ -3,9 +3,9 @@
 use crate::help::help;
 use std::fmt::Write as _;
 use windlass_types::options::{
-    ARRIVAL_OPTIONS, CONTENT_TYPE_OPTIONS, FILE_TABLE_OPTIONS, FILES_OPTIONS, FTP_OPTIONS,
-    HTTP_OPTIONS, JOB_OPTIONS, LOCAL_OPTIONS, METADATA_OPTIONS, OptionDef, OptionType,
-    REPORT_OPTIONS, S3_OPTIONS, SFTP_OPTIONS, TAGS_OPTIONS, WEBDAV_OPTIONS,
+    ARRIVAL_OPTIONS, AZURE_BLOB_OPTIONS, CONTENT_TYPE_OPTIONS, FILE_TABLE_OPTIONS, FILES_OPTIONS,
+    FTP_OPTIONS, GCS_OPTIONS, HTTP_OPTIONS, JOB_OPTIONS, LOCAL_OPTIONS, METADATA_OPTIONS,
+    OptionDef, OptionType, REPORT_OPTIONS, S3_OPTIONS, SFTP_OPTIONS, TAGS_OPTIONS, WEBDAV_OPTIONS,
 };
 
 const RULES: &str = "\
@@ -32,6 +32,8 @@ pub fn reference_markdown() -> String {
     }
     for (title, defs) in [
         ("Options of S3 connections", S3_OPTIONS),
+        ("Options of AZURE_BLOB connections", AZURE_BLOB_OPTIONS),
+        ("Options of GCS connections", GCS_OPTIONS),
         ("Options of LOCAL connections", LOCAL_OPTIONS),
         ("Options of SFTP connections", SFTP_OPTIONS),
         ("Options of FTP connections", FTP_OPTIONS),

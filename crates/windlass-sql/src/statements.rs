@@ -143,7 +143,7 @@ impl Parser<'_> {
             });
         }
         self.kind_is_missing(
-            "say which kind: CREATE S3 CONNECTION, LOCAL, SFTP, FTP, WEBDAV or HTTP",
+            "say which kind: CREATE S3 CONNECTION, AZURE_BLOB, GCS, LOCAL, SFTP, FTP, WEBDAV or HTTP",
         );
         if self.engine_object() { Ok(self.engine()) } else { Err(self.object_error()) }
     }
@@ -282,7 +282,7 @@ impl Parser<'_> {
             return self.alter_job();
         }
         self.kind_is_missing(
-            "say which kind: ALTER S3 CONNECTION, LOCAL, SFTP, FTP, WEBDAV or HTTP",
+            "say which kind: ALTER S3 CONNECTION, AZURE_BLOB, GCS, LOCAL, SFTP, FTP, WEBDAV or HTTP",
         );
         if self.engine_object() { Ok(self.engine()) } else { Err(self.object_error()) }
     }

@@ -1,10 +1,11 @@
 //! What tests and the demo stand on: an S3 in this process, real servers, sample data.
 //!
 //! [`TestS3`] is an S3 and STS on loopback, over ordered maps, with faults, conditions, versions,
-//! tags and checksums; [`servers`] starts programs that exist elsewhere; [`sample`] makes files.
+//! tags and checksums; [`TestGcs`] is the same in small for Google Cloud Storage; [`servers`] starts programs that exist elsewhere; [`sample`] makes files.
 
 mod access;
 mod fault;
+mod gcs;
 mod identity;
 mod listing;
 mod log;
@@ -17,6 +18,7 @@ mod service;
 mod sts;
 
 pub use fault::{Fault, FaultKind};
+pub use gcs::TestGcs;
 pub use identity::{AssumedSession, TestIdentity, TestRole};
 pub use log::RequestLog;
 pub use memory::{BucketOptions, ListingStyle, Memory, ObjectInfo, PutOptions};

@@ -1,9 +1,10 @@
-//! Real servers for tests: PostgreSQL, SeaweedFS, moto, `OpenSSH`, and servers of FTP, `WebDAV` and web
+//! Real servers for tests: PostgreSQL, SeaweedFS, moto, Azurite, `OpenSSH`, and servers of FTP, `WebDAV` and web
 //! pages, each on free loopback ports.
 //!
 //! A server's processes and folder go away when its value is dropped, and also when the test
 //! process dies in any other way. `make setup` installs the programs.
 
+mod azurite;
 mod client;
 mod files;
 mod moto;
@@ -12,8 +13,9 @@ mod process;
 mod seaweed;
 mod sftp;
 
+pub use azurite::Azurite;
 pub use client::{Answer, Client, Keys};
-pub use files::{FtpServer, WebDavServer, WebServer};
+pub use files::{FtpServer, GcsEmulator, PasswordSftpServer, WebDavServer, WebServer};
 pub use moto::Moto;
 pub use postgres::Postgres;
 pub use process::{free_ports, program};

@@ -1,7 +1,7 @@
 //! Telling by their bytes whether two objects are the same, where their rows in listings do not.
 
 use crate::change::{ChangeTest, Facts};
-use crate::digest::{EtagOf, has_md5_etag, is_md5};
+use crate::digest::{EtagOf, has_md5_etag, is_md5, stored_md5};
 use crate::request::Side;
 use crate::run::Run;
 use futures::TryStreamExt;
@@ -71,8 +71,7 @@ impl Run {
             let told = |side: &Side, meta: &Option<ObjectMeta>| {
                 let meta = meta.as_ref()?;
                 let bucket = side.location.bucket.as_deref().unwrap_or_default();
-                let etag = meta.etag.as_ref().filter(|etag| is_md5(etag))?;
-                has_md5_etag(bucket, meta).then(|| etag.to_ascii_lowercase())
+                stored_md5(bucket, meta)
             };
             sums = [told(&self.source, &one), told(&self.destination, &two)];
             if one.is_some_and(|meta| Some(meta.size) != destination.size)

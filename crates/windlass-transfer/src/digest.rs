@@ -47,6 +47,18 @@ pub(crate) fn has_md5_etag(bucket: &str, meta: &ObjectMeta) -> bool {
         && meta.encryption.as_deref().is_none_or(|encryption| encryption == "AES256")
 }
 
+/// The MD5 that the service gives for the whole of an object: its `ETag`, or one that is kept beside
+/// it. Lower-case hexadecimal.
+pub(crate) fn stored_md5(bucket: &str, meta: &ObjectMeta) -> Option<String> {
+    if let Some(etag) = meta.etag.as_ref().filter(|etag| is_md5(etag))
+        && has_md5_etag(bucket, meta)
+    {
+        return Some(etag.to_ascii_lowercase());
+    }
+    let sum = STANDARD.decode(meta.checksums.get("MD5")?).ok()?;
+    (sum.len() == 16).then(|| hex(&sum))
+}
+
 /// What is known of the whole of an object.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Expected {
@@ -75,11 +87,8 @@ impl Expected {
                 return Self::Crc(algorithm, value);
             }
         }
-        if let Some(etag) = &meta.etag
-            && is_md5(etag)
-            && has_md5_etag(bucket, meta)
-        {
-            return Self::Md5(etag.to_ascii_lowercase());
+        if let Some(sum) = stored_md5(bucket, meta) {
+            return Self::Md5(sum);
         }
         match stored("SHA256").filter(|bytes| bytes.len() == 32) {
             Some(sum) => Self::Sha256(sum),
@@ -277,6 +286,7 @@ mod tests {
         let sums = [
             meta(&[], HELLO, None),
             meta(&[("CRC32C", "mnG7TA==")], "x", None),
+            meta(&[("MD5", "XUFAKrxLKna5cZ2REBfFkg==")], "0x8D1", None),
             meta(&[("CRC32", "NhCmhg==")], "x", None),
             meta(&[("SHA256", "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=")], "x", None),
         ];

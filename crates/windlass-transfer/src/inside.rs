@@ -22,7 +22,8 @@ impl Run {
     ) -> Result<()> {
         let size = state.size.unwrap_or_default();
         let storage = &self.destination.storage;
-        let etag = if self.destination.is_folder() || size <= self.tuning.copy_limit {
+        let whole = self.destination.is_folder() || storage.copies_any_size();
+        let etag = if whole || size <= self.tuning.copy_limit {
             let result = tokio::select! {
                 () = self.cancel.cancelled() => return Err(interrupted()),
                 result = async {

@@ -212,10 +212,10 @@ impl Run {
         parts: Option<Vec<u64>>,
     ) -> Result<()> {
         let same = |etag: &str| etag.eq_ignore_ascii_case(expected);
+        let storage = &self.destination.storage;
         if self.destination.is_folder() || etag.is_some_and(same) {
             return Ok(());
         }
-        let storage = &self.destination.storage;
         let meta = self.retried(|| storage.stat(to, None)).await?;
         if meta.size != size {
             return Err(self

@@ -4,6 +4,7 @@
 //! [`S3Spec::build`] is the only place that validates; after it the type is the proof.
 
 mod checks;
+mod cloud;
 mod remote;
 
 use checks::{
@@ -11,9 +12,10 @@ use checks::{
     display_filters, encryption, identity, role,
 };
 pub use checks::{check_customer_key, check_header, check_proxy};
+pub use cloud::{AzureBlobSpec, AzureIdentity, GcsSpec};
 pub use remote::{
     FtpSpec, FtpTls, HostKeys, HttpSpec, RemoteService, RemoteSpec, SftpSpec, WebDavSpec,
-    check_secret,
+    check_address, check_secret,
 };
 
 use crate::error::{Error, ErrorCode, Result};
@@ -38,12 +40,25 @@ pub enum ConnectionKind {
     WebDav,
     /// Files of a web server, for reading.
     Http,
+    /// Azure Blob Storage.
+    #[serde(rename = "azure_blob")]
+    AzureBlob,
+    /// Google Cloud Storage.
+    Gcs,
 }
 
 impl ConnectionKind {
     /// Every kind, in the order of the reference.
-    pub const ALL: &'static [Self] =
-        &[Self::S3, Self::Local, Self::Sftp, Self::Ftp, Self::WebDav, Self::Http];
+    pub const ALL: &'static [Self] = &[
+        Self::S3,
+        Self::AzureBlob,
+        Self::Gcs,
+        Self::Local,
+        Self::Sftp,
+        Self::Ftp,
+        Self::WebDav,
+        Self::Http,
+    ];
 
     /// `S3`, `SFTP` and so on, as statements write it.
     pub const fn as_str(self) -> &'static str {
@@ -54,6 +69,8 @@ impl ConnectionKind {
             Self::Ftp => "FTP",
             Self::WebDav => "WEBDAV",
             Self::Http => "HTTP",
+            Self::AzureBlob => "AZURE_BLOB",
+            Self::Gcs => "GCS",
         }
     }
 
@@ -66,6 +83,8 @@ impl ConnectionKind {
             Self::Ftp => crate::options::FTP_OPTIONS,
             Self::WebDav => crate::options::WEBDAV_OPTIONS,
             Self::Http => crate::options::HTTP_OPTIONS,
+            Self::AzureBlob => crate::options::AZURE_BLOB_OPTIONS,
+            Self::Gcs => crate::options::GCS_OPTIONS,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Options of connections: one table that the parser, validation, docs and completion read.
 
+mod cloud;
 mod files;
 mod jobs;
 mod kinds;
@@ -7,6 +8,7 @@ mod remote;
 mod s3;
 mod shared;
 
+pub use cloud::{AZURE_BLOB_OPTIONS, GCS_OPTIONS};
 pub use files::{
     COPY_FILES_OPTIONS, FILES_OPTIONS, METADATA_OPTIONS, MOVE_FILES_OPTIONS, REPORT_OPTIONS,
     SYNC_FILES_OPTIONS, TAGS_OPTIONS,

@@ -300,6 +300,15 @@ impl Session {
         if reply.is_good() { Ok(()) } else { Err(reply.refusal(doing, key)) }
     }
 
+    /// Ends a transfer to the server, which has been told that no more comes. The connection stays
+    /// until the server has all: closed with something in it that nobody read, as the tickets of TLS
+    /// are, it would be reset, and what is on its way would be lost.
+    pub(super) async fn stored(&mut self, data: Data, key: &str) -> Result<()> {
+        let reply = self.reply().await?;
+        drop(data);
+        if reply.is_good() { Ok(()) } else { Err(reply.refusal("write", key)) }
+    }
+
     /// Ends a transfer before its end: whatever the server says of it.
     pub(super) async fn cut_off(&mut self, data: Data) -> Result<()> {
         drop(data);
@@ -341,7 +350,7 @@ impl Data {
         }
     }
 
-    /// Writes all and closes.
+    /// Writes all and says that no more comes.
     pub(super) async fn write(&mut self, body: Bytes) -> Result<()> {
         let broke = |error| failed("the data connection broke off").source(error);
         for piece in body.chunks(64 << 10) {

@@ -1,5 +1,6 @@
 //! One suite for every storage behind `ObjectAccess`: what a caller may rely on, whatever is there.
 
+mod clouds;
 mod refusals;
 mod suite;
 

@@ -1,4 +1,5 @@
-//! Servers of files written in Python: FTP, `WebDAV`, and pages of folders.
+//! Servers written in Python: FTP, `WebDAV`, SFTP with passwords, pages of folders, and an emulator of
+//! Google Cloud Storage.
 
 use super::process::{Process, free_ports, program};
 use std::path::PathBuf;
@@ -98,6 +99,14 @@ server!(
     WebDavServer
 );
 server!(
+    /// An SFTP server that lets in by password (asyncssh); `OpenSSH` would need users of the machine.
+    PasswordSftpServer
+);
+server!(
+    /// Google Cloud Storage as gcp-storage-emulator has it: without identities and conditions.
+    GcsEmulator
+);
+server!(
     /// A web server that makes pages of folders, without ranges (Python's own).
     WebServer
 );
@@ -153,14 +162,19 @@ const WEBDAV: &str = r#"
 import sys
 from cheroot import wsgi
 from wsgidav.wsgidav_app import WsgiDAVApp
-port, root, user, password = sys.argv[1:5]
+port, root, user, password, token = sys.argv[1:6]
 app = WsgiDAVApp({
     "provider_mapping": {"/": root},
-    "simple_dc": {"user_mapping": {"*": {user: {"password": password}}}},
+    "simple_dc": {"user_mapping": {"*": True if token else {user: {"password": password}}}},
     "http_authenticator": {"accept_basic": True, "accept_digest": False, "default_to_digest": False},
     "logging": {"enable": False}, "verbose": 1, "lock_storage": True,
 })
-server = wsgi.Server(("127.0.0.1", int(port)), app, numthreads=20)
+def door(environ, start_response):
+    if token and environ.get("HTTP_AUTHORIZATION") != "Bearer " + token:
+        start_response("401 Unauthorized", [("WWW-Authenticate", "Bearer"), ("Content-Length", "0")])
+        return [b""]
+    return app(environ, start_response)
+server = wsgi.Server(("127.0.0.1", int(port)), door, numthreads=20)
 server.start()
 "#;
 
@@ -170,7 +184,15 @@ impl WebDavServer {
     /// # Panics
     /// Where wsgidav is not installed (`make setup`) or it cannot start.
     pub async fn start() -> Self {
-        Self(Server::start("webdav", WEBDAV, &[]).await)
+        Self(Server::start("webdav", WEBDAV, &[""]).await)
+    }
+
+    /// Starts one that lets in whoever has this token, and nobody else.
+    ///
+    /// # Panics
+    /// As [`WebDavServer::start`].
+    pub async fn start_with_token(token: &str) -> Self {
+        Self(Server::start("webdav", WEBDAV, &[token]).await)
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -180,9 +202,20 @@ impl WebDavServer {
 }
 
 const WEB: &str = r#"
-import functools, http.server, sys
-handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=sys.argv[2])
-http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), handler).serve_forever()
+import functools, http.server, ssl, sys
+certificate, key = sys.argv[5:7]
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def send_head(self):
+        if key and self.headers.get("x-key") != key:
+            self.send_error(403)
+            return None
+        return super().send_head()
+server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), functools.partial(Handler, directory=sys.argv[2]))
+if certificate:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+server.serve_forever()
 "#;
 
 impl WebServer {
@@ -191,7 +224,77 @@ impl WebServer {
     /// # Panics
     /// Where Python is not installed or it cannot start.
     pub async fn start() -> Self {
-        Self(Server::start("web", WEB, &[]).await)
+        Self(Server::start("web", WEB, &["", ""]).await)
+    }
+
+    /// Starts one with TLS, by this PEM file of certificate and key, that answers only requests with
+    /// the header `x-key` of this value.
+    ///
+    /// # Panics
+    /// As [`WebServer::start`].
+    pub async fn start_tls(certificate: &std::path::Path, key: &str) -> Self {
+        Self(Server::start("web", WEB, &[&certificate.to_string_lossy(), key]).await)
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.0.port)
+    }
+}
+
+const SFTP: &str = r#"
+import asyncio, sys
+import asyncssh
+port, root, user, password = sys.argv[1:5]
+key = asyncssh.generate_private_key("ssh-ed25519")
+with open(root + "/../host.pub", "w") as file:
+    file.write(key.export_public_key().decode())
+class Door(asyncssh.SSHServer):
+    def begin_auth(self, username):
+        return True
+    def password_auth_supported(self):
+        return True
+    def validate_password(self, username, given):
+        return (username, given) == (user, password)
+async def main():
+    files = lambda channel: asyncssh.SFTPServer(channel, chroot=root.encode())
+    await asyncssh.listen("127.0.0.1", int(port), server_factory=Door, server_host_keys=[key], sftp_factory=files)
+    await asyncio.get_running_loop().create_future()
+asyncio.run(main())
+"#;
+
+impl PasswordSftpServer {
+    /// Starts a server.
+    ///
+    /// # Panics
+    /// Where asyncssh is not installed (`make setup`) or it cannot start.
+    pub async fn start() -> Self {
+        Self(Server::start("sftp", SFTP, &[]).await)
+    }
+
+    /// The server's public key, as in `known_hosts` without a host.
+    ///
+    /// # Panics
+    /// Where the server wrote none.
+    pub fn host_key(&self) -> String {
+        let path = self.0.root.with_file_name("host.pub");
+        std::fs::read_to_string(path).expect("the server's key").trim().to_owned()
+    }
+}
+
+const GCS: &str = r#"
+import sys
+from gcp_storage_emulator.server import create_server
+create_server("127.0.0.1", int(sys.argv[1]), in_memory=True).run()
+"#;
+
+impl GcsEmulator {
+    /// Starts an emulator, which forgets everything when it ends.
+    ///
+    /// # Panics
+    /// Where gcp-storage-emulator is not installed (`make setup`) or it cannot start.
+    pub async fn start() -> Self {
+        Self(Server::start("gcs", GCS, &[]).await)
     }
 
     /// `http://127.0.0.1:PORT`.

@@ -32,15 +32,19 @@ pub fn free_ports<const N: usize>() -> [u16; N] {
     })
 }
 
+/// Folder of the test environment.
+pub(super) fn venv() -> PathBuf {
+    std::env::var_os("WINDLASS_TEST_VENV")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv"), PathBuf::from)
+}
+
 /// The program `name` of the test environment: `$WINDLASS_TEST_VENV/bin`, else `.venv/bin` of the
 /// checkout.
 ///
 /// # Panics
 /// Where it is not installed.
 pub fn program(name: &str) -> PathBuf {
-    let venv = std::env::var_os("WINDLASS_TEST_VENV")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv"), PathBuf::from);
-    let path = venv.join("bin").join(name);
+    let path = venv().join("bin").join(name);
     assert!(path.exists(), "`{}` is not installed: run `make setup`", path.display());
     path
 }

@@ -2,6 +2,7 @@
 //! validated. Which secrets there are is part of the spec; their values are not.
 
 use super::checks::{check_header, check_host};
+use super::cloud::{self, AzureBlobSpec, GcsSpec};
 use super::{ConnectionKind, Pull, contradiction};
 use crate::error::Result;
 use crate::options::{OptionMap, OptionValue};
@@ -33,6 +34,10 @@ pub enum RemoteService {
     WebDav(WebDavSpec),
     /// A web server.
     Http(HttpSpec),
+    /// Azure Blob Storage.
+    AzureBlob(AzureBlobSpec),
+    /// Google Cloud Storage.
+    Gcs(GcsSpec),
 }
 
 /// Which keys an SSH server may have.
@@ -126,6 +131,8 @@ impl RemoteSpec {
             ConnectionKind::Ftp => RemoteService::Ftp(ftp(&pull)?),
             ConnectionKind::WebDav => RemoteService::WebDav(webdav(&pull)?),
             ConnectionKind::Http => RemoteService::Http(http(&pull)?),
+            ConnectionKind::AzureBlob => RemoteService::AzureBlob(cloud::azure_blob(&pull)?),
+            ConnectionKind::Gcs => RemoteService::Gcs(cloud::gcs(&pull)?),
             ConnectionKind::S3 | ConnectionKind::Local => {
                 unreachable!("{} has a spec of its own", kind.as_str())
             }
@@ -133,6 +140,7 @@ impl RemoteSpec {
         let default = match kind {
             ConnectionKind::Sftp => 8,
             ConnectionKind::Ftp => 4,
+            ConnectionKind::AzureBlob | ConnectionKind::Gcs => 64,
             _ => 16,
         };
         Ok(Self {
@@ -147,7 +155,12 @@ impl RemoteSpec {
     }
 }
 
-fn required(pull: &Pull<'_>, kind: ConnectionKind, name: &str, example: &str) -> Result<String> {
+pub(super) fn required(
+    pull: &Pull<'_>,
+    kind: ConnectionKind,
+    name: &str,
+    example: &str,
+) -> Result<String> {
     pull.text(name).ok_or_else(|| {
         contradiction(
             format!("{} CONNECTION needs {name}", kind.as_str()),
@@ -171,6 +184,7 @@ fn check_clear_secrets(kind: ConnectionKind, options: &OptionMap) -> Result<()> 
 /// Checks the form of a secret value; the error never quotes it.
 pub fn check_secret(name: &str, text: &str) -> Result<()> {
     match name {
+        "ACCOUNT_KEY" | "SAS_TOKEN" | "SERVICE_ACCOUNT_JSON" => cloud::check_secret(name, text),
         "PRIVATE_KEY" if !text.contains("PRIVATE KEY") && !text.starts_with("PuTTY-User-Key") => {
             let public = text.starts_with("ssh-") || text.starts_with("ecdsa-");
             let (what, hint) = if public {
@@ -346,40 +360,46 @@ fn ftp(pull: &Pull<'_>) -> Result<FtpSpec> {
     })
 }
 
-/// Checks a URL that may have a path: https unless plain http is meant; no credentials, no query.
-fn url(pull: &Pull<'_>, text: &str) -> Result<String> {
+pub(super) fn url(pull: &Pull<'_>, text: &str) -> Result<String> {
+    let (http, metadata) = (pull.flag("ALLOW_HTTP"), pull.flag("ALLOW_METADATA_ENDPOINT"));
+    check_address("ENDPOINT", text, http, metadata)
+}
+
+/// Checks a URL that may have a path: https unless plain http is meant; no credentials, no query; no
+/// instance metadata unless that is meant. Answers it without a trailing slash.
+pub fn check_address(name: &str, text: &str, http: bool, metadata: bool) -> Result<String> {
     let url = Url::parse(text).ok().filter(|url| url.host().is_some()).ok_or_else(|| {
-        contradiction("ENDPOINT is not a URL", "write `https://host` or `https://host/path`")
+        contradiction(format!("{name} is not a URL"), "write `https://host` or `https://host/path`")
     })?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(contradiction(
-            "ENDPOINT has credentials in it",
+            format!("{name} has credentials in it"),
             "leave them out of the URL; there are options for them",
         ));
     }
     match url.scheme() {
         "https" => {}
-        "http" if pull.flag("ALLOW_HTTP") => {}
+        "http" if http => {}
         "http" => {
             return Err(contradiction(
-                format!("ENDPOINT `{text}` is not https"),
+                format!("{name} `{text}` is not https"),
                 "data and credentials would travel in clear text; add `ALLOW_HTTP = TRUE` to mean it",
             ));
         }
         other => {
             return Err(contradiction(
-                format!("ENDPOINT has the scheme `{other}`"),
+                format!("{name} has the scheme `{other}`"),
                 "write `https://host` or `https://host/path`",
             ));
         }
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(contradiction(
-            format!("ENDPOINT `{text}` has a query or fragment in it"),
+            format!("{name} `{text}` has a query or fragment in it"),
             "give only scheme, host, port and path",
         ));
     }
-    check_host("ENDPOINT", &url, pull.flag("ALLOW_METADATA_ENDPOINT"))?;
+    check_host(name, &url, metadata)?;
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 

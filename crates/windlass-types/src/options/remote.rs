@@ -5,11 +5,12 @@ use super::OptionType::{Bool, Choice, Integer, Seconds, Text, TextList};
 use super::shared::{ALLOW_METADATA, CA_FILE, SKIP_VALIDATION};
 use super::{OptionDef, def};
 
-const LABEL: OptionDef = def("LABEL", Text, false, Free, "", "A short name for people (M-C2).");
-const COMMENT: OptionDef = def("COMMENT", Text, false, Free, "", "A description.");
-const READ_ONLY: OptionDef =
+pub(super) const LABEL: OptionDef =
+    def("LABEL", Text, false, Free, "", "A short name for people (M-C2).");
+pub(super) const COMMENT: OptionDef = def("COMMENT", Text, false, Free, "", "A description.");
+pub(super) const READ_ONLY: OptionDef =
     def("READ_ONLY", Bool, false, Never, "FALSE", "Nothing may write or delete through it.");
-const TIMEOUT: OptionDef = def(
+pub(super) const TIMEOUT: OptionDef = def(
     "TIMEOUT",
     Seconds(1, 3600),
     false,
@@ -17,7 +18,7 @@ const TIMEOUT: OptionDef = def(
     "60",
     "Most time one request waits for an answer to begin or go on.",
 );
-const ALLOW_HTTP: OptionDef =
+pub(super) const ALLOW_HTTP: OptionDef =
     def("ALLOW_HTTP", Bool, false, Free, "FALSE", "Permit a plain http endpoint.");
 
 const HOST: OptionDef =
@@ -31,7 +32,7 @@ const ROOT: OptionDef = def(
     "Folder to bind it to; absolute, or relative to the folder after signing in.",
 );
 
-const fn concurrency(default: &'static str) -> OptionDef {
+pub(super) const fn concurrency(default: &'static str) -> OptionDef {
     def("MAX_CONCURRENCY", Integer(1, 10_000), false, Free, default, "Most requests in flight.")
 }
 

@@ -24,9 +24,14 @@ const USER: (&str, &str) = ("USER", "ann");
 const PASSWORD: (&str, &str) = ("PASSWORD", "canary-password");
 const URL: (&str, &str) = ("ENDPOINT", "https://h/dav");
 
+const ACCOUNT: (&str, &str) = ("ACCOUNT", "acmestore");
+const KEY: (&str, &str) = ("ACCOUNT_KEY", "Y2FuYXJ5");
+const FILE: (&str, &str) =
+    ("SERVICE_ACCOUNT_JSON", r#"{"client_email": "a@b", "private_key": "canary"}"#);
+
 #[test]
 fn contradictions_say_which_and_why() {
-    use ConnectionKind::{Ftp, Http, Sftp, WebDav};
+    use ConnectionKind::{AzureBlob, Ftp, Gcs, Http, Sftp, WebDav};
     let cases: &[(ConnectionKind, &[(&str, &str)])] = &[
         (Sftp, &[USER, PASSWORD]),
         (Sftp, &[HOST, PASSWORD]),
@@ -59,6 +64,24 @@ fn contradictions_say_which_and_why() {
         (Http, &[URL, ("READ_ONLY", "FALSE")]),
         (Http, &[URL, ("INDEX", "/a")]),
         (Http, &[URL, ("HEADERS", "no colon")]),
+        (AzureBlob, &[KEY]),
+        (AzureBlob, &[("ACCOUNT", "https://acme.blob.core.windows.net"), KEY]),
+        (AzureBlob, &[ACCOUNT]),
+        (AzureBlob, &[ACCOUNT, KEY, ("SAS_TOKEN", "sv=1&sig=canary")]),
+        (AzureBlob, &[ACCOUNT, KEY, ("ANONYMOUS", "TRUE")]),
+        (AzureBlob, &[ACCOUNT, ("ACCOUNT_KEY", "AccountKey=canary")]),
+        (AzureBlob, &[ACCOUNT, ("SAS_TOKEN", "canary")]),
+        (AzureBlob, &[ACCOUNT, ("SAS_TOKEN", "https://h/c?sv=1&sig=canary")]),
+        (AzureBlob, &[ACCOUNT, KEY, ("ENDPOINT", "http://127.0.0.1:10000/acmestore")]),
+        (AzureBlob, &[ACCOUNT, KEY, ("CONTAINER", "a/b")]),
+        (AzureBlob, &[ACCOUNT, KEY, ("PREFIX", "a/")]),
+        (AzureBlob, &[ACCOUNT, KEY, ("CONTAINER", "c"), ("PREFIX", "/a")]),
+        (AzureBlob, &[ACCOUNT, KEY, ("CONTAINER", "c"), ("PREFIX", "a/../b")]),
+        (Gcs, &[]),
+        (Gcs, &[FILE, ("ANONYMOUS", "TRUE")]),
+        (Gcs, &[("SERVICE_ACCOUNT_JSON", "/home/ann/canary.json")]),
+        (Gcs, &[FILE, ("BUCKET", "arn:aws:s3:::b")]),
+        (Gcs, &[FILE, ("ENDPOINT", "https://metadata.google.internal")]),
     ];
     let all: Vec<String> = cases.iter().map(|(kind, case)| refused(*kind, case)).collect();
     let all = all.join("\n");
@@ -88,4 +111,15 @@ fn good_options_build() {
     assert_eq!((ftp.port, ftp.user.as_str()), (990, "anonymous"));
     let kind = ConnectionKind::Http;
     assert!(RemoteSpec::build(kind, &options(kind, &[URL])).unwrap().read_only);
+    let kind = ConnectionKind::AzureBlob;
+    let given = [ACCOUNT, KEY, ("CONTAINER", "box"), ("PREFIX", "team")];
+    let spec = RemoteSpec::build(kind, &options(kind, &given)).unwrap();
+    let RemoteService::AzureBlob(azure) = &spec.service else { panic!("Azure") };
+    assert_eq!(azure.endpoint, "https://acmestore.blob.core.windows.net");
+    assert_eq!((azure.binding.prefix.as_str(), spec.max_concurrency), ("team/", 64));
+    let kind = ConnectionKind::Gcs;
+    let spec = RemoteSpec::build(kind, &options(kind, &[FILE])).unwrap();
+    let RemoteService::Gcs(gcs) = spec.service else { panic!("GCS") };
+    assert_eq!(gcs.endpoint, "https://storage.googleapis.com");
+    assert!(gcs.binding.bucket.is_none() && !gcs.anonymous);
 }
