@@ -14,6 +14,7 @@ mod lifecycle;
 mod list;
 pub mod local;
 mod order;
+mod pinned;
 pub mod policy;
 mod presign;
 pub mod probe;
@@ -24,15 +25,17 @@ mod sdk;
 pub mod secrets;
 pub mod store;
 mod uploads;
+mod versions;
 mod wire;
 mod write;
 
 pub use access::{
     ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, OpenUpload, Part,
-    PresignMethod, PutOptions, PutResult, Storage, Upload,
+    PresignMethod, PutOptions, PutResult, Storage, Upload, VersionEntry,
 };
 pub use local::LocalStore;
 pub use order::{Evidence, ListingOrder};
+pub use pinned::AtVersion;
 pub use region::{ForgetfulRegions, MemoryRegions, RegionMemory};
 pub use secrets::Secrets;
 pub use store::S3Store;

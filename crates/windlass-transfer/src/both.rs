@@ -19,7 +19,6 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use windlass_s3::ListOptions;
 use windlass_types::{Entry, EntryKind, Error, ErrorCode, Location, Result};
 
 /// Rows of a listing that are judged together.
@@ -263,8 +262,10 @@ async fn merged(
     let location =
         Location { bucket: run.destination.location.bucket.clone(), key: folder.clone() };
     let ordered = in_byte_order(&run.destination);
-    let how = ListOptions { recursive: true, ordered, ..ListOptions::default() };
-    let mut right = in_order(&run.destination, run.destination.storage.list(&location, how));
+    let exclude = &run.options.exclude;
+    let listed =
+        crate::filter::listed(&run.destination.storage, location, &folder, exclude, ordered);
+    let mut right = in_order(&run.destination, listed);
     let mut merge = Merge::new();
     let mut rest = Planned::default();
     let mut doubt = Doubt::default();
