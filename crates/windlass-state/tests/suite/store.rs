@@ -1,5 +1,6 @@
-//! One suite for both databases.
+//! Connections, secrets, tables and the key that seals.
 
+use crate::place::{Place, name, sqlite};
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::path::{Path, PathBuf};
@@ -8,43 +9,9 @@ use windlass_state::{
     SecretOrigin, Store,
 };
 use windlass_testkit::servers::Postgres;
-use windlass_types::{ConnectionKind, ErrorCode, FabricId, Name, OptionMap, OptionValue, Result};
+use windlass_types::{ConnectionKind, ErrorCode, FabricId, OptionMap, OptionValue, Result};
 
 const CANARY: &str = "canary-5f3759df-secret";
-
-struct Place {
-    url: String,
-    home: tempfile::TempDir,
-}
-
-impl Place {
-    fn key(&self) -> PathBuf {
-        self.home.path().join("keys/master")
-    }
-    async fn open(&self) -> Store {
-        Store::open(&self.url, &KeySource::own(self.key())).await.unwrap()
-    }
-    async fn fresh(&self) -> (Store, FabricId) {
-        let store = self.open().await;
-        let fabric = store.fabric(&name(DEFAULT_FABRIC)).await.unwrap().id;
-        (store, fabric)
-    }
-}
-
-async fn sqlite() -> Option<Place> {
-    let home = tempfile::tempdir().unwrap();
-    let url = home.path().join("home é?#%20/state.db").display().to_string();
-    Some(Place { url, home })
-}
-
-async fn postgres() -> Option<Place> {
-    let url = Postgres::shared().await?.database().await;
-    Some(Place { url, home: tempfile::tempdir().unwrap() })
-}
-
-fn name(text: &str) -> Name {
-    Name::new(text).unwrap()
-}
 
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp_micros(1_780_000_000_123_456).unwrap()
@@ -150,7 +117,7 @@ async fn concurrent_openers_migrate_once(place: Place) {
 async fn a_newer_store_is_refused(place: Place) {
     place.open().await.close().await;
     sqlx::any::install_default_drivers();
-    execute(&place, "INSERT INTO schema_version VALUES (9999, '9999_future', 0)").await;
+    place.execute("INSERT INTO schema_version VALUES (9999, '9999_future', 0)").await;
     let error = Store::open(&place.url, &KeySource::own(place.key())).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::StateNewer);
 }
@@ -458,8 +425,7 @@ async fn a_moved_sealed_value_does_not_open(place: Place) {
     let (store, fabric) = place.fresh().await;
     store.insert_connection(fabric, with_key("lab", CANARY), now()).await.unwrap();
     store.insert_connection(fabric, with_key("evil", "x"), now()).await.unwrap();
-    execute(
-        &place,
+    place.execute(
         "UPDATE connection_secrets SET sealed = (SELECT s.sealed FROM connection_secrets s JOIN connections c ON c.id = s.connection_id WHERE c.name = 'lab')",
     )
     .await;
@@ -511,39 +477,6 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
             if path.is_dir() { walk(&path) } else { vec![path] }
         })
         .collect()
-}
-
-/// Changes the database behind the store's back.
-async fn execute(place: &Place, sql: &'static str) {
-    if place.url.starts_with("postgres") {
-        let server = Postgres::shared().await.unwrap();
-        let (done, output) = server.sql_in(&place.url, sql).await;
-        assert!(done, "{output}");
-    } else {
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&place.url);
-        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
-        sqlx::raw_sql(sql).execute(&pool).await.unwrap();
-        pool.close().await;
-    }
-}
-
-macro_rules! state_suite {
-    ($database:ident: $($test:ident),+ $(,)?) => {
-        mod $database {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $test() {
-                    if let Some(place) = super::$database().await {
-                        super::$test(place).await;
-                    }
-                }
-            )+
-        }
-    };
-    ($($test:ident),+ $(,)?) => {
-        state_suite!(sqlite: $($test),+);
-        state_suite!(postgres: $($test),+);
-    };
 }
 
 state_suite!(

@@ -1,68 +1,19 @@
-//! Jobs and runs, one suite for both databases.
+//! Jobs and runs.
 
+use crate::place::{Place, name};
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use windlass_state::{
-    Beat, DEFAULT_FABRIC, Delivery, Fired, JobRow, KeySource, NewAlert, NewConnection, NewJob,
-    NewRun, NewUpload, RunClaim, RunEnd, RunEvent, RunFilter, RunLogBatch, RunMark, RunRow, Sealed,
-    SecretOrigin, SeenShard, Store,
+    Beat, Delivery, Fired, JobRow, NewAlert, NewConnection, NewJob, NewRun, NewUpload, RunClaim,
+    RunEnd, RunEvent, RunFilter, RunLogBatch, RunMark, RunRow, Sealed, SecretOrigin, SeenShard,
+    Store,
 };
-use windlass_testkit::servers::Postgres;
 use windlass_types::error::ErrorBody;
 use windlass_types::{
     Cause, ConnectionId, ConnectionKind, Error, ErrorCode, FabricId, JobPolicy, JobState, Level,
-    Name, OptionMap, Overlap, Progress, RunId, RunItem, RunState,
+    OptionMap, Overlap, Progress, RunId, RunItem, RunState,
 };
-
-struct Place {
-    url: String,
-    home: tempfile::TempDir,
-}
-
-impl Place {
-    async fn open(&self) -> Store {
-        Store::open(&self.url, &KeySource::own(self.home.path().join("key"))).await.unwrap()
-    }
-
-    async fn fresh(&self) -> (Store, FabricId) {
-        let store = self.open().await;
-        let fabric = store.fabric(&name(DEFAULT_FABRIC)).await.unwrap().id;
-        (store, fabric)
-    }
-
-    /// Runs statements without opening a store.
-    async fn execute(&self, sql: &str) -> String {
-        if self.url.starts_with("postgres") {
-            let server = Postgres::shared().await.unwrap();
-            let (done, output) = server.sql_in(&self.url, sql).await;
-            assert!(done, "{output}");
-            return output;
-        }
-        let options =
-            sqlx::sqlite::SqliteConnectOptions::new().filename(&self.url).create_if_missing(true);
-        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
-        let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).fetch_all(&pool).await.unwrap();
-        pool.close().await;
-        let text = |row: &sqlx::sqlite::SqliteRow| sqlx::Row::try_get(row, 0).unwrap_or_default();
-        rows.iter().map(text).collect::<Vec<String>>().join("\n")
-    }
-}
-
-async fn sqlite() -> Option<Place> {
-    let home = tempfile::tempdir().unwrap();
-    let url = home.path().join("state.db").display().to_string();
-    Some(Place { url, home })
-}
-
-async fn postgres() -> Option<Place> {
-    let url = Postgres::shared().await?.database().await;
-    Some(Place { url, home: tempfile::tempdir().unwrap() })
-}
-
-fn name(text: &str) -> Name {
-    Name::new(text).unwrap()
-}
 
 /// So many seconds after some time.
 fn at(seconds: i64) -> DateTime<Utc> {
@@ -479,9 +430,9 @@ async fn who_is_there_is_known(place: Place) {
 
 async fn a_store_of_the_first_version_goes_on(place: Place) {
     let first = if place.url.starts_with("postgres") {
-        include_str!("../migrations/postgres/0001_first.sql")
+        include_str!("../../migrations/postgres/0001_first.sql")
     } else {
-        include_str!("../migrations/sqlite/0001_first.sql")
+        include_str!("../../migrations/sqlite/0001_first.sql")
     };
     place.execute(first).await;
     place.execute(include_str!("fixtures/v1.sql")).await;
@@ -510,25 +461,6 @@ async fn the_schema_is_as_reviewed(place: Place) {
             .await;
         insta::assert_snapshot!("schema_sqlite", schema);
     }
-}
-
-macro_rules! state_suite {
-    ($database:ident: $($test:ident),+ $(,)?) => {
-        mod $database {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $test() {
-                    if let Some(place) = super::$database().await {
-                        super::$test(place).await;
-                    }
-                }
-            )+
-        }
-    };
-    ($($test:ident),+ $(,)?) => {
-        state_suite!(sqlite: $($test),+);
-        state_suite!(postgres: $($test),+);
-    };
 }
 
 state_suite!(
