@@ -228,6 +228,11 @@ pub trait ObjectAccess: Send + Sync + std::fmt::Debug {
         true
     }
 
+    /// The one version that is read of every object, where it is not the current one.
+    fn version(&self) -> Option<&str> {
+        None
+    }
+
     /// The path of a key, where it is a file of this machine.
     fn local_path(&self, key: &str) -> Option<PathBuf> {
         let _ = key;

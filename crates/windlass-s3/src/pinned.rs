@@ -40,6 +40,10 @@ impl ObjectAccess for AtVersion {
         true
     }
 
+    fn version(&self) -> Option<&str> {
+        Some(&self.version)
+    }
+
     fn list(&self, _: &Location, _: ListOptions) -> BoxStream<'static, Result<Entry>> {
         futures::stream::iter([Err(unsupported("listing what is of one version"))]).boxed()
     }

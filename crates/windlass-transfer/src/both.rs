@@ -9,7 +9,7 @@ use crate::diff::{End, Merge, Which, in_byte_order};
 use crate::filter::EntryFilter;
 use crate::naming::Source;
 use crate::object::broken;
-use crate::options::{CopyOptions, OnTrouble};
+use crate::options::{CopyOptions, OnTrouble, named};
 use crate::plan::{Existing, Found, Planner, Step, UNCHANGED, Wanted};
 use crate::request::Side;
 use crate::run::{Run, stat_source};
@@ -76,7 +76,12 @@ impl Out {
                     self.run.destination.address(planner.naming().target())
                 ),
             )
-            .hint("nothing was written; `--names skip` (or `--case skip`) leaves them out, `rename` gives them other names, `--dry-run` shows them all"));
+            .hint(format!(
+                "nothing was written; the value `skip` of {} or {} leaves them out, `rename` gives them other names; {} shows them all",
+                named("names"),
+                named("case"),
+                named("dry-run")
+            )));
         }
         for step in kept.read()? {
             if self.steps.send(step?).await.is_err() {

@@ -102,13 +102,16 @@ mod tests {
             etag: None,
             storage_class: Some("STANDARD".to_owned()),
         };
-        let row = |latest, delete_marker| VersionEntry {
+        let row = |latest: bool, delete_marker: bool| VersionEntry {
             entry: Entry { size: (!delete_marker).then_some(1536), ..entry.clone() },
             version: Some("v1".to_owned()),
             latest,
             delete_marker,
         };
         let lines = [text(&row(true, true), "x.csv"), text(&row(false, false), "x.csv")];
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r"
+                2026-01-01 00:00:00Z  deleted       v1                                latest  x.csv
+       1.5 KiB  2026-01-01 00:00:00Z  STANDARD      v1                                        x.csv
+        ");
     }
 }
