@@ -160,7 +160,8 @@ pub(crate) async fn delete(
                     }
                     let (what, message) = (target(bucket, key), one.message().unwrap_or_default());
                     let connection = store.connection();
-                    let error = error::from_code("DeleteObject", &what, connection, code, message);
+                    let error =
+                        error::from_code("DeleteObjectVersion", &what, connection, code, message);
                     failed.push((key.to_owned(), store.clean(error)));
                 }
             }
@@ -177,7 +178,7 @@ pub(crate) async fn delete(
     }
     for (key, version) in alone {
         let gone = store
-            .send("DeleteObject", bucket, key, |client| {
+            .send("DeleteObjectVersion", bucket, key, |client| {
                 client.delete_object().bucket(bucket).key(key).version_id(version).send()
             })
             .await;

@@ -74,7 +74,7 @@ fn commands_of_the_documentation_are_read() {
             }
         }
     }
-    assert!(seen > 40, "{seen}");
+    assert!(seen >= 30, "{seen}");
 }
 
 #[test]
@@ -82,8 +82,8 @@ fn statements_of_the_documentation_are_read() {
     let mut seen = 0;
     for (file, text) in pages() {
         for block in blocks(&text, "sql") {
-            let statements = windlass_core::sql::parse(&block);
-            match statements {
+            let run = windlass_types::RunId::new().to_string();
+            match windlass_core::sql::parse(&block.replace("rn_…", &run)) {
                 Ok(statements) => seen += statements.len(),
                 Err(error) => panic!("{}: {}\n{block}", file.display(), error.chain()),
             }
@@ -102,7 +102,10 @@ fn flags_of_the_documentation_are_known() {
                 .chars()
                 .take_while(|c| c.is_ascii_lowercase() || *c == '-')
                 .collect();
-            if flag.is_empty() || before == '-' || before.is_alphanumeric() {
+            if !flag.starts_with(|c: char| c.is_ascii_lowercase())
+                || before == '-'
+                || before.is_alphanumeric()
+            {
                 continue;
             }
             // Those of other programs.
