@@ -82,6 +82,7 @@ fn compare(left: &Entry, right: &Entry) -> (Kind, &'static str) {
 
 /// How to compare.
 #[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct DiffOptions {
     /// Which paths.
     pub filter: Filter,
