@@ -260,7 +260,7 @@ mod tests {
         ");
         insta::assert_snapshot!(refusal("windlass conection list"), @r"
         error[usage.invalid]: unrecognized subcommand `conection`
-        hint: a similar subcommand exists: `connection`; see `windlass --help`
+        hint: some similar subcommands exist: `completion`, `connection`; see `windlass --help`
         ");
         insta::assert_snapshot!(refusal("windlass cat"), @r"
         error[usage.invalid]: the following required arguments were not provided: <PATH>...

@@ -2,6 +2,7 @@
 
 pub mod bucket;
 pub mod cat;
+pub mod completion;
 pub mod connection;
 pub mod copy;
 pub mod demo;
@@ -19,6 +20,7 @@ pub mod serve;
 pub mod sql;
 pub mod stat;
 pub mod sync;
+pub mod undelete;
 pub mod uploads;
 
 use crate::failure::{Failure, Outcome};
@@ -57,6 +59,8 @@ pub enum Command {
     Sync(sync::Sync),
     /// Delete objects
     Rm(rm::Rm),
+    /// Bring back deleted objects of a versioned bucket
+    Undelete(undelete::Undelete),
     /// List uploads that were never ended, and give them up
     Uploads(uploads::Uploads),
     /// Sign a URL that works without credentials
@@ -75,6 +79,8 @@ pub enum Command {
     Serve(serve::Serve),
     /// See everything work on sample data
     Demo(demo::Demo),
+    /// Print a script with which a shell completes commands, connections and paths
+    Completion(completion::Completion),
 }
 
 impl Command {
@@ -94,6 +100,7 @@ impl Command {
             Self::Mv(_) => "mv",
             Self::Sync(_) => "sync",
             Self::Rm(_) => "rm",
+            Self::Undelete(_) => "undelete",
             Self::Uploads(_) => "uploads",
             Self::Presign(_) => "presign",
             Self::Mb(_) => "mb",
@@ -103,12 +110,13 @@ impl Command {
             Self::Key(_) => "key",
             Self::Serve(_) => "serve",
             Self::Demo(_) => "demo",
+            Self::Completion(_) => "completion",
         }
     }
 
     /// Whether it makes sense only in this process.
     pub const fn is_local(&self) -> bool {
-        matches!(self, Self::Serve(_) | Self::Demo(_) | Self::Key(_))
+        matches!(self, Self::Serve(_) | Self::Demo(_) | Self::Key(_) | Self::Completion(_))
     }
 
     /// Whether it stops by itself when asked to, to leave things in order.
@@ -156,6 +164,7 @@ pub async fn run(session: &Session, command: Command) -> Ending {
         Command::Mv(args) => copy::move_(session, args).await,
         Command::Sync(args) => sync::run(session, args).await,
         Command::Rm(args) => rm::run(session, args).await,
+        Command::Undelete(args) => undelete::run(session, args).await,
         Command::Uploads(args) => uploads::run(session, args).await,
         Command::Presign(args) => presign::run(session, args).await,
         Command::Mb(args) => bucket::make(session, args).await,
@@ -165,6 +174,7 @@ pub async fn run(session: &Session, command: Command) -> Ending {
         Command::Key(args) => key::run(session, args).await,
         Command::Serve(args) => serve::run(session, args).await,
         Command::Demo(args) => demo::run(session, args).await,
+        Command::Completion(args) => completion::run(session, &args),
     }
 }
 

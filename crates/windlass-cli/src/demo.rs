@@ -38,6 +38,9 @@ fn steps(parts: &DemoParts) -> Vec<Step> {
             "CREATE S3 CONNECTION {name} ENDPOINT = '{endpoint}' ALLOW_HTTP = TRUE AWS_ACCESS_KEY_ID = '{key}' AWS_SECRET_ACCESS_KEY = SECRET demo_key {more}"
         )
     };
+    let nightly = format!(
+        "CREATE LOCAL CONNECTION disk ROOT = '{folder}'; CREATE JOB nightly SCHEDULE '30 2 * * *' TIME ZONE 'Europe/Paris' AS SYNC FILES FROM landing LOCATION = 's3://acme-landing/orders/' TO disk LOCATION = 'orders/' DELETE = TRUE"
+    );
     vec![
         step("Keep the secret key once, sealed.", &["sql", "-c", &secret]),
         step(
@@ -96,6 +99,13 @@ fn steps(parts: &DemoParts) -> Vec<Step> {
             "Do both sides agree?",
             &["diff", "landing:acme-landing/orders/", "landing:acme-archive/orders/"],
         ),
+        step(
+            "Keep a folder of this machine like it: only what differs is written.",
+            &["sync", "--delete", "landing:acme-landing/orders/", &format!("{folder}/orders/")],
+        ),
+        step("The same as a job: every night, with a history.", &["sql", "-c", &nightly]),
+        step("Run it now.", &["job", "run", "nightly"]),
+        step("What is to come, and what was.", &["job", "list"]),
         step(
             "Let somebody read one file for an hour.",
             &["presign", "--expires", "1h", "landing:acme-landing/raw/orders/2026-11-01.csv"],

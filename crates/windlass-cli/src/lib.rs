@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod commands;
+pub mod complete;
 pub mod console;
 pub mod demo;
 pub mod failure;
@@ -15,6 +16,7 @@ pub mod remote;
 pub mod render;
 mod rows;
 pub mod session;
+mod table_file;
 mod units;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Answers that the command line makes itself, as record batches.
 
-use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Utc};
@@ -13,6 +13,7 @@ pub(crate) enum Cell {
     Text(Option<String>),
     Integer(Option<u64>),
     Time(Option<DateTime<Utc>>),
+    Boolean(Option<bool>),
 }
 
 impl From<&str> for Cell {
@@ -42,6 +43,7 @@ pub(crate) enum Kind {
     Text,
     Integer,
     Time,
+    Boolean,
 }
 
 /// Columns of an answer.
@@ -53,6 +55,7 @@ pub(crate) fn schema(columns: Columns) -> SchemaRef {
         let data = match kind {
             Kind::Text => DataType::Utf8,
             Kind::Integer => DataType::Int64,
+            Kind::Boolean => DataType::Boolean,
             Kind::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         };
         Field::new(*name, data, true)
@@ -80,6 +83,14 @@ pub(crate) fn batch(columns: Columns, rows: &[Vec<Cell>]) -> Result<RecordBatch>
                         _ => None,
                     })
                     .collect::<Int64Array>(),
+            ),
+            Kind::Boolean => Arc::new(
+                cells
+                    .map(|cell| match cell {
+                        Some(Cell::Boolean(is)) => *is,
+                        _ => None,
+                    })
+                    .collect::<BooleanArray>(),
             ),
             Kind::Time => Arc::new(
                 cells

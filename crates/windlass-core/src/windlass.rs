@@ -152,13 +152,37 @@ impl Windlass {
         {
             return Ok(opened.clone());
         }
-        let spec = ConnectionSpec::build(row.kind, &row.options)?;
+        let spec = ConnectionSpec::build(row.kind, &self.with_environment(row))?;
         let secrets = self.inner.store.connection_values(row).await?;
         let opened = self.open_spec(row.id, row.name.clone(), spec, secrets)?;
         if let Ok(mut storages) = self.inner.storages.lock() {
             storages.insert(row.id, (stamp, opened.clone()));
         }
         Ok(opened)
+    }
+
+    /// Options of a connection. The one of a fresh home, as long as nobody says where its service
+    /// is, reaches what the AWS tools of this environment reach.
+    fn with_environment(&self, row: &ConnectionRow) -> OptionMap {
+        let mut options = row.options.clone();
+        let untouched = row.kind == ConnectionKind::S3
+            && row.name.as_str() == "s3"
+            && options.keys().all(|name| name == "COMMENT");
+        let given =
+            |name: &str| (self.inner.settings.environment)(name).filter(|url| !url.is_empty());
+        let ignored = given("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+            .is_some_and(|text| text.eq_ignore_ascii_case("true"));
+        if untouched
+            && !ignored
+            && let Some(url) = given("AWS_ENDPOINT_URL_S3").or_else(|| given("AWS_ENDPOINT_URL"))
+        {
+            let plain = url.starts_with("http://");
+            options.insert("ENDPOINT".to_owned(), OptionValue::Text(url));
+            if plain {
+                options.insert("ALLOW_HTTP".to_owned(), OptionValue::Bool(true));
+            }
+        }
+        options
     }
 
     /// Opens a storage from a spec whose secrets are at hand.

@@ -115,13 +115,15 @@ const HORIZON: i64 = 366 * 9;
 
 impl Calendar {
     /// Puts lists in order and drops repetitions.
-    pub(crate) fn tidy(&mut self) {
+    #[must_use]
+    pub fn tidied(mut self) -> Self {
         self.on.sort_unstable();
         self.on.dedup();
         self.at.sort_unstable();
         self.at.dedup();
         self.except.sort_unstable();
         self.except.dedup();
+        self
     }
 
     pub(crate) fn check(&self) -> Result<()> {

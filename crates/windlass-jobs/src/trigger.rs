@@ -7,7 +7,6 @@
 //! ON ARRIVAL IN landing LOCATION = 's3://lake/in/' PATTERN = '*.csv' POLL = 1 MINUTES
 //! ```
 
-mod parse;
 mod wall;
 
 use crate::arrival::Arrival;
@@ -23,7 +22,7 @@ pub(crate) use wall::instant_of;
 /// Shortest interval, in seconds.
 pub const SHORTEST: u64 = 1;
 
-/// What starts a job. Printing it gives the clause, and parsing the clause gives it back.
+/// What starts a job. Printing it gives the clause; its grammar is that of statements, in `windlass-sql`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Trigger {
@@ -142,16 +141,5 @@ impl fmt::Display for Trigger {
             Self::Calendar(calendar) => calendar.fmt(f),
             Self::Arrival(arrival) => arrival.fmt(f),
         }
-    }
-}
-
-impl std::str::FromStr for Trigger {
-    type Err = Error;
-
-    /// Reads the clause as SQL writes it, without regard to case; empty text is manual.
-    fn from_str(text: &str) -> Result<Self> {
-        let trigger = parse::parse(text)?;
-        trigger.check()?;
-        Ok(trigger)
     }
 }

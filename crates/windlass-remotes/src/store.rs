@@ -272,6 +272,10 @@ impl ObjectAccess for TreeStore {
         true
     }
 
+    fn walks_folders(&self) -> bool {
+        true
+    }
+
     fn list(&self, location: &Location, options: ListOptions) -> BoxStream<'static, Result<Entry>> {
         if let Some(bucket) = &location.bucket
             && let Err(error) = self.binding.check(bucket, &location.key)

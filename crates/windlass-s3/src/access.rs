@@ -154,6 +154,20 @@ pub struct OpenUpload {
     pub started: Option<DateTime<Utc>>,
 }
 
+/// One row of a listing of versions: a version of an object, a delete marker, or a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionEntry {
+    /// What is listed. A delete marker has neither size nor `ETag`.
+    #[serde(flatten)]
+    pub entry: Entry,
+    /// Its version, `null` for what was written while the bucket kept none; None for a folder.
+    pub version: Option<String>,
+    /// It is what the key shows now.
+    pub latest: bool,
+    /// It says that the key was deleted.
+    pub delete_marker: bool,
+}
+
 /// A part that was stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
@@ -251,10 +265,21 @@ pub trait ObjectAccess: Send + Sync + std::fmt::Debug {
         false
     }
 
+    /// Whether a recursive listing asks for one folder after another anyway, so that asking for them
+    /// singly costs nothing.
+    fn walks_folders(&self) -> bool {
+        self.local_path("").is_some()
+    }
+
     /// Whether two keys that differ in case only are two objects. Where they are not, names that
     /// other systems reserve are not allowed either.
     fn tells_case_apart(&self) -> bool {
         true
+    }
+
+    /// The one version that is read of every object, where it is not the current one.
+    fn version(&self) -> Option<&str> {
+        None
     }
 
     /// The path of a key, where it is a file of this machine.
@@ -418,6 +443,28 @@ pub trait ObjectAccess: Send + Sync + std::fmt::Debug {
         Ok(failed)
     }
 
+    /// Lists every version and delete marker below a place: keys as in [`Self::list`], and of a key
+    /// the newest first. All rows of a key come one after another.
+    fn list_versions(
+        &self,
+        location: &Location,
+        recursive: bool,
+    ) -> BoxStream<'static, Result<VersionEntry>> {
+        let _ = (location, recursive);
+        futures::stream::iter([Err(unsupported("listing versions"))]).boxed()
+    }
+
+    /// Deletes versions (or delete markers) of keys for good: pairs of key and version, up to
+    /// 1,000. Answers the failed ones by key. What is not there is deleted.
+    async fn delete_versions(
+        &self,
+        bucket: &str,
+        versions: &[(String, String)],
+    ) -> Result<Vec<(String, Error)>> {
+        let _ = (bucket, versions);
+        Err(unsupported("deleting versions"))
+    }
+
     /// Creates a bucket.
     async fn create_bucket(&self, bucket: &str) -> Result<()>;
 
@@ -436,7 +483,7 @@ pub trait ObjectAccess: Send + Sync + std::fmt::Debug {
     }
 }
 
-fn unsupported(what: &str) -> Error {
+pub(crate) fn unsupported(what: &str) -> Error {
     Error::new(
         ErrorCode::UsageInvalid,
         format!("{what} is not possible with this kind of connection"),

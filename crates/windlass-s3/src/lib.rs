@@ -16,6 +16,7 @@ mod list;
 pub mod local;
 mod order;
 mod payload;
+mod pinned;
 pub mod policy;
 mod presign;
 pub mod probe;
@@ -26,16 +27,18 @@ mod sdk;
 pub mod secrets;
 pub mod store;
 mod uploads;
+mod versions;
 mod wire;
 mod write;
 
 pub use access::{
     ByteRange, FileRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta,
     OpenUpload, Part, PartRange, PresignMethod, PutOptions, PutResult, See, Storage, StoredPart,
-    Upload,
+    Upload, VersionEntry,
 };
 pub use local::LocalStore;
 pub use order::{Evidence, ListingOrder};
+pub use pinned::AtVersion;
 pub use region::{ForgetfulRegions, MemoryRegions, RegionMemory};
 pub use secrets::Secrets;
 pub use store::S3Store;

@@ -73,6 +73,10 @@ pub enum Verb {
     Read,
     /// Read an older version.
     ReadVersion,
+    /// List older versions and delete markers.
+    ListVersions,
+    /// Delete a version, or the marker that hides one.
+    DeleteVersion,
     /// Read an object's ACL.
     ReadAcl,
     /// Sign a URL that reads.
@@ -144,7 +148,8 @@ macro_rules! verbs {
 }
 
 // CreateBucket and DeleteBucket stand in no policy: M-C4 does not name them, and a connection that
-// only moves files must not be able to remove a bucket. `notes` says so.
+// only moves files must not be able to remove a bucket; no more need it know of the past, or erase
+// it. `notes` says so.
 verbs! {
     Identify "identify" ["GetCallerIdentity"] ["sts:GetCallerIdentity"] Nobody &[];
     AssumeRole "assume role" ["AssumeRole"] ["sts:AssumeRole"] Role EVERY;
@@ -154,6 +159,8 @@ verbs! {
     Stat "stat" ["HeadObject"] ["s3:GetObject"] Object EVERY;
     Read "read" ["GetObject"] ["s3:GetObject"] Object EVERY;
     ReadVersion "read version" [] ["s3:GetObjectVersion"] Object READS;
+    ListVersions "list versions" ["ListObjectVersions"] ["s3:ListBucketVersions"] Bucket &[];
+    DeleteVersion "delete version" ["DeleteObjectVersion"] ["s3:DeleteObjectVersion"] Object &[];
     ReadAcl "read acl" ["GetObjectAcl"] ["s3:GetObjectAcl"] Object FULL;
     PresignGet "presign get" [] ["s3:GetObject"] Object EVERY;
     Write "write" ["PutObject"] ["s3:PutObject"] Object FULL;
@@ -455,6 +462,13 @@ pub fn notes(spec: &S3Spec, purpose: Purpose) -> Vec<String> {
             "creating and removing buckets is not in it: `mb` and `rb` need `{}` and `{}`",
             actions_for(Verb::CreateBucket).join("`, `"),
             actions_for(Verb::DeleteBucket).join("`, `")
+        ));
+    }
+    if purpose == Purpose::Full {
+        notes.push(format!(
+            "the past of versioned buckets is not in it: listing versions needs `{}`, bringing deleted objects back also `{}`",
+            actions_for(Verb::ListVersions).join("`, `"),
+            actions_for(Verb::DeleteVersion).join("`, `")
         ));
     }
     if spec.endpoint.is_some() {

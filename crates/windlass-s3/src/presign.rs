@@ -33,7 +33,7 @@ pub(crate) async fn presign(
     if expires.is_zero() || expires > LONGEST {
         return refused(
             "a signed URL lives from 1 second to 7 days",
-            "give `--expires 1h`, for example",
+            "one hour is `--expires 1h`, or 3600 seconds over HTTP",
         );
     }
     if spec.identity == Identity::Anonymous {

@@ -381,7 +381,7 @@ pub(crate) async fn delete(store: &S3Store, object: &ObjectPath) -> Result<()> {
 }
 
 /// Whether XML 1.0 can hold the key.
-fn fits_xml(key: &str) -> bool {
+pub(crate) fn fits_xml(key: &str) -> bool {
     key.chars().all(|c| {
         (c >= ' ' || matches!(c, '\t' | '\n' | '\r')) && !matches!(c, '\u{fffe}' | '\u{ffff}')
     })

@@ -1,10 +1,16 @@
 //! Errors as HTTP answers.
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use serde::Serialize;
+use std::convert::Infallible;
+use std::pin::Pin;
 use windlass_types::error::ErrorBody;
 use windlass_types::{Error, ErrorCode};
 
@@ -95,4 +101,31 @@ pub(crate) async fn not_found() -> Response {
     let error = Error::new(ErrorCode::UsageInvalid, "no such path")
         .hint("`GET /api/v1/openapi.json` lists all");
     answer(StatusCode::NOT_FOUND, &error)
+}
+
+/// Values as JSON lines, as they come. The first decides the status: a listing that is refused is an
+/// error answer; a later failure is the last line.
+pub(crate) async fn json_lines<T: Serialize + Send + 'static>(
+    values: BoxStream<'static, Result<T, Error>>,
+) -> Reply<Response> {
+    let mut values = values.peekable();
+    if let Some(Err(_)) = Pin::new(&mut values).peek().await
+        && let Some(Err(error)) = values.next().await
+    {
+        return Err(error.into());
+    }
+    let lines = values.ready_chunks(1000).map(|chunk| {
+        let mut bytes = Vec::new();
+        for value in chunk {
+            match value {
+                Ok(value) => {
+                    serde_json::to_writer(&mut bytes, &value).unwrap_or_default();
+                    bytes.push(b'\n');
+                }
+                Err(error) => bytes.extend_from_slice(error_line(&error).as_bytes()),
+            }
+        }
+        Ok::<_, Infallible>(bytes)
+    });
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
 }

@@ -6,6 +6,7 @@ mod jobs;
 mod objects;
 mod sql;
 mod system;
+mod versions;
 
 use crate::App;
 use utoipa_axum::router::OpenApiRouter;
@@ -18,4 +19,5 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(objects::routes())
         .merge(sql::routes())
         .merge(system::routes())
+        .merge(versions::routes())
 }

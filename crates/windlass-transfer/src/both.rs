@@ -9,7 +9,7 @@ use crate::diff::{End, Merge, Which, in_byte_order};
 use crate::filter::EntryFilter;
 use crate::naming::Source;
 use crate::object::broken;
-use crate::options::{CopyOptions, OnTrouble};
+use crate::options::{CopyOptions, OnTrouble, named};
 use crate::plan::{Existing, Found, Planner, Step, UNCHANGED, Wanted};
 use crate::request::Side;
 use crate::run::{Run, stat_source};
@@ -19,7 +19,6 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use windlass_s3::ListOptions;
 use windlass_types::{Entry, EntryKind, Error, ErrorCode, Location, Result};
 
 /// Rows of a listing that are judged together.
@@ -77,7 +76,12 @@ impl Out {
                     self.run.destination.address(planner.naming().target())
                 ),
             )
-            .hint("nothing was written; `--names skip` (or `--case skip`) leaves them out, `rename` gives them other names, `--dry-run` shows them all"));
+            .hint(format!(
+                "nothing was written; the value `skip` of {} or {} leaves them out, `rename` gives them other names; {} shows them all",
+                named("names"),
+                named("case"),
+                named("dry-run")
+            )));
         }
         for step in kept.read()? {
             if self.steps.send(step?).await.is_err() {
@@ -263,8 +267,10 @@ async fn merged(
     let location =
         Location { bucket: run.destination.location.bucket.clone(), key: folder.clone() };
     let ordered = in_byte_order(&run.destination);
-    let how = ListOptions { recursive: true, ordered, ..ListOptions::default() };
-    let mut right = in_order(&run.destination, run.destination.storage.list(&location, how));
+    let exclude = &run.options.exclude;
+    let listed =
+        crate::filter::listed(&run.destination.storage, location, &folder, exclude, ordered);
+    let mut right = in_order(&run.destination, listed);
     let mut merge = Merge::new();
     let mut rest = Planned::default();
     let mut doubt = Doubt::default();

@@ -14,7 +14,7 @@ use crate::sort::{Aside, SortLimits, sorted};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
-use windlass_s3::{ListOptions, ListingOrder};
+use windlass_s3::ListingOrder;
 use windlass_types::{Entry, EntryKind, Location, Result};
 
 /// How two places differ at one path.
@@ -82,6 +82,7 @@ fn compare(left: &Entry, right: &Entry) -> (Kind, &'static str) {
 
 /// How to compare.
 #[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct DiffOptions {
     /// Which paths.
     pub filter: Filter,
@@ -90,6 +91,10 @@ pub struct DiffOptions {
     /// Where size is all that the listings tell, read both; without it only files of this machine
     /// are read, where the other side has an MD5.
     pub content: bool,
+    /// Sizes alone are compared; nothing is read.
+    pub size_only: bool,
+    /// What only the right has is not said: everything of the left must be on the right.
+    pub one_way: bool,
     /// How much is held when a listing must be sorted.
     pub sort: SortLimits,
 }
@@ -224,7 +229,7 @@ fn in_any_order(
         ];
         loop {
             while let Some(found) = merge.pop() {
-                if matches!(found.kind, Kind::OnlyLeft | Kind::OnlyRight) {
+                if found.kind == Kind::OnlyLeft || found.kind == Kind::OnlyRight && !options.one_way {
                     yield found;
                 }
             }
@@ -257,10 +262,18 @@ async fn finish(
     right: &Side,
     options: &DiffOptions,
 ) -> Result<bool> {
-    if found.kind == Kind::Same && found.by.as_deref() == Some("size") {
+    if options.size_only && found.left.is_some() && found.right.is_some() {
+        let same = found.by.as_deref() != Some("size") || found.kind == Kind::Same;
+        found.kind = if same { Kind::Same } else { Kind::Differs };
+        found.by = Some("size".to_owned());
+    } else if found.kind == Kind::Same && found.by.as_deref() == Some("size") {
         settle(found, left, right, options.content).await?;
     }
-    Ok(options.same || found.kind != Kind::Same)
+    Ok(match found.kind {
+        Kind::Same => options.same,
+        Kind::OnlyRight => !options.one_way,
+        Kind::OnlyLeft | Kind::Differs => true,
+    })
 }
 
 /// Bytes of a key before what is compared.
@@ -300,11 +313,10 @@ async fn entries(side: &Side, options: &DiffOptions) -> Result<BoxStream<'static
         return Ok(futures::stream::iter([Ok(entry)]).boxed());
     }
     let location = Location { bucket: Some(bucket), key: source.prefix().to_owned() };
-    let how = ListOptions { recursive: true, ordered: true, ..ListOptions::default() };
+    let exclude: Vec<String> =
+        options.filter.exclude.iter().map(|pattern| pattern.as_str().to_owned()).collect();
     let filter = options.filter.clone();
-    Ok(side
-        .storage
-        .list(&location, how)
+    Ok(crate::filter::listed(&side.storage, location, source.base(), &exclude, true)
         .try_filter(move |entry| {
             let taken = entry.kind == EntryKind::Object
                 && source
@@ -328,6 +340,14 @@ async fn settle(found: &mut Difference, left: &Side, right: &Side, content: bool
     if !content && !cheap {
         return Ok(());
     }
+    if sums == (None, None)
+        && read == (false, false)
+        && let Some(same) = by_stored_checksum(left, &one.key, right, &two.key).await?
+    {
+        found.kind = if same { Kind::Same } else { Kind::Differs };
+        found.by = Some("content".to_owned());
+        return Ok(());
+    }
     let left_sum = match sums.0 {
         Some(sum) => sum,
         None => md5_of(left, &one.key).await?,
@@ -339,6 +359,24 @@ async fn settle(found: &mut Difference, left: &Side, right: &Side, content: bool
     found.kind = if left_sum.eq_ignore_ascii_case(&right_sum) { Kind::Same } else { Kind::Differs };
     found.by = Some("content".to_owned());
     Ok(())
+}
+
+/// Compares checksums of whole objects that both services keep; None if there is no such pair.
+async fn by_stored_checksum(
+    left: &Side,
+    left_key: &str,
+    right: &Side,
+    right_key: &str,
+) -> Result<Option<bool>> {
+    let (one, two) = (left.object(left_key)?, right.object(right_key)?);
+    let (one, two) =
+        tokio::try_join!(left.storage.stat(&one, None), right.storage.stat(&two, None))?;
+    let whole = |sum: &&String| !sum.contains('-');
+    Ok(one
+        .checksums
+        .iter()
+        .filter(|(_, sum)| whole(sum))
+        .find_map(|(name, sum)| two.checksums.get(name).filter(whole).map(|other| other == sum)))
 }
 
 async fn md5_of(side: &Side, key: &str) -> Result<String> {

@@ -6,7 +6,7 @@ use crate::book::{Book, Done};
 use crate::both::Planned;
 use crate::digest::{hex, md5};
 use crate::names::Cases;
-use crate::options::CopyOptions;
+use crate::options::{CopyOptions, named};
 use crate::plan::{Existing, Found};
 use crate::request::Side;
 use crate::run::{Run, interrupted};
@@ -54,12 +54,12 @@ pub(crate) fn check_apart(source: &Side, destination: &Side, options: &CopyOptio
         return Err(Error::new(
             ErrorCode::TransferRefused,
             format!(
-                "the source `{}` lies inside the destination `{}`, where `--delete` would delete it",
+                "the source `{}` lies inside the destination `{}`, where it would be deleted",
                 source.address(base),
                 destination.address(target)
             ),
         )
-        .hint("leave `--delete` out, or sync to another place"));
+        .hint(format!("leave {} out, or sync to another place", named("delete"))));
     }
     Ok(())
 }
@@ -95,7 +95,11 @@ pub(crate) async fn delete_extras(
                 planned.at_destination
             ),
         )
-        .hint("nothing was deleted; see them with `--dry-run`, or raise `--max-delete`"));
+        .hint(format!(
+            "nothing was deleted; see them with {}, or raise {}",
+            named("dry-run"),
+            named("max-delete")
+        )));
     }
     let keep = match (book.summary.failed, run.options.dry_run) {
         (1.., false) => Some("kept, because other objects failed"),

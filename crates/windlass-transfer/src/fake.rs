@@ -70,6 +70,8 @@ pub(crate) struct Fake {
     pub(crate) disordered: bool,
     /// Promises byte order.
     pub(crate) promised: bool,
+    /// Recursive listings ask for one folder after another.
+    pub(crate) walks: bool,
     /// `ETag`s that are no MD5s.
     pub(crate) odd_etags: bool,
     pub(crate) read_only: bool,
@@ -97,6 +99,7 @@ impl Fake {
             group: None,
             by_segments: false,
             promised: false,
+            walks: false,
             disordered: false,
             odd_etags: false,
             read_only: false,
@@ -314,6 +317,10 @@ impl ObjectAccess for Fake {
         self.promised
     }
 
+    fn walks_folders(&self) -> bool {
+        self.walks
+    }
+
     fn tells_case_apart(&self) -> bool {
         !self.one_case
     }
@@ -323,6 +330,9 @@ impl ObjectAccess for Fake {
         state.log.push(format!("list {}", location.key));
         let mut keys: Vec<&String> =
             state.objects.keys().filter(|key| key.starts_with(&location.key)).collect();
+        if let Some(after) = &options.start_after {
+            keys.retain(|key| *key > after);
+        }
         if self.by_segments {
             keys.sort_by_key(|key| key.split('/').map(str::to_owned).collect::<Vec<_>>());
         }

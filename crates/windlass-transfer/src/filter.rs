@@ -1,8 +1,14 @@
 //! Choosing what a listing gives: a filter from elsewhere, and folders that need not be listed.
+//!
+//! An exclude leaves out a folder when it matches the folder itself, or all below it (`FOLDER/**`). How
+//! that saves requests depends on the storage: where a listing goes from folder to folder anyway, an
+//! excluded one is not entered; in an object store the listing jumps over folders that are named
+//! outright, and goes level by level only where wildcards leave no other way.
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use windlass_s3::{ListOptions, Storage};
+use std::sync::Arc;
+use windlass_s3::{ListOptions, ListingOrder, Storage};
 use windlass_types::{Entry, EntryKind, KeyPattern, Location, Result};
 
 /// A condition on rows of a listing that this room cannot evaluate: the expression of `--where`.
@@ -12,22 +18,101 @@ pub trait EntryFilter: Send + Sync + std::fmt::Debug {
     fn takes(&self, entries: &[Entry]) -> Result<Vec<bool>>;
 }
 
-/// Folders below the base, with their `/`, that an exclude of `FOLDER/**` names without wildcards.
-fn left_out(base: &str, exclude: &[String]) -> Vec<String> {
-    let mut folders: Vec<String> = exclude
-        .iter()
-        .filter_map(|text| text.strip_suffix("**"))
-        .filter(|folder| folder.len() > 1 && folder.ends_with('/'))
-        .filter(|folder| !KeyPattern::is_pattern(folder))
-        .map(|folder| format!("{base}{folder}"))
-        .collect();
-    folders.sort_unstable();
-    folders
+/// A folder that an exclude leaves out, or many.
+#[derive(Debug)]
+struct Folder {
+    pattern: KeyPattern,
+    /// A pattern without `/` also matches the name of a folder alone.
+    by_name: bool,
+    /// One pattern for each level; None if it may lie at any depth.
+    levels: Option<Vec<KeyPattern>>,
 }
 
-/// Lists all objects below a place but those of excluded folders. These are never asked for: levels
-/// that hold one are listed one by one, everything else as a whole. `ordered` asks for the order of
-/// the service ([`ListOptions::ordered`]).
+impl Folder {
+    /// The folders that an exclude leaves out whole.
+    fn of(exclude: &str) -> Option<Self> {
+        let (text, all_below) = match exclude.strip_suffix("/**") {
+            Some(folder) => (folder, true),
+            None => (exclude.strip_suffix('/').unwrap_or(exclude), false),
+        };
+        if text.is_empty() || text.ends_with('/') {
+            return None;
+        }
+        let by_name = !all_below && !text.contains('/');
+        // A `/` within `{}` or `[]` parts no levels.
+        let nested = text.contains("**") || (text.contains(['{', '[']) && text.contains('/'));
+        let levels = if by_name || nested {
+            None
+        } else {
+            text.split('/').map(|level| KeyPattern::parse(level).ok()).collect()
+        };
+        Some(Self { pattern: KeyPattern::parse(text).ok()?, by_name, levels })
+    }
+
+    /// The folder's name with its `/`, if it is one and has no wildcard.
+    fn literal(&self) -> Option<String> {
+        let text = self.pattern.as_str();
+        (self.levels.is_some() && !KeyPattern::is_pattern(text)).then(|| format!("{text}/"))
+    }
+
+    /// Whether it is, or one of them is, this folder (without its last `/`).
+    fn is(&self, path: &str) -> bool {
+        self.pattern.matches(path)
+            || (self.by_name && self.pattern.matches(path.rsplit('/').next().unwrap_or_default()))
+    }
+
+    /// Whether it is known to lie at a certain depth below this folder, empty or with its last `/`.
+    fn lies_below(&self, path: &str) -> bool {
+        let Some(levels) = &self.levels else { return false };
+        let above: Vec<&str> = path.split_terminator('/').collect();
+        above.len() < levels.len()
+            && above.iter().zip(levels).all(|(name, level)| level.matches(name))
+    }
+}
+
+/// How a listing is to be made.
+enum Way {
+    /// In one go.
+    Whole,
+    /// In one go but for these folders, which are jumped over; in byte order.
+    Jumping(Vec<String>),
+    /// Folder by folder.
+    Levels,
+}
+
+fn way(storage: &Storage, location: &Location, base: &str, folders: &[Folder]) -> Way {
+    let within = location.key.strip_prefix(base).unwrap_or_default();
+    let within = &within[..within.rfind('/').map_or(0, |at| at + 1)];
+    if storage.walks_folders() {
+        return if folders.is_empty() { Way::Whole } else { Way::Levels };
+    }
+    let met: Vec<&Folder> = folders.iter().filter(|folder| folder.lies_below(within)).collect();
+    if met.is_empty() {
+        return Way::Whole;
+    }
+    // An order that was only found out may prove wrong, and then a jump would lose keys.
+    let bucket = location.bucket.as_deref().unwrap_or_default();
+    let bytes =
+        storage.promises_order(bucket) && storage.listing_order(bucket) == ListingOrder::Bytes;
+    let literal: Option<Vec<String>> = met.iter().map(|folder| folder.literal()).collect();
+    match literal {
+        Some(names) if bytes => {
+            let mut names: Vec<String> = names
+                .into_iter()
+                .map(|name| format!("{base}{name}"))
+                .filter(|name| name.starts_with(&location.key))
+                .collect();
+            names.sort_unstable();
+            // What lies within another is jumped over with it.
+            names.dedup_by(|one, before| one.starts_with(before.as_str()));
+            if names.is_empty() { Way::Whole } else { Way::Jumping(names) }
+        }
+        _ => Way::Levels,
+    }
+}
+
+/// Lists all objects below a place but those of excluded folders, as far as it saves anything.
+/// `ordered` asks for the order of the service ([`ListOptions::ordered`]).
 pub(crate) fn listed(
     storage: &Storage,
     location: Location,
@@ -36,15 +121,54 @@ pub(crate) fn listed(
     ordered: bool,
 ) -> BoxStream<'static, Result<Entry>> {
     let whole = ListOptions { recursive: true, ordered, ..ListOptions::default() };
-    let folders: Vec<String> = left_out(base, exclude)
-        .into_iter()
-        .filter(|folder| folder.starts_with(&location.key))
-        .collect();
-    if folders.is_empty() {
-        return storage.list(&location, whole);
+    let folders: Vec<Folder> = exclude.iter().filter_map(|text| Folder::of(text)).collect();
+    match way(storage, &location, base, &folders) {
+        Way::Whole => storage.list(&location, whole),
+        Way::Jumping(names) => jumping(Arc::clone(storage), location, names),
+        Way::Levels => by_levels(Arc::clone(storage), location, base.to_owned(), folders, whole),
     }
-    let storage = std::sync::Arc::clone(storage);
+}
+
+/// Lists in byte order, from behind one folder to the beginning of the next.
+fn jumping(
+    storage: Storage,
+    location: Location,
+    names: Vec<String>,
+) -> BoxStream<'static, Result<Entry>> {
     async_stream::try_stream! {
+        let mut after: Option<String> = None;
+        for name in names.into_iter().map(Some).chain([None]) {
+            let how = ListOptions {
+                recursive: true,
+                ordered: true,
+                start_after: after.take(),
+                ..ListOptions::default()
+            };
+            let mut rows = storage.list(&location, how);
+            while let Some(entry) = rows.next().await {
+                let entry = entry?;
+                if name.as_ref().is_some_and(|name| entry.key >= *name) {
+                    break;
+                }
+                yield entry;
+            }
+            // Behind every key that begins so.
+            after = name.map(|name| format!("{name}{}", char::MAX));
+        }
+    }
+    .boxed()
+}
+
+/// Lists folder by folder where an excluded one may lie, and as a whole where none can.
+fn by_levels(
+    storage: Storage,
+    location: Location,
+    base: String,
+    folders: Vec<Folder>,
+    whole: ListOptions,
+) -> BoxStream<'static, Result<Entry>> {
+    async_stream::try_stream! {
+        let walks = storage.walks_folders();
         // Depth first, so that the order of the levels is the order of the whole.
         let mut stack = vec![storage.list(&location, ListOptions::default())];
         while let Some(level) = stack.last_mut() {
@@ -57,11 +181,13 @@ pub(crate) fn listed(
                 yield entry;
                 continue;
             }
-            if folders.iter().any(|folder| entry.key.starts_with(folder.as_str())) {
+            let path = entry.key.strip_prefix(base.as_str()).unwrap_or(&entry.key);
+            let name = path.strip_suffix('/').unwrap_or(path);
+            if !name.is_empty() && folders.iter().any(|folder| folder.is(name)) {
                 continue;
             }
-            let above = folders.iter().any(|folder| folder.starts_with(&entry.key));
-            let how = if above { ListOptions::default() } else { whole.clone() };
+            let split = walks || folders.iter().any(|folder| folder.lies_below(path));
+            let how = if split { ListOptions::default() } else { whole.clone() };
             let below = Location { bucket: location.bucket.clone(), key: entry.key };
             stack.push(storage.list(&below, how));
         }
@@ -74,22 +200,71 @@ mod tests {
     use super::*;
     use crate::fake::Fake;
     use futures::TryStreamExt;
-    use std::sync::Arc;
+
+    const KEYS: [&str; 9] = [
+        "s/a",
+        "s/in/x/1",
+        "s/in/y",
+        "s/tmp-not",
+        "s/tmp/1",
+        "s/tmp/d/2",
+        "s/x/in/x/3",
+        "s/z/1",
+        "s/z/tmp/1",
+    ];
+
+    async fn keys(fake: &Arc<Fake>, exclude: &[&str]) -> Vec<String> {
+        for key in KEYS {
+            fake.set(key, "1");
+        }
+        let exclude: Vec<String> = exclude.iter().map(|text| (*text).to_owned()).collect();
+        let storage: Storage = fake.clone();
+        let location = Location { bucket: Some("b".into()), key: "s/".into() };
+        let rows = listed(&storage, location, "s/", &exclude, true);
+        rows.map_ok(|entry| entry.key).try_collect().await.unwrap()
+    }
 
     #[tokio::test]
     async fn excluded_folders_are_not_listed() {
         let fake = Arc::new(Fake::new("one"));
-        for key in ["s/a", "s/in/x/1", "s/in/y", "s/tmp/1", "s/tmp/d/2", "s/tmp-not", "s/z/1"] {
-            fake.set(key, "1");
-        }
-        let exclude = ["tmp/**".to_owned(), "in/x/**".to_owned(), "*.bak".to_owned()];
-        let storage: Storage = fake.clone();
-        let location = Location { bucket: Some("b".into()), key: "s/".into() };
-        let rows = listed(&storage, location, "s/", &exclude, true);
-        let keys: Vec<String> = rows.map_ok(|entry| entry.key).try_collect().await.unwrap();
-        assert_eq!(keys, ["s/a", "s/in/y", "s/tmp-not", "s/z/1"]);
+        let found = keys(&fake, &["tmp/**", "in/x/**", "*.bak"]).await;
+        assert_eq!(found, ["s/a", "s/in/y", "s/tmp-not", "s/x/in/x/3", "s/z/1", "s/z/tmp/1"]);
         assert_eq!(fake.count("list s/tmp/"), 0);
         assert_eq!(fake.count("list s/in/x/"), 0);
         assert_eq!(fake.count("list s/z/"), 1);
+    }
+
+    #[tokio::test]
+    async fn a_wildcard_for_a_level_leaves_out_what_it_matches() {
+        let fake = Arc::new(Fake::new("one"));
+        let found = keys(&fake, &["*/in/**", "t?p/"]).await;
+        assert!(!found.contains(&"s/x/in/x/3".to_owned()), "{found:?}");
+        assert_eq!(fake.count("list s/x/in/"), 0);
+        assert_eq!(fake.count("list s/x/"), 1);
+    }
+
+    #[tokio::test]
+    async fn where_order_is_promised_a_listing_jumps_over_named_folders() {
+        let fake = Fake::with("one", |fake| fake.promised = true);
+        let found = keys(&fake, &["tmp/**", "in/x/**", "in/x/deeper/**"]).await;
+        assert_eq!(found, ["s/a", "s/in/y", "s/tmp-not", "s/x/in/x/3", "s/z/1", "s/z/tmp/1"]);
+        assert_eq!(fake.count("list"), 3, "one for each part, however many folders there are");
+    }
+
+    #[tokio::test]
+    async fn folders_at_any_depth_are_not_worth_a_request_each_in_an_object_store() {
+        let fake = Arc::new(Fake::new("one"));
+        assert_eq!(keys(&fake, &["**/tmp/**", "tmp"]).await.len(), KEYS.len());
+        assert_eq!(fake.count("list"), 1);
+    }
+
+    #[tokio::test]
+    async fn a_storage_that_walks_enters_no_excluded_folder() {
+        let fake = Fake::with("one", |fake| fake.walks = true);
+        let found = keys(&fake, &["**/tmp/**", "x"]).await;
+        assert_eq!(found, ["s/a", "s/in/y", "s/tmp-not", "s/z/1"]);
+        for folder in ["s/tmp/", "s/z/tmp/", "s/in/x/", "s/x/"] {
+            assert_eq!(fake.count(&format!("list {folder}")), 0, "{folder}");
+        }
     }
 }

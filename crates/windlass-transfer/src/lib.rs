@@ -31,6 +31,7 @@ mod sort;
 mod spool;
 pub mod stdio;
 pub mod tuning;
+pub mod undelete;
 pub mod usage;
 mod width;
 
@@ -45,6 +46,7 @@ pub use request::{Action, CopyRequest, Item, Progress, Quiet, Side, Status, Summ
 pub use sort::SortLimits;
 pub use stdio::{copy_stream, copy_stream_with, read_to, read_to_with};
 pub use tuning::Tuning;
+pub use undelete::{UndeleteOptions, Undeleted, undelete};
 pub use usage::{Amount, Usage, du};
 
 /// Objects and parts in flight unless asked otherwise.

@@ -87,34 +87,45 @@ impl CopyOptions {
 
     /// Finds options that contradict each other.
     pub fn check(&self) -> Result<()> {
-        let refused = |what: &str, hint: &str| {
-            Err(Error::new(ErrorCode::UsageInvalid, what.to_owned()).hint(hint.to_owned()))
+        let refused = |what: &str, hint: String| {
+            Err(Error::new(ErrorCode::UsageInvalid, what.to_owned()).hint(hint))
         };
         if self.delete && !self.sync {
-            return refused("only a sync deletes at the destination", "use `sync --delete`");
+            return refused("only a sync deletes at the destination", "sync instead".to_owned());
         }
         if self.sync && self.delete_source {
-            return refused("a sync does not delete its source", "use `mv` to move");
+            return refused("a sync does not delete its source", "move instead".to_owned());
         }
         if !self.delete && (self.max_delete.is_some() || self.backup_to.is_some()) {
             return refused(
                 "a limit or a backup of what is deleted needs something to be deleted",
-                "add `--delete`, or leave `--max-delete` and `--backup-to` out",
+                format!(
+                    "add {}, or leave {} and {} out",
+                    named("delete"),
+                    named("max-delete"),
+                    named("backup-to")
+                ),
             );
         }
         if self.delete && self.files.is_some() {
             return refused(
                 "a list of files does not say what is not there any more",
-                "leave `--delete` or `--files-from` out",
+                format!("leave {} or the list of files out", named("delete")),
             );
         }
         if self.remove_empty_folders && !self.delete_source {
-            return refused("only a move empties folders", "use `mv --remove-empty-folders`");
+            return refused(
+                "only a move empties folders",
+                format!("move, or leave {} out", named("remove-empty-folders")),
+            );
         }
         if let Some(prefix) = &self.backup_to
             && !prefix.ends_with('/')
         {
-            return refused("a place for backups is a folder", "end `--backup-to` with `/`");
+            return refused(
+                "a place for backups is a folder",
+                format!("end {} with `/`", named("backup-to")),
+            );
         }
         Ok(())
     }
@@ -197,9 +208,35 @@ pub enum OnTrouble {
     Rename,
 }
 
+/// An option of `cp`, `mv` and `sync` by both its names: a hint is shown at the command line, and in
+/// answers to SQL and over HTTP.
+pub(crate) fn named(flag: &str) -> String {
+    format!("`--{flag}` ({} in SQL)", flag.to_ascii_uppercase().replace('-', "_"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn options_that_hints_name_are_there_in_sql() {
+        use windlass_types::options::FILES_OPTIONS;
+        for flag in [
+            "names",
+            "case",
+            "dry-run",
+            "delete",
+            "max-delete",
+            "backup-to",
+            "remove-empty-folders",
+        ] {
+            let text = named(flag);
+            let sql = text.split(['(', ' ']).find(|word| {
+                word.chars().all(|c| c.is_ascii_uppercase() || c == '_') && !word.is_empty()
+            });
+            assert!(FILES_OPTIONS.iter().any(|def| Some(def.name) == sql), "{text}");
+        }
+    }
 
     #[test]
     fn a_bound_is_a_number_or_a_share_and_reads_back() {

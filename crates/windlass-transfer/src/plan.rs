@@ -82,16 +82,36 @@ pub struct Filter {
 
 impl Filter {
     /// Whether a path below the source's base is wanted. A pattern without `/` also matches the
-    /// file name alone.
+    /// name alone. What excludes a folder excludes all below it; a pattern ending in `/` is only
+    /// meant for folders.
     pub fn takes(&self, relative: &str) -> bool {
-        let name = relative.rsplit('/').next().unwrap_or(relative);
-        let any = |patterns: &[KeyPattern]| {
+        let any = |patterns: &[KeyPattern], path: &str| {
+            let name = path.rsplit('/').next().unwrap_or(path);
             patterns.iter().any(|pattern| {
-                pattern.matches(relative)
-                    || (!pattern.as_str().contains('/') && pattern.matches(name))
+                pattern.matches(path) || (!pattern.as_str().contains('/') && pattern.matches(name))
             })
         };
-        (self.include.is_empty() || any(&self.include)) && !any(&self.exclude)
+        if !self.include.is_empty() && !any(&self.include, relative) {
+            return false;
+        }
+        if self.exclude.is_empty() {
+            return true;
+        }
+        let mut folders = relative.match_indices('/').map(|(at, _)| at).filter(|at| *at > 0);
+        !any(&self.exclude, relative)
+            && !folders.any(|at| {
+                any(&self.exclude, &relative[..at]) || self.excludes_folder(&relative[..=at])
+            })
+    }
+
+    /// Whether a pattern ending in `/` excludes this folder, by its path or by its name.
+    fn excludes_folder(&self, folder: &str) -> bool {
+        let above = &folder[..folder.len() - 1];
+        let name = &folder[above.rfind('/').map_or(0, |at| at + 1)..];
+        self.exclude.iter().filter(|pattern| pattern.as_str().ends_with('/')).any(|pattern| {
+            let by_name = !pattern.as_str()[..pattern.as_str().len() - 1].contains('/');
+            pattern.matches(folder) || (by_name && pattern.matches(name))
+        })
     }
 }
 
@@ -349,6 +369,23 @@ mod tests {
                 .filter(|path| filter.takes(path))
                 .collect();
         assert_eq!(taken, ["a.csv", "d/b.csv", "in/c.txt"]);
+    }
+
+    #[test]
+    fn what_excludes_a_folder_excludes_all_below_it() {
+        let takes = |exclude: &str, path: &str| {
+            Filter { include: Vec::new(), exclude: patterns(&[exclude]) }.takes(path)
+        };
+        for exclude in ["tmp", "tmp/", "t*p", "tmp/**", "**/tmp/**", "{tmp,old}"] {
+            assert!(!takes(exclude, "tmp/a/b"), "{exclude}");
+            assert!(takes(exclude, "a/tmp-b/c"), "{exclude}");
+        }
+        for exclude in ["tmp", "tmp/", "**/tmp/**", "a/tmp", "a/tmp/", "*/tmp/**"] {
+            assert!(!takes(exclude, "a/tmp/c/d"), "{exclude}");
+        }
+        assert!(takes("tmp/**", "a/tmp/c"), "anchored at the base");
+        assert!(takes("tmp/", "a/tmp"), "a file");
+        assert!(!takes("tmp", "a/tmp"));
     }
 
     #[test]

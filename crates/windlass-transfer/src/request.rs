@@ -38,7 +38,9 @@ impl Side {
     /// Whether a key of one side is the same object as that key of the other, as far as names tell.
     pub(crate) fn is_same_place(&self, other: &Self) -> bool {
         let group = self.storage.server_side_copy_group();
-        self.location.bucket == other.location.bucket
+        // An older version may be written over the current one.
+        self.storage.version().is_none()
+            && self.location.bucket == other.location.bucket
             && (group.is_some() && group == other.storage.server_side_copy_group()
                 || (self.storage.name() == other.storage.name() && !self.is_folder()))
     }

@@ -236,9 +236,13 @@ impl Address {
         if text == "-" {
             return Ok(Self::Stdio);
         }
-        if text.starts_with("s3://") {
-            S3Url::parse(text)?;
-            return Ok(Self::Remote { connection: Name::new("s3")?, path: text.to_owned() });
+        if let Some(rest) = text.strip_prefix("s3://").or_else(|| text.strip_prefix("s3a://")) {
+            // The scheme alone stands for all buckets.
+            let path = if rest.is_empty() { "" } else { text };
+            if !rest.is_empty() {
+                S3Url::parse(text)?;
+            }
+            return Ok(Self::Remote { connection: Name::new("s3")?, path: path.to_owned() });
         }
         if text.starts_with(['.', '/', '~']) {
             return Ok(Self::Local(text.into()));

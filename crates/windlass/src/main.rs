@@ -19,22 +19,36 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 const DEMO_SECRET: &str = "DEMO_SECRET";
 
 fn main() {
+    if let Ok(shell) = std::env::var(windlass_cli::complete::VARIABLE)
+        && !shell.is_empty()
+    {
+        complete(&shell);
+    }
     let cli = match windlass_cli::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(code) => exit(code.into()),
     };
     log();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let wiring = Wiring::new(open).with_demo(demo);
+    let code = runtime().block_on(windlass_cli::run(cli, wiring));
+    // A thread may still wait for standard input; it must not keep the process.
+    exit(code.into());
+}
+
+/// Answers the script of a shell.
+fn complete(shell: &str) -> ! {
+    let answer = windlass_cli::complete::complete(shell, std::env::args_os(), Wiring::new(open));
+    exit(runtime().block_on(answer).into());
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error[internal]: cannot start the runtime: {error}");
             exit(2);
         }
-    };
-    let wiring = Wiring::new(open).with_demo(demo);
-    let code = runtime.block_on(windlass_cli::run(cli, wiring));
-    // A thread may still wait for standard input; it must not keep the process.
-    exit(code.into());
+    }
 }
 
 /// Logs go to standard error, only when `WINDLASS_LOG` asks for them. The libraries that sign and

@@ -13,7 +13,7 @@ use clap::Args;
 use options::Options;
 use report::Reporter;
 use std::time::Instant;
-use windlass_core::engine::{CopySide, Progress, Summary};
+use windlass_core::engine::{AtVersion, CopySide, Progress, Summary};
 use windlass_core::transfer::MaxDelete;
 use windlass_types::{Address, ByteSize, Error, ErrorCode};
 
@@ -21,7 +21,10 @@ use windlass_types::{Address, ByteSize, Error, ErrorCode};
 #[derive(Debug, Clone)]
 pub enum Verb {
     /// `cp`.
-    Copy,
+    Copy {
+        /// This version of the source.
+        version: Option<String>,
+    },
     /// `mv`.
     Move {
         /// Remove the folders that it emptied.
@@ -50,7 +53,8 @@ Examples:
   3. Between connections:   windlass cp landing:raw/2026/ lake:archive/2026/
   4. By pattern:            windlass cp 'landing:bucket/orders/*.csv' ./orders/
   5. See first:             windlass cp --dry-run landing:bucket/orders/ ./orders/
-  6. From a pipe:           gzip -c big.csv | windlass cp - landing:bucket/big.csv.gz"
+  6. From a pipe:           gzip -c big.csv | windlass cp - landing:bucket/big.csv.gz
+  7. As it was before:      windlass cp --version Zk3x landing:bucket/a.csv landing:bucket/a.csv"
 )]
 pub struct Copy {
     /// CONN:BUCKET/PREFIX, a local path, or `-` for standard input
@@ -59,6 +63,9 @@ pub struct Copy {
     /// CONN:BUCKET/PREFIX, a local path, or `-` for standard output
     #[arg(value_name = "DST")]
     pub destination: String,
+    /// This version of SRC, which is one key, of those that `ls --versions` shows
+    #[arg(long, value_name = "ID", help_heading = "What")]
+    pub version: Option<String>,
     /// How.
     #[command(flatten)]
     pub options: Options,
@@ -98,13 +105,17 @@ pub async fn copy(session: &Session, args: Copy) -> Ending {
         }
         (Address::Stdio, _) => {
             plain(&args.options)?;
+            if args.version.is_some() {
+                return Err(usage("a stream has no versions", "leave `--version` out").into());
+            }
             let place = session.place(&args.destination).await?;
             let summary = pipe::upload(session, place, args.options.dry_run).await?;
             report(session, &summary, "copied")
         }
         (_, Address::Stdio) => {
             plain(&args.options)?;
-            let place = session.existing_place(&args.source).await?;
+            let mut place = session.existing_place(&args.source).await?;
+            at_version(&mut place, args.version)?;
             if place.location.key.is_empty() || place.location.key.ends_with('/') {
                 return Err(usage(
                     &format!("`{}` is a folder, and a stream is one object", place.typed()),
@@ -114,7 +125,10 @@ pub async fn copy(session: &Session, args: Copy) -> Ending {
             }
             pipe::download(session, place, args.options.dry_run).await
         }
-        _ => transfer(session, &args.source, &args.destination, args.options, Verb::Copy).await,
+        _ => {
+            let verb = Verb::Copy { version: args.version };
+            transfer(session, &args.source, &args.destination, args.options, verb).await
+        }
     }
 }
 
@@ -195,7 +209,10 @@ pub(super) async fn transfer(
     };
     let mut how = options.engine(Utc::now(), files)?;
     let done = match verb {
-        Verb::Copy => "copied",
+        Verb::Copy { version } => {
+            at_version(&mut source, version)?;
+            "copied"
+        }
         Verb::Move { remove_empty_folders } => {
             (how.delete_source, how.remove_empty_folders) = (true, remove_empty_folders);
             "moved"
@@ -239,6 +256,17 @@ pub(super) async fn transfer(
         }
     }
     report(session, &summary, done)
+}
+
+/// Reads a place in this version from now on; it must be one key.
+fn at_version(place: &mut Place, version: Option<String>) -> Result<(), Error> {
+    let Some(version) = version else { return Ok(()) };
+    let key = &place.location.key;
+    if key.is_empty() || key.ends_with('/') || windlass_types::KeyPattern::is_pattern(key) {
+        return Err(usage("a version is one of a single object", "name one key with `--version`"));
+    }
+    place.storage = std::sync::Arc::new(AtVersion::new(place.storage.clone(), version));
+    Ok(())
 }
 
 /// An existing folder of this machine cannot become a file: things go into it, whether or not the

@@ -2,10 +2,10 @@
 
 use crate::commands::{Ending, counted};
 use crate::failure::Outcome;
-use crate::render::Format;
 use crate::render::text::safe;
-use crate::rows::{Cell, Columns, Kind, batch, schema};
+use crate::rows::{Cell, Columns, Kind};
 use crate::session::{Place, Session};
+use crate::table_file::{TableFile, tell};
 use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,14 +15,18 @@ use windlass_types::{ByteSize, Entry, KeyPattern};
 /// Compare two places.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "`<` is on the left only, `>` on the right only, `!` differs, `=` is the same.
+    after_help = "`<` is on the left only, `>` on the right only, `!` differs, `=` is the same. Sizes are compared, and
+contents where the listings (or files of this machine) tell them; `--checksum` looks further: at checksums that
+both services keep, and at the bytes where nothing else tells.
 
 Examples:
   1. A folder with its copy:          windlass diff landing:bucket/orders/ ./orders/
   2. Two connections:                 windlass diff landing:raw/ lake:raw/
-  3. Byte by byte where needed:       windlass diff --content landing:raw/ lake:raw/
-  4. In a script, exit 1 on any:      windlass diff --exit-code landing:raw/ lake:raw/"
+  3. Byte by byte where needed:       windlass diff --checksum landing:raw/ lake:raw/
+  4. In a script, exit 1 on any:      windlass diff --exit-code landing:raw/ lake:raw/
+  5. Is all of it there, as proof:    windlass diff --one-way --all --report proof.parquet ./orders/ lake:raw/"
 )]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct Diff {
     /// CONN:BUCKET/PREFIX, a pattern, or a local path
     #[arg(value_name = "LEFT")]
@@ -39,12 +43,21 @@ pub struct Diff {
     /// Show what is the same too
     #[arg(long)]
     pub all: bool,
-    /// Read both sides where sizes are all that the listings tell
+    /// Compare bytes where sizes are all that the listings tell: stored checksums, or reading both
+    #[arg(short, long, alias = "content", conflicts_with = "size_only")]
+    pub checksum: bool,
+    /// Compare sizes alone
     #[arg(long)]
-    pub content: bool,
+    pub size_only: bool,
+    /// Leave out what only RIGHT has
+    #[arg(long)]
+    pub one_way: bool,
     /// Exit 1 when something differs
     #[arg(long)]
     pub exit_code: bool,
+    /// Write a row for each finding to this file: `.csv`, `.jsonl` or `.parquet`; a local path or CONN:PATH
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<String>,
 }
 
 const COLUMNS: Columns = &[
@@ -55,9 +68,6 @@ const COLUMNS: Columns = &[
     ("right_size", Kind::Integer),
 ];
 
-/// Rows printed together at most.
-const CHUNK: usize = 1000;
-
 /// `diff`.
 pub async fn run(session: &Session, args: Diff) -> Ending {
     let left = side(session.existing_place(&args.left).await?);
@@ -65,27 +75,19 @@ pub async fn run(session: &Session, args: Diff) -> Ending {
     let options = DiffOptions {
         filter: Filter { include: args.include, exclude: args.exclude },
         same: args.all,
-        content: args.content,
+        content: args.checksum,
+        size_only: args.size_only,
+        one_way: args.one_way,
         ..DiffOptions::default()
     };
+    let report = TableFile::wanted(session, args.report.as_deref(), COLUMNS).await?;
     let differing = AtomicU64::new(0);
     let found = diff(left, right, options).inspect_ok(|found| {
         if found.kind != Found::Same {
             differing.fetch_add(1, Ordering::Relaxed);
         }
     });
-    if session.global.output == Format::Table {
-        let mut chunks = found.ready_chunks(CHUNK);
-        while let Some(chunk) = chunks.next().await {
-            for found in chunk {
-                session.console.line(&line(&found?))?;
-            }
-            session.console.flush()?;
-        }
-    } else {
-        let rows = found.map(|found| batch(COLUMNS, &[row(found?)])).boxed();
-        session.printer.rows(&session.console, schema(COLUMNS), rows).await?;
-    }
+    tell(session, COLUMNS, report, found.boxed(), line, row).await?;
     let differing = differing.load(Ordering::Relaxed);
     session.talk(&match differing {
         0 => "no differences".to_owned(),

@@ -1,5 +1,7 @@
 //! `ls`: buckets, folders and objects, as they come.
 
+mod versions;
+
 use crate::commands::Ending;
 use crate::failure::{Failure, Outcome};
 use crate::render::Format;
@@ -24,7 +26,8 @@ use windlass_types::{ByteSize, Entry, EntryKind, KeyPattern, Location, Result};
   3. Everything below:            windlass ls -r landing:bucket/orders/
   4. By pattern:                  windlass ls 'landing:bucket/orders/dt=*/*.csv'
   5. Large and new:               windlass ls -r --min-size 100MB --newer-than 7d landing:bucket
-  6. For programs, as it comes:   windlass ls -r -o jsonl landing:bucket")]
+  6. For programs, as it comes:   windlass ls -r -o jsonl landing:bucket
+  7. What a bucket still keeps:   windlass ls -r --versions landing:bucket/orders/")]
 pub struct Ls {
     /// CONN:[BUCKET[/PREFIX]], or a pattern
     #[arg(value_name = "PATH")]
@@ -32,6 +35,9 @@ pub struct Ls {
     /// Everything below, not one level
     #[arg(short, long)]
     pub recursive: bool,
+    /// Every version and delete marker that the bucket keeps, of a key the newest first
+    #[arg(long)]
+    pub versions: bool,
     /// What to leave out.
     #[command(flatten)]
     pub filter: Filter,
@@ -65,7 +71,7 @@ pub struct Filter {
 
 impl Filter {
     /// The rule for names, which is that of copies.
-    fn names(&mut self) -> Names {
+    pub(crate) fn names(&mut self) -> Names {
         Names {
             include: std::mem::take(&mut self.include),
             exclude: std::mem::take(&mut self.exclude),
@@ -73,7 +79,7 @@ impl Filter {
     }
 
     /// Whether size and time of an entry let it stay.
-    fn keeps(&self, entry: &Entry, now: DateTime<Utc>) -> bool {
+    pub(super) fn keeps(&self, entry: &Entry, now: DateTime<Utc>) -> bool {
         let size = |holds: &dyn Fn(u64) -> bool| entry.size.is_some_and(holds);
         let time = |holds: &dyn Fn(DateTime<Utc>) -> bool| entry.last_modified.is_some_and(holds);
         self.min_size.is_none_or(|least| size(&|n| n >= least.0))
@@ -125,6 +131,14 @@ impl Listing {
         entry.key.strip_prefix(self.base.as_str()).unwrap_or(&entry.key)
     }
 
+    /// Whether its name lets an entry stay.
+    fn shows(&self, entry: &Entry, names: &Names) -> bool {
+        let name = self.name(entry);
+        self.matches(entry)
+            && !(name.is_empty() && entry.key == self.base)
+            && names.takes(name.trim_end_matches('/'))
+    }
+
     /// Whether an entry is asked for.
     pub(crate) fn matches(&self, entry: &Entry) -> bool {
         self.pattern.as_ref().is_none_or(|pattern| pattern.matches(entry.key.trim_end_matches('/')))
@@ -161,6 +175,9 @@ pub async fn run(session: &Session, mut args: Ls) -> Ending {
     let names = args.filter.names();
     let place = session.existing_place(&args.path).await?;
     let listing = Listing::of(&place, args.recursive)?;
+    if args.versions {
+        return versions::run(session, &args, &names, &place, &listing).await;
+    }
     let now = Utc::now();
     let options = ListOptions {
         recursive: listing.recursive,
@@ -173,21 +190,17 @@ pub async fn run(session: &Session, mut args: Ls) -> Ending {
         .storage
         .list(&listing.location, options)
         .try_filter(|entry| {
-            let name = listing.name(entry);
-            let keeps = listing.matches(entry)
-                && !(name.is_empty() && entry.key == listing.base)
-                && names.takes(name.trim_end_matches('/'))
-                && args.filter.keeps(entry, now);
+            let keeps = listing.shows(entry, &names) && args.filter.keeps(entry, now);
             futures::future::ready(keeps)
         })
         .take(limit)
         .boxed();
     if session.global.output == Format::Table {
-        lines(session, &listing, entries).await?;
+        lines(session, entries, |entry| line(entry, listing.name(entry))).await?;
     } else {
         let batches = entries
             .ready_chunks(CHUNK)
-            .flat_map(|chunk| futures::stream::iter(batches(chunk)))
+            .flat_map(|chunk| futures::stream::iter(batches(COLUMNS, row, chunk)))
             .boxed();
         session.printer.rows(&session.console, schema(COLUMNS), batches).await?;
     }
@@ -195,7 +208,11 @@ pub async fn run(session: &Session, mut args: Ls) -> Ending {
 }
 
 /// The rows that came, then the error that ended them.
-fn batches(chunk: Vec<Result<Entry>>) -> Vec<Result<RecordBatch>> {
+fn batches<T>(
+    columns: Columns,
+    row: impl Fn(T) -> Vec<Cell>,
+    chunk: Vec<Result<T>>,
+) -> Vec<Result<RecordBatch>> {
     let mut rows = Vec::with_capacity(chunk.len());
     let mut failed = None;
     for entry in chunk {
@@ -206,7 +223,7 @@ fn batches(chunk: Vec<Result<Entry>>) -> Vec<Result<RecordBatch>> {
     }
     let mut out = Vec::new();
     if !rows.is_empty() {
-        out.push(batch(COLUMNS, &rows));
+        out.push(batch(columns, &rows));
     }
     out.extend(failed.map(Err));
     out
@@ -224,10 +241,10 @@ fn row(entry: Entry) -> Vec<Cell> {
     ]
 }
 
-async fn lines(
+async fn lines<T>(
     session: &Session,
-    listing: &Listing,
-    entries: BoxStream<'_, Result<Entry>>,
+    entries: BoxStream<'_, Result<T>>,
+    line: impl Fn(&T) -> String,
 ) -> Result<(), Failure> {
     let mut chunks = entries.ready_chunks(CHUNK);
     while let Some(chunk) = chunks.next().await {
@@ -236,7 +253,7 @@ async fn lines(
         for entry in chunk {
             match entry {
                 Ok(entry) => {
-                    out.push_str(&line(&entry, listing.name(&entry)));
+                    out.push_str(&line(&entry));
                     out.push('\n');
                 }
                 Err(error) => failed = Some(error),

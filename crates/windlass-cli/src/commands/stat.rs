@@ -14,13 +14,14 @@ use windlass_types::entry::rfc3339;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   1. Size, time, ETag, metadata:   windlass stat landing:bucket/orders.csv
-  2. For programs:                 windlass stat -o json landing:bucket/orders.csv")]
+  2. For programs:                 windlass stat -o json landing:bucket/orders.csv
+  3. Of an older version:          windlass stat --version Zk3x landing:bucket/orders.csv")]
 pub struct Stat {
     /// CONN:BUCKET/KEY; keys are literal
     #[arg(value_name = "PATH")]
     pub path: String,
-    /// This version
-    #[arg(long)]
+    /// This version, of those that `ls --versions` shows
+    #[arg(long, value_name = "ID")]
     pub version: Option<String>,
 }
 

@@ -6,11 +6,12 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use reqwest::{Method, RequestBuilder};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::fmt::Write as _;
 use windlass_core::engine::{
-    ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part, PutOptions,
-    PutResult, Upload,
+    ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, OpenUpload, Part,
+    PutOptions, PutResult, Upload, VersionEntry,
 };
 use windlass_server::wire::{
     LENGTH_HEADER, META_HEADER, OPTIONS_HEADER, StorageInfo, WireOptions, not_ours,
@@ -31,9 +32,9 @@ pub(super) struct RemoteStorage {
 
 #[derive(serde::Deserialize)]
 #[serde(untagged)]
-enum Line {
+enum Line<T> {
     Error { error: ErrorBody },
-    Entry(Entry),
+    Value(T),
 }
 
 #[derive(serde::Deserialize)]
@@ -78,6 +79,25 @@ impl RemoteStorage {
         self.request(method, what).query(&[("bucket", &object.bucket), ("key", &object.key)])
     }
 
+    /// What the server lists, one value a line.
+    fn values<T: DeserializeOwned + Send + 'static>(
+        &self,
+        request: RequestBuilder,
+    ) -> BoxStream<'static, Result<T>> {
+        let remote = self.remote.clone();
+        async_stream::try_stream! {
+            let response = remote.send(request).await?;
+            let mut lines = Remote::lines(response).boxed();
+            while let Some(line) = lines.next().await {
+                match serde_json::from_slice(&line?).map_err(|error| not_ours().source(error))? {
+                    Line::Value(value) => yield value,
+                    Line::Error { error } => Err(Error::from(error))?,
+                }
+            }
+        }
+        .boxed()
+    }
+
     fn on_upload(&self, method: Method, what: &[&str], upload: &Upload) -> RequestBuilder {
         self.request(method, what).query(&[
             ("bucket", &upload.bucket),
@@ -118,18 +138,7 @@ impl ObjectAccess for RemoteStorage {
         if let Some(after) = &options.start_after {
             request = request.query(&[("start_after", after)]);
         }
-        let remote = self.remote.clone();
-        async_stream::try_stream! {
-            let response = remote.send(request).await?;
-            let mut lines = Remote::lines(response).boxed();
-            while let Some(line) = lines.next().await {
-                match serde_json::from_slice(&line?).map_err(|error| not_ours().source(error))? {
-                    Line::Entry(entry) => yield entry,
-                    Line::Error { error } => Err(Error::from(error))?,
-                }
-            }
-        }
-        .boxed()
+        self.values(request)
     }
 
     async fn stat(&self, object: &ObjectPath, version: Option<&str>) -> Result<ObjectMeta> {
@@ -219,6 +228,37 @@ impl ObjectAccess for RemoteStorage {
         let request = self
             .request(Method::POST, &["delete"])
             .json(&json!({ "bucket": bucket, "keys": keys }));
+        let answer: DeleteAnswer = self.remote.json(request).await?;
+        Ok(answer.failed.into_iter().map(|failure| (failure.key, failure.error.into())).collect())
+    }
+
+    fn list_uploads(&self, bucket: &str, prefix: &str) -> BoxStream<'static, Result<OpenUpload>> {
+        let place = [("bucket", bucket), ("key", prefix)];
+        self.values(self.request(Method::GET, &["uploads"]).query(&place))
+    }
+
+    fn list_versions(
+        &self,
+        location: &Location,
+        recursive: bool,
+    ) -> BoxStream<'static, Result<VersionEntry>> {
+        let bucket = match location.need_bucket() {
+            Ok(bucket) => bucket,
+            Err(error) => return futures::stream::iter([Err(error)]).boxed(),
+        };
+        let place = [("bucket", bucket), ("key", &location.key)];
+        let request = self.request(Method::GET, &["versions"]).query(&place);
+        self.values(request.query(&[("recursive", recursive)]))
+    }
+
+    async fn delete_versions(
+        &self,
+        bucket: &str,
+        versions: &[(String, String)],
+    ) -> Result<Vec<(String, Error)>> {
+        let request = self
+            .request(Method::POST, &["versions", "delete"])
+            .json(&json!({ "bucket": bucket, "versions": versions }));
         let answer: DeleteAnswer = self.remote.json(request).await?;
         Ok(answer.failed.into_iter().map(|failure| (failure.key, failure.error.into())).collect())
     }

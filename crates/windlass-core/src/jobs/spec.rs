@@ -43,13 +43,16 @@ pub(crate) fn trigger(trigger: Option<&sql::Trigger>, source: &FilesPlace) -> Re
         sql::Trigger::Cron { expression, zone } => {
             Trigger::Cron { expression: expression.clone(), zone: in_zone(zone.as_deref())? }
         }
-        sql::Trigger::Calendar(rule) => Trigger::Calendar(Calendar {
-            period: period(rule.period),
-            on: rule.days.clone(),
-            at: rule.times.iter().map(|text| time(text)).collect::<Result<_>>()?,
-            zone: in_zone(rule.zone.as_deref())?,
-            except: rule.except.iter().map(|text| date(text)).collect::<Result<_>>()?,
-        }),
+        sql::Trigger::Calendar(rule) => {
+            let rule = Calendar {
+                period: period(rule.period),
+                on: rule.days.clone(),
+                at: rule.times.iter().map(|text| time(text)).collect::<Result<_>>()?,
+                zone: in_zone(rule.zone.as_deref())?,
+                except: rule.except.iter().map(|text| date(text)).collect::<Result<_>>()?,
+            };
+            Trigger::Calendar(rule.tidied())
+        }
         sql::Trigger::Arrival { place, options } => {
             let place = place.as_ref().unwrap_or(source);
             Trigger::Arrival(Arrival {
@@ -169,3 +172,6 @@ fn occasion(word: &str) -> Option<Occasion> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod triggers;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use windlass_jobs::{AlertSettings, SecretSource, Smtp, SmtpTls};
+use windlass_jobs::{AlertSettings, SecretSource, Smtp, SmtpTls, Trigger};
 use windlass_state::{Delivery, SecretOrigin};
 use windlass_types::{Error, ErrorCode, FabricId, Name, Result, RunId};
 
@@ -187,7 +187,7 @@ async fn settled(bench: &Bench, run: RunId) -> Vec<(Delivery, u32, Option<String
 }
 
 async fn create(bench: &Bench, job: &str, doing: &str, alerts: Value) {
-    let mut spec = spec(job, doing, "");
+    let mut spec = spec(job, doing, Trigger::Manual);
     spec.policy.retries = 0;
     spec.alerts = serde_json::from_value(alerts).unwrap();
     bench.scheduler.create_job(bench.fabric, spec).await.unwrap();

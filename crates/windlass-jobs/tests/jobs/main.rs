@@ -1,7 +1,6 @@
-//! Jobs from outside: triggers, runs, several schedulers on one store, alerts.
+//! Jobs from outside: runs, several schedulers on one store, alerts.
 
 mod alerts;
 mod scheduler;
 mod shared;
 mod support;
-mod triggers;

@@ -1,11 +1,13 @@
 //! One scheduler: what becomes of runs, by a clock that the test moves.
 
-use crate::support::{Bench, Told, fabric, name, options, spec, start_time};
+use crate::support::{Bench, Told, every, fabric, name, options, spec, start_time};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use windlass_jobs::{Arrival, ArrivalSource, Arrived, Observer, OneOff, Scheduler, SystemClock};
+use windlass_jobs::{
+    Arrival, ArrivalSource, Arrived, Observer, OneOff, Scheduler, SystemClock, Trigger,
+};
 use windlass_state::{RunFilter, RunRow};
 use windlass_types::{
     Cause, Error, ErrorCode, FabricId, JobPolicy, JobState, Level, Missed, Overlap, Progress,
@@ -59,7 +61,8 @@ impl Observer for Seen {
 #[tokio::test]
 async fn a_job_runs_without_any_server_and_is_seen_as_it_goes() {
     let bench = Bench::new(|_| {}).await;
-    let created = bench.scheduler.create_job(bench.fabric, spec("j", "end", "")).await.unwrap();
+    let created =
+        bench.scheduler.create_job(bench.fabric, spec("j", "end", Trigger::Manual)).await.unwrap();
     assert_eq!(created.warning, None);
     let seen = Arc::new(Seen::default());
     let run = bench.scheduler.run_now(bench.fabric, &name("j"), Some(seen.clone())).await.unwrap();
@@ -83,11 +86,14 @@ async fn a_job_runs_without_any_server_and_is_seen_as_it_goes() {
 async fn what_cannot_be_a_job_is_refused() {
     let bench = Bench::new(|_| {}).await;
     let create = async |spec| bench.scheduler.create_job(bench.fabric, spec).await.unwrap_err();
-    assert_eq!(create(spec("j", "nonsense", "")).await.code(), ErrorCode::OptionInvalid);
-    let mut unknown = spec("j", "end", "");
+    assert_eq!(
+        create(spec("j", "nonsense", Trigger::Manual)).await.code(),
+        ErrorCode::OptionInvalid
+    );
+    let mut unknown = spec("j", "end", Trigger::Manual);
     unknown.kind = "dance".to_owned();
     assert_eq!(create(unknown).await.code(), ErrorCode::StateNewer);
-    let mut alert = spec("j", "end", "");
+    let mut alert = spec("j", "end", Trigger::Manual);
     alert.alerts = serde_json::from_value(
         json!([{ "on": ["failed"], "to": "webhook", "url": { "text": "http://169.254.169.254/" } }]),
     )
@@ -100,8 +106,8 @@ async fn what_cannot_be_a_job_is_refused() {
 #[tokio::test]
 async fn a_failure_that_may_pass_is_tried_again_and_another_is_not() {
     let bench = Bench::new(|_| {}).await;
-    bench.scheduler.create_job(bench.fabric, spec("busy", "end", "")).await.unwrap();
-    bench.scheduler.create_job(bench.fabric, spec("denied", "end", "")).await.unwrap();
+    bench.scheduler.create_job(bench.fabric, spec("busy", "end", Trigger::Manual)).await.unwrap();
+    bench.scheduler.create_job(bench.fabric, spec("denied", "end", Trigger::Manual)).await.unwrap();
     let busy = vec![ErrorCode::ConnectionBusy; 2];
     bench.told.fail.lock().unwrap().insert("busy".to_owned(), busy);
     bench.told.fail.lock().unwrap().insert("denied".to_owned(), vec![ErrorCode::ConnectionDenied]);
@@ -137,7 +143,11 @@ async fn a_failure_that_may_pass_is_tried_again_and_another_is_not() {
 async fn a_partial_run_says_so_and_a_broken_one_does_not_hurt_others() {
     let bench = Bench::new(|_| {}).await;
     for doing in ["partial", "panic"] {
-        bench.scheduler.create_job(bench.fabric, spec(doing, doing, "")).await.unwrap();
+        bench
+            .scheduler
+            .create_job(bench.fabric, spec(doing, doing, Trigger::Manual))
+            .await
+            .unwrap();
     }
     let run = bench.scheduler.run_now(bench.fabric, &name("partial"), None).await.unwrap();
     let row = ended(&bench, run).await;
@@ -153,7 +163,7 @@ async fn a_partial_run_says_so_and_a_broken_one_does_not_hurt_others() {
 async fn a_run_stops_when_it_is_cancelled_here_or_elsewhere() {
     let bench = Bench::new(|options| options.grace = Duration::from_secs(5)).await;
     for (job, doing) in [("a", "hang"), ("b", "hang"), ("c", "ignore")] {
-        bench.scheduler.create_job(bench.fabric, spec(job, doing, "")).await.unwrap();
+        bench.scheduler.create_job(bench.fabric, spec(job, doing, Trigger::Manual)).await.unwrap();
     }
     let run = bench.scheduler.run_now(bench.fabric, &name("a"), None).await.unwrap();
     bench.scheduler.cancel(run).await.unwrap();
@@ -178,7 +188,7 @@ async fn a_run_stops_when_it_is_cancelled_here_or_elsewhere() {
 #[tokio::test]
 async fn a_time_limit_ends_an_attempt() {
     let bench = Bench::new(|_| {}).await;
-    let mut limited = spec("j", "hang", "");
+    let mut limited = spec("j", "hang", Trigger::Manual);
     limited.policy.time_limit = Some(60);
     bench.scheduler.create_job(bench.fabric, limited).await.unwrap();
     let run = bench.scheduler.run_now(bench.fabric, &name("j"), None).await.unwrap();
@@ -193,11 +203,7 @@ async fn a_time_limit_ends_an_attempt() {
 async fn a_process_that_ends_gives_its_runs_back() {
     let bench = Bench::new(|_| {}).await;
     let cancel = serve(&bench);
-    bench
-        .scheduler
-        .create_job(bench.fabric, spec("j", "hang once", "EVERY 1 MINUTE"))
-        .await
-        .unwrap();
+    bench.scheduler.create_job(bench.fabric, spec("j", "hang once", every(60))).await.unwrap();
     bench.until(async || (!bench.told.begun.lock().unwrap().is_empty()).then_some(())).await;
     cancel.cancel();
     let run = bench
@@ -229,7 +235,7 @@ async fn overlap_decides_what_run_job_does() {
     for (job, overlap) in
         [("skip", Overlap::Skip), ("queue", Overlap::Queue), ("allow", Overlap::Allow)]
     {
-        let mut spec = spec(job, "hang", "");
+        let mut spec = spec(job, "hang", Trigger::Manual);
         spec.policy.overlap = overlap;
         bench.scheduler.create_job(bench.fabric, spec).await.unwrap();
     }
@@ -268,7 +274,11 @@ async fn overlap_decides_what_run_job_does() {
 async fn a_schedule_fires_while_it_is_watched_and_makes_up_for_missed_times() {
     let bench = Bench::new(|_| {}).await;
     let create = async |job: &str, missed: Missed| {
-        let mut spec = spec(job, "end", "SCHEDULE '0 * * * *' TIME ZONE 'Europe/Berlin'");
+        let mut spec = spec(
+            job,
+            "end",
+            Trigger::Cron { expression: "0 * * * *".to_owned(), zone: chrono_tz::Europe::Berlin },
+        );
         spec.policy = JobPolicy { missed, ..JobPolicy::default() };
         bench.scheduler.create_job(bench.fabric, spec).await.unwrap()
     };
@@ -349,15 +359,24 @@ fn file(key: &str, etag: &str) -> Arrived {
     }
 }
 
-async fn arrivals(clause: &str, overlap: Overlap, doing: &str) -> (Bench, Arc<Folder>) {
+async fn arrivals(
+    settle: u64,
+    existing: bool,
+    overlap: Overlap,
+    doing: &str,
+) -> (Bench, Arc<Folder>) {
     let folder = Arc::new(Folder::default());
     let source = folder.clone();
     let bench = Bench::new(|options| options.arrivals = Some(source)).await;
-    let mut spec = spec(
-        "j",
-        doing,
-        &format!("ON ARRIVAL IN landing LOCATION = 'in/' POLL = 10 SECONDS {clause}"),
-    );
+    let trigger = Trigger::Arrival(Arrival {
+        connection: name("landing"),
+        location: "in/".to_owned(),
+        pattern: None,
+        poll: 10,
+        settle,
+        existing,
+    });
+    let mut spec = spec("j", doing, trigger);
     spec.policy.overlap = overlap;
     bench.scheduler.create_job(bench.fabric, spec).await.unwrap();
     (bench, folder)
@@ -380,7 +399,7 @@ async fn told(bench: &Bench, expected: usize) -> Vec<Value> {
 
 #[tokio::test]
 async fn every_arrival_fires_once_whatever_its_time_says() {
-    let (bench, folder) = arrivals("", Overlap::Skip, "end").await;
+    let (bench, folder) = arrivals(0, true, Overlap::Skip, "end").await;
     folder.files.lock().unwrap().extend([file("a", "1"), file("b", "1")]);
     let cancel = serve(&bench);
     assert_eq!(told(&bench, 1).await, [json!({ "arrived": 2, "first": ["a", "b"] })]);
@@ -414,7 +433,7 @@ async fn every_arrival_fires_once_whatever_its_time_says() {
 
 #[tokio::test]
 async fn files_that_arrive_while_a_run_goes_on_are_taken_by_the_next() {
-    let (bench, folder) = arrivals("", Overlap::Skip, "hang").await;
+    let (bench, folder) = arrivals(0, true, Overlap::Skip, "hang").await;
     folder.files.lock().unwrap().push(file("a", "1"));
     let cancel = serve(&bench);
     assert_eq!(told(&bench, 1).await.len(), 1);
@@ -427,8 +446,7 @@ async fn files_that_arrive_while_a_run_goes_on_are_taken_by_the_next() {
 
 #[tokio::test]
 async fn files_may_have_to_settle_and_those_of_before_may_not_count() {
-    let (bench, folder) =
-        arrivals("EXISTING = FALSE SETTLE = 10 MINUTES", Overlap::Allow, "end").await;
+    let (bench, folder) = arrivals(600, false, Overlap::Allow, "end").await;
     let old = |key: &str| Arrived { last_modified: None, ..file(key, "1") };
     folder.files.lock().unwrap().push(old("a"));
     let cancel = serve(&bench);
@@ -472,19 +490,17 @@ async fn a_statement_that_was_interrupted_goes_on_when_it_is_given_again() {
 #[tokio::test]
 async fn a_job_changes_and_keeps_what_it_waits_for() {
     let bench = Bench::new(|_| {}).await;
-    let job = bench
-        .scheduler
-        .create_job(bench.fabric, spec("j", "end", "EVERY 1 HOUR"))
-        .await
-        .unwrap()
-        .job;
+    let job =
+        bench.scheduler.create_job(bench.fabric, spec("j", "end", every(3600))).await.unwrap().job;
     bench.clock.advance(Duration::from_mins(30));
     let altered =
-        bench.scheduler.alter_job(&job, spec("j", "partial", "EVERY 1 HOUR")).await.unwrap().job;
+        bench.scheduler.alter_job(&job, spec("j", "partial", every(3600))).await.unwrap().job;
     assert_eq!(altered.next_fire, job.next_fire);
-    let stale = bench.scheduler.alter_job(&job, spec("j", "end", "")).await.unwrap_err();
+    let stale =
+        bench.scheduler.alter_job(&job, spec("j", "end", Trigger::Manual)).await.unwrap_err();
     assert_eq!(stale.code(), ErrorCode::JobChanged);
-    let altered = bench.scheduler.alter_job(&altered, spec("j", "end", "")).await.unwrap().job;
+    let altered =
+        bench.scheduler.alter_job(&altered, spec("j", "end", Trigger::Manual)).await.unwrap().job;
     assert_eq!(altered.next_fire, None);
     let told = Arc::new(Told::default());
     let other = Scheduler::new(options(&bench.store, &told, bench.clock.clone()));

@@ -1,11 +1,11 @@
 //! Several schedulers on one store: each run once, none lost. On both databases.
 
-use crate::support::{Place, Told, fabric, name, options, spec};
+use crate::support::{Place, Told, every, fabric, name, options, spec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use windlass_jobs::{Scheduler, SystemClock};
+use windlass_jobs::{Scheduler, SystemClock, Trigger};
 use windlass_state::RunFilter;
 use windlass_types::{JobPolicy, Overlap, RunState};
 
@@ -23,7 +23,7 @@ async fn four_schedulers_fire_and_run_everything_once(place: Place) {
         loops.push(tokio::spawn(async move { scheduler.run_until(cancel).await }));
     }
     for job in 0..6 {
-        let mut spec = spec(&format!("j{job}"), "end", "EVERY 1 SECOND");
+        let mut spec = spec(&format!("j{job}"), "end", every(1));
         spec.policy = JobPolicy { overlap: Overlap::Allow, ..JobPolicy::default() };
         schedulers[job % 4].create_job(fabric, spec).await.unwrap();
     }
@@ -75,7 +75,7 @@ async fn the_run_of_a_killed_owner_goes_on_elsewhere(place: Place) {
         let mut options = options(&home.open().await, &theirs, Arc::new(SystemClock));
         options.lease = Duration::from_secs(2);
         let scheduler = Scheduler::new(options);
-        scheduler.create_job(fabric, spec("j", "hang once", "")).await.unwrap();
+        scheduler.create_job(fabric, spec("j", "hang once", Trigger::Manual)).await.unwrap();
         let run = scheduler.run_now(fabric, &name("j"), None).await.unwrap();
         sender.send(run).unwrap();
         scheduler.wait(run).await

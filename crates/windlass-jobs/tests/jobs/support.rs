@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use windlass_jobs::{
     Clock, JobKind, JobSpec, Kinds, ManualClock, Outcome, RunContext, Scheduler, SchedulerOptions,
+    Trigger,
 };
 use windlass_state::{DEFAULT_FABRIC, KeySource, Store};
 use windlass_testkit::servers::Postgres;
@@ -123,13 +124,17 @@ impl JobKind for Obedient {
     }
 }
 
-pub(crate) fn spec(job: &str, doing: &str, trigger: &str) -> JobSpec {
+pub(crate) fn every(seconds: u64) -> Trigger {
+    Trigger::Every { seconds }
+}
+
+pub(crate) fn spec(job: &str, doing: &str, trigger: Trigger) -> JobSpec {
     JobSpec {
         name: name(job),
         kind: "told".to_owned(),
         definition: format!("CREATE JOB {job} {trigger} AS ..."),
         payload: json!({ "do": doing }),
-        trigger: trigger.parse().unwrap(),
+        trigger,
         policy: JobPolicy::default(),
         alerts: Vec::new(),
         connections: Vec::new(),

@@ -3,11 +3,11 @@
 use super::S3Store;
 use crate::access::{
     FileRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, OpenUpload, Part,
-    PresignMethod, PutOptions, PutResult, StoredPart, Upload,
+    PresignMethod, PutOptions, PutResult, StoredPart, Upload, VersionEntry,
 };
 use crate::order::ListingOrder;
 use crate::payload::Payload;
-use crate::{lifecycle, list, presign, read, uploads, write};
+use crate::{lifecycle, list, presign, read, uploads, versions, write};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -192,6 +192,25 @@ impl ObjectAccess for S3Store {
             self.check(bucket, key)?;
         }
         write::delete_many(self, bucket, keys).await
+    }
+
+    fn list_versions(
+        &self,
+        location: &Location,
+        recursive: bool,
+    ) -> BoxStream<'static, Result<VersionEntry>> {
+        versions::list(self, location, recursive)
+    }
+
+    async fn delete_versions(
+        &self,
+        bucket: &str,
+        versions: &[(String, String)],
+    ) -> Result<Vec<(String, Error)>> {
+        for (key, _) in versions {
+            self.check(bucket, key)?;
+        }
+        versions::delete(self, bucket, versions).await
     }
 
     async fn create_bucket(&self, bucket: &str) -> Result<()> {

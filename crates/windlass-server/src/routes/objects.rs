@@ -3,17 +3,15 @@
 
 use super::connections::InFabric;
 use crate::App;
-use crate::reply::{Failure, Reply, error_line};
+use crate::reply::{Failure, Reply, json_lines};
 use crate::wire::{LENGTH_HEADER, META_HEADER, OPTIONS_HEADER, WireOptions};
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{HeaderMap, HeaderName, header};
 use axum::response::{IntoResponse as _, Response};
-use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::time::Duration;
 use utoipa_axum::router::OpenApiRouter;
@@ -41,7 +39,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .layer(DefaultBodyLimit::max(MAX_BODY))
 }
 
-async fn storage(app: &App, name: &str, fabric: &InFabric) -> Result<Storage, Failure> {
+pub(super) async fn storage(app: &App, name: &str, fabric: &InFabric) -> Result<Storage, Failure> {
     Ok(app.engine.storage(&fabric.ctx(), &Name::new(name)?).await?)
 }
 
@@ -100,27 +98,7 @@ async fn list(
         start_after: query.start_after,
         ordered: query.ordered.unwrap_or(true),
     };
-    let mut entries = storage.list(&location, options).peekable();
-    // The first entry decides the status: a listing that is refused is an error answer.
-    if let Some(Err(_)) = std::pin::Pin::new(&mut entries).peek().await
-        && let Some(Err(error)) = entries.next().await
-    {
-        return Err(error.into());
-    }
-    let lines = entries.ready_chunks(1000).map(|chunk| {
-        let mut bytes = Vec::new();
-        for entry in chunk {
-            match entry {
-                Ok(entry) => {
-                    serde_json::to_writer(&mut bytes, &entry).unwrap_or_default();
-                    bytes.push(b'\n');
-                }
-                Err(error) => bytes.extend_from_slice(error_line(&error).as_bytes()),
-            }
-        }
-        Ok::<_, Infallible>(bytes)
-    });
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
+    json_lines(storage.list(&location, options)).await
 }
 
 /// Metadata of one object.
@@ -261,6 +239,15 @@ struct DeleteFailure {
     error: windlass_types::error::ErrorBody,
 }
 
+/// The answer to a deletion of many.
+pub(super) fn failures(failed: Vec<(String, Error)>) -> Value {
+    let failed: Vec<DeleteFailure> = failed
+        .into_iter()
+        .map(|(key, error)| DeleteFailure { key, error: (&error).into() })
+        .collect();
+    json!({ "failed": failed })
+}
+
 /// Deletes up to 1,000 keys; answers the failed ones.
 #[utoipa::path(post, path = "/connections/{name}/delete", tag = "objects",
     params(("name" = String, Path), InFabric), request_body = DeleteBody, responses((status = 200, body = Object)))]
@@ -271,11 +258,7 @@ async fn delete_many(
     Json(body): Json<DeleteBody>,
 ) -> Reply<Json<Value>> {
     let failed = storage(&app, &name, &fabric).await?.delete_many(&body.bucket, &body.keys).await?;
-    let failed: Vec<DeleteFailure> = failed
-        .into_iter()
-        .map(|(key, error)| DeleteFailure { key, error: (&error).into() })
-        .collect();
-    Ok(Json(json!({ "failed": failed })))
+    Ok(Json(failures(failed)))
 }
 
 /// Begins a multipart upload.

@@ -178,11 +178,10 @@ impl Period {
         }
     }
 
-    /// Most days `ON` can name; 0: it takes none.
+    /// The greatest day that `ON` can name.
     pub const fn longest(self) -> u16 {
         match self {
-            Self::Day | Self::Week => 7,
-            Self::WeekEnd => 0,
+            Self::Day | Self::Week | Self::WeekEnd => 7,
             Self::Month | Self::MonthEnd => 31,
             Self::Quarter | Self::QuarterEnd => 92,
             Self::Year | Self::YearEnd => 366,

@@ -87,7 +87,7 @@ impl Parser<'_> {
 
     fn calendar(&mut self, period: Period) -> Result<Calendar> {
         let mut days = Vec::new();
-        if period.longest() > 0 && self.word("ON") {
+        if self.word("ON") {
             days = self.some(|parser| parser.day(period))?;
         }
         let times = if self.word("AT") { self.some(Self::time_of_day)? } else { Vec::new() };
