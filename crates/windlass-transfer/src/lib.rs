@@ -16,6 +16,7 @@ mod fake;
 pub mod filter;
 pub mod kinds;
 mod leave;
+mod lost;
 pub mod names;
 pub mod naming;
 mod object;

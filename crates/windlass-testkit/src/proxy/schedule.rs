@@ -41,7 +41,7 @@ pub enum ProxyFault {
 
 impl ProxyFault {
     /// All that a client can get over, if they do not come too often.
-    pub const PASSING: [Self; 12] = [
+    pub const PASSING: [Self; 11] = [
         Self::SlowDown,
         Self::Before,
         Self::After,
@@ -53,7 +53,6 @@ impl ProxyFault {
         Self::WrongEtag,
         Self::FlippedByte,
         Self::Repeated,
-        Self::SkewedDate,
     ];
 
     /// Whether such a request can meet it.

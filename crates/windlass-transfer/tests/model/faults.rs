@@ -77,9 +77,15 @@ async fn round(route: &Route, seed: u64, per_mille: u16, tally: &mut Tally) {
         let beside = route.beside().await;
         let verb = Verb::roll(&mut dice);
         let what = format!("seed {seed}, step {step}, {verb:?}");
-        storm.set(|| Schedule::stormy(dice.roll(), per_mille));
+        // Answers of another time make clients sign for it, which a service refuses.
+        let skewed = if dice.chance(100) { per_mille } else { 0 };
+        storm.set(|| Schedule::stormy(dice.roll(), per_mille).with(ProxyFault::SkewedDate, skewed));
         let request = route.request(verb, &mut dice, endpoints);
         let bases = [base(&request.source), base(&request.destination)];
+        println!(
+            "{what}, {} at once, {} bytes",
+            request.options.concurrency, request.options.max_memory
+        );
         let (done, items) = run(request, &route.tuning).await;
         storm.set(|| Schedule::new(0));
         let (left, wanted) = verb.after(&source, &destination);
@@ -96,7 +102,14 @@ async fn round(route: &Route, seed: u64, per_mille: u16, tally: &mut Tally) {
                 for name in source.keys() {
                     let done = now[1].get(name) == Some(&source[name])
                         && now[0].contains_key(name) == left.contains_key(name);
-                    assert!(done || failed.contains(name.as_str()), "{what}: {name:?}: {items:?}");
+                    let about = |item: &&Item| item.source.ends_with(name.as_str());
+                    assert!(
+                        done || failed.contains(name.as_str()),
+                        "{what}: {name:?} was not done, but {:?}; before {:?}, after {:?}",
+                        items.iter().filter(about).collect::<Vec<_>>(),
+                        [&source, &destination].map(|tree| tree.get(name).map(Vec::len)),
+                        now.each_ref().map(|tree| tree.get(name).map(Vec::len)),
+                    );
                 }
                 for name in now[1].keys().filter(|name| !wanted.contains_key(*name)) {
                     assert!(
@@ -109,10 +122,12 @@ async fn round(route: &Route, seed: u64, per_mille: u16, tally: &mut Tally) {
                     assert_same(&now[1], &wanted, &format!("{what}: the destination"));
                     tally.whole += 1;
                 } else {
+                    println!("{what}: {:?}", of(Status::Failed).collect::<Vec<_>>());
                     tally.in_part += 1;
                 }
             }
             Err(error) => {
+                println!("{what}: {}: {}", error.code(), error.chain());
                 assert!(error.code() != ErrorCode::Internal, "{what}: {}", error.chain());
                 tally.not += 1;
             }
