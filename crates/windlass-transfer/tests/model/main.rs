@@ -78,6 +78,7 @@ impl Route {
     async fn change(&self, dice: &mut Dice, source: &Tree, destination: &Tree) {
         let changes = trees::changes(dice, self.names, source, destination, true);
         self.from.change(&changes).await;
+        let source = &self.from.read().await.0;
         let changes = trees::changes(dice, self.names, destination, source, self.finds_edits);
         self.to.change(&changes).await;
         if !self.age() {

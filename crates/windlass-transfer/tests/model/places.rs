@@ -171,10 +171,16 @@ impl Place {
                 (Self::Folder { root }, Change::Write(name, bytes)) => {
                     let path = root.path().join("t").join(name);
                     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                    // Empty folders that a move left.
+                    let _ = std::fs::remove_dir_all(&path);
                     std::fs::write(path, bytes).unwrap();
                 }
                 (Self::Folder { root }, Change::Remove(name)) => {
-                    std::fs::remove_file(root.path().join("t").join(name)).unwrap();
+                    let file = root.path().join("t").join(name);
+                    std::fs::remove_file(&file).unwrap();
+                    // With the folders that it leaves empty, so that a file can have their name.
+                    let above = file.ancestors().skip(1).take(name.matches('/').count());
+                    let _ = above.map(std::fs::remove_dir).take_while(Result::is_ok).count();
                 }
             }
         }
