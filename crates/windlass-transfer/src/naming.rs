@@ -317,7 +317,7 @@ mod tests {
             let mut kept: Vec<String> = Vec::new();
             for key in keys {
                 let clash = kept.iter().any(|file| key.starts_with(&format!("{file}/")));
-                prop_assert_eq!(beside.check(&key).is_some(), clash, "{}", key);
+                prop_assert_eq!(beside.check(&key, false).is_some(), clash, "{}", key);
                 if !clash && !key.ends_with('/') { kept.push(key); }
             }
         }

@@ -173,8 +173,8 @@ mod tests {
     #[test]
     fn a_page_repeats_how_the_one_before_it_ended() {
         let page = |keys: &[&str], next: &str| {
-            let rows: String =
-                keys.iter().map(|key| format!("<Contents><Key>{key}</Key></Contents>")).collect();
+            let row = |key: &&str| format!("<Contents><Key>{key}</Key></Contents>");
+            let rows = keys.iter().map(row).collect::<Vec<_>>().concat();
             format!("<R>{rows}<NextContinuationToken>{next}</NextContinuationToken></R>")
         };
         let mut pages = Pages::default();
