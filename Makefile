@@ -6,11 +6,12 @@ ifdef CI
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/windlass/target
 endif
 
-.PHONY: help setup demo test lint fuzz bench docs
+.PHONY: help setup demo test soak lint fuzz bench docs
 
 help:
 	@echo 'make demo   run the tour on embedded parts'
 	@echo 'make test   set up, check and test everything'
+	@echo 'make soak   kill and storm commands for a long time, from a new seed'
 	@echo 'make lint   formatting, clippy, layers, licences'
 	@echo 'make docs   regenerate docs/reference'
 	@echo 'make fuzz   bounded fuzzing of the statement parser'
@@ -30,6 +31,13 @@ lint:
 
 test: setup lint
 	INSTA_UPDATE=no $(CARGO) test --workspace --locked
+
+# Repeat a round that failed with the seed that it names. Other seeds come from the clock.
+soak: export WINDLASS_SEED ?= $(shell date +%s)
+soak: setup
+	@echo "WINDLASS_SEED=$$WINDLASS_SEED"
+	WINDLASS_KILL_ROUNDS=200 $(CARGO) test --locked -p windlass --test trouble -- --nocapture
+	WINDLASS_ROUNDS=40 $(CARGO) test --locked -p windlass -p windlass-transfer --test model
 
 docs:
 	WINDLASS_UPDATE_DOCS=1 $(CARGO) test --locked -p windlass --test reference

@@ -327,6 +327,15 @@ impl Memory {
         self.buckets().get_mut(bucket).is_some_and(|it| it.objects.remove(key).is_some())
     }
 
+    /// Lets time pass for a bucket: everything in it was written so much earlier.
+    pub fn age(&self, bucket: &str, by: Duration) {
+        let mut buckets = self.buckets();
+        let versions = buckets.get_mut(bucket).into_iter().flat_map(|it| it.objects.values_mut());
+        for version in versions.flatten() {
+            version.modified = version.modified.checked_sub(by).unwrap_or(version.modified);
+        }
+    }
+
     /// All keys of a bucket, in order; none if it does not exist.
     pub fn keys(&self, bucket: &str) -> Vec<String> {
         let buckets = self.buckets();

@@ -46,6 +46,8 @@ pub struct TestS3Options {
     pub min_part_size: usize,
     /// The greatest object that one `CopyObject` takes; S3 has 5 GiB.
     pub max_copy_size: usize,
+    /// Most rows of a page of a listing, whatever is asked for; S3 has 1000.
+    pub page_size: usize,
     /// A header that every request must carry.
     pub require_header: Option<(String, String)>,
     /// The domain for bucket names in the host: `bucket.localhost`.
@@ -67,6 +69,7 @@ impl Default for TestS3Options {
             sts: true,
             min_part_size: 5 * 1024 * 1024,
             max_copy_size: 5 * 1024 * 1024 * 1024,
+            page_size: 1000,
             require_header: None,
             domain: "localhost".to_owned(),
             account: "000000000000".to_owned(),

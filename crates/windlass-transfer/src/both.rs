@@ -111,6 +111,9 @@ pub(crate) async fn plan(
         let source = in_order(&run.source, source);
         merged(&run, &mut planner, judged(source, &options, filter), &mut out).await?
     } else {
+        // Whether a name would have to be file and folder is seen in order only.
+        let orderly = several && run.destination.is_folder() && options.files.is_none();
+        let source = if orderly { in_order(&run.source, source) } else { source };
         alone(&run, &mut planner, judged(source, &options, filter), &mut out).await?;
         Some(Planned::default())
     };
@@ -181,7 +184,8 @@ async fn source_rows(
     }
     let location = Location { bucket, key: source.prefix().to_owned() };
     let exclude = &run.options.exclude;
-    let ordered = run.options.compares() && in_byte_order(&run.source);
+    let needed = run.options.compares() || run.destination.is_folder();
+    let ordered = needed && in_byte_order(&run.source);
     Ok(crate::filter::listed(&run.source.storage, location, source.base(), exclude, ordered))
 }
 

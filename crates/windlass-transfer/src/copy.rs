@@ -142,7 +142,8 @@ async fn copy_as(
                 }
                 Err(error) => book.fatal = Some(broken(error)),
             },
-            () = cancel.cancelled(), if !listed => listed = true,
+            // After a fatal error nothing is waited for but what was begun.
+            () = cancel.cancelled(), if !listed && book.fatal.is_none() => listed = true,
             step = steps.recv(), if !listed && book.fatal.is_none() && tasks.len() < most => {
                 match step {
                     None => listed = true,

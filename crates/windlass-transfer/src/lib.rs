@@ -18,6 +18,7 @@ mod inside;
 mod journal;
 pub mod kinds;
 mod leave;
+mod lost;
 pub mod names;
 pub mod naming;
 mod object;

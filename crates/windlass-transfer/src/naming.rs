@@ -5,6 +5,7 @@
 //! destination ending in `/`, or becomes it.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use windlass_s3::local::check_key;
 use windlass_types::{Error, ErrorCode, KeyPattern, Result};
 
@@ -150,23 +151,42 @@ pub(crate) fn check_destination(key: &str, is_folder: bool) -> Result<()> {
 }
 
 /// Finds keys that would need one name to be both file and folder, in a listing in byte order.
-/// Holds the keys that begin the last one: at most as many as a key has bytes.
+/// Holds the keys that begin the last one, at most as many as a key has bytes; and the names that were
+/// changed, which come in no order.
 #[derive(Debug, Default)]
 pub(crate) struct Beside {
     open: Vec<String>,
+    changed: BTreeSet<String>,
 }
 
 impl Beside {
-    /// The earlier key that would have to be a folder for `key` to be a file.
-    pub(crate) fn check(&mut self, key: &str) -> Option<&str> {
-        while self.open.last().is_some_and(|file| !key.starts_with(file.as_str())) {
-            self.open.pop();
+    /// The end of the level of `key` that an earlier key needs to be a file, or of the whole `key` if
+    /// that has to be a folder. `changed`: it is not the name in the listing.
+    pub(crate) fn check(&mut self, key: &str, changed: bool) -> Option<usize> {
+        if !changed {
+            while self.open.last().is_some_and(|file| !key.starts_with(file.as_str())) {
+                self.open.pop();
+            }
         }
-        let clash = self.open.iter().position(|file| key.as_bytes().get(file.len()) == Some(&b'/'));
-        if clash.is_none() && !key.ends_with('/') {
+        let below = |file: &str| {
+            key.strip_prefix(file).is_some_and(|rest| rest.starts_with('/')).then_some(file.len())
+        };
+        let clash = self.open.iter().find_map(|file| below(file)).or_else(|| {
+            let levels = key.match_indices('/').map(|(at, _)| at);
+            levels.into_iter().find(|at| self.changed.contains(&key[..*at]))
+        });
+        let clash = clash.or_else(|| {
+            // Below a changed name lie changed names only.
+            let folder = format!("{key}/");
+            let next = self.changed.range(folder.clone()..).next();
+            next.is_some_and(|other| other.starts_with(&folder)).then_some(key.len())
+        });
+        if clash.is_none() && changed {
+            self.changed.insert(key.to_owned());
+        } else if clash.is_none() && !key.ends_with('/') {
             self.open.push(key.to_owned());
         }
-        clash.map(|at| self.open[at].as_str())
+        clash
     }
 }
 
@@ -239,9 +259,19 @@ mod tests {
         keys.sort_unstable();
         let clashes: Vec<String> = keys
             .iter()
-            .filter_map(|key| beside.check(key).map(|file| format!("{key} below {file}")))
+            .filter_map(|key| {
+                beside.check(key, false).map(|end| format!("{key} below {}", &key[..end]))
+            })
             .collect();
         assert_eq!(clashes, ["a/x below a", "a/y/z below a", "c.d/e below c.d"]);
+        // What was renamed comes in no order.
+        let mut beside = Beside::default();
+        assert_eq!(beside.check("_~1", true), None);
+        assert_eq!(beside.check("__~2/x", true), None);
+        assert_eq!(beside.check("b", false), None);
+        assert_eq!(beside.check("_~1/x", true), Some(3));
+        assert_eq!(beside.check("__~2", true), Some(4));
+        assert_eq!(beside.check("b/_~3", true), Some(1));
     }
 
     fn key() -> impl Strategy<Value = String> {
@@ -287,7 +317,7 @@ mod tests {
             let mut kept: Vec<String> = Vec::new();
             for key in keys {
                 let clash = kept.iter().any(|file| key.starts_with(&format!("{file}/")));
-                prop_assert_eq!(beside.check(&key).is_some(), clash, "{}", key);
+                prop_assert_eq!(beside.check(&key, false).is_some(), clash, "{}", key);
                 if !clash && !key.ends_with('/') { kept.push(key); }
             }
         }

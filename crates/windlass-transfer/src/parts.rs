@@ -95,8 +95,14 @@ impl Run {
             self.interrupted()?;
             sent.sort_by_key(|sent| sent.part.number);
             let parts: Vec<Part> = sent.iter().map(|sent| sent.part.clone()).collect();
-            let result = storage.complete_upload(&upload, &parts, &options).await?;
-            Ok((sent, result.etag))
+            let etag = match storage.complete_upload(&upload, &parts, &options).await {
+                Err(error) if error.code() == ErrorCode::ObjectNotFound => {
+                    let size = sent.iter().map(|sent| sent.length).sum();
+                    self.completed(to, &parts, size, error).await?
+                }
+                other => other?.etag,
+            };
+            Ok((sent, etag))
         };
         let outcome = filled.await;
         if outcome.is_err() {

@@ -1,7 +1,7 @@
 //! Deciding what to do with each listed object, without doing it.
 //!
-//! One entry in, at most one step out; nothing is remembered but what begins the last key, and the
-//! spellings of names where the destination does not tell case apart.
+//! One entry in, at most one step out; nothing is remembered but what begins the last key, names that
+//! had to be changed, and the spellings of names where the destination does not tell case apart.
 
 use crate::names::{Cases, check_windows, renamed, with_level};
 use crate::naming::{Beside, Naming, check_destination};
@@ -239,7 +239,7 @@ impl Planner {
         }
         // Each rename solves one trouble of one level; a key has not more than these.
         for attempt in 0..64 {
-            let Some(trouble) = self.trouble(&found, &to) else {
+            let Some(trouble) = self.trouble(&found, &to, attempt > 0) else {
                 let step = Step::Copy(found, to, Existing::Unknown);
                 return Some((step, attempt > 0));
             };
@@ -264,7 +264,7 @@ impl Planner {
         plain(Step::Refuse(found, to, why))
     }
 
-    fn trouble(&mut self, found: &Found, to: &str) -> Option<Trouble> {
+    fn trouble(&mut self, found: &Found, to: &str, changed: bool) -> Option<Trouble> {
         let Target { is_folder, tells_case, .. } = self.target;
         if let Err(error) = check_destination(to, is_folder) {
             return Some(Trouble::Name(error.message().to_owned()));
@@ -280,9 +280,13 @@ impl Planner {
             let why = format!("`{}` differs from another name in case only", &to[..end]);
             return Some(Trouble::Case(why, end));
         }
-        if is_folder && let Some(file) = self.beside.check(to) {
-            let why = format!("`{file}` is a file there, so nothing can lie below it");
-            let end = file.len();
+        if is_folder && let Some(end) = self.beside.check(to, changed) {
+            let level = &to[..end];
+            let why = if end < to.len() {
+                format!("`{level}` is a file there, so nothing can lie below it")
+            } else {
+                format!("`{level}` is a folder there, so it cannot be a file")
+            };
             return Some(Trouble::File(why, end));
         }
         None

@@ -222,7 +222,8 @@ impl Run {
                 .remove_corrupt(to, format!("{} bytes of {size} arrived", meta.size))
                 .await);
         }
-        let told = etag.or(meta.etag.as_deref());
+        // What the object says of itself counts for more than what was said when it was written.
+        let told = meta.etag.as_deref().or(etag);
         if told.is_some_and(same) || !self.etags_tell.load(Ordering::Relaxed) {
             return Ok(());
         }

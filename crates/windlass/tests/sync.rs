@@ -1,4 +1,4 @@
-//! `sync`, `cp` and `mv` with the built binary: between services, folders and a server; and killed.
+//! `sync`, `cp` and `mv` with the built binary: between services, folders and a server.
 
 mod common;
 
@@ -6,8 +6,6 @@ use common::Home;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
 use windlass_testkit::{SeaweedFs, TestS3};
 
 async fn service(home: &Home, name: &str) -> TestS3 {
@@ -195,78 +193,4 @@ async fn choosing_by_condition_list_and_report() {
     let missing = home.scratch("nothing").join("x");
     let text = home.run(&["cat", missing.to_str().unwrap()]).stderr;
     assert!(text.contains(&format!("`{}`", missing.display())), "{text}");
-}
-
-/// Kills a command at moments that differ from round to round, until it ends by itself.
-fn killed(home: &Home, arguments: &[&str], round: u64) {
-    let mut child = home
-        .command()
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    std::thread::sleep(Duration::from_millis(60 + round * 37 % 400));
-    let _ = child.kill();
-    let _ = child.wait();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_at_any_moment_no_byte_is_lost_and_running_again_completes() {
-    let home = Home::new();
-    let s3 = service(&home, "lake").await;
-    s3.state().set_latency(Duration::from_millis(4));
-    let content = |name: u64| vec![u8::try_from(name % 251).unwrap(); 3000];
-    for verb in ["cp", "mv", "sync"] {
-        for round in 0..10_u64 {
-            let names: Vec<String> = (0..150).map(|n| format!("d{}/f{n}", n % 7)).collect();
-            let (from, to) = (format!("{verb}{round}/in/"), format!("{verb}{round}/out/"));
-            for (n, name) in names.iter().enumerate() {
-                s3.state().put("lake", &format!("{from}{name}"), content(n as u64 + round));
-            }
-            let big = vec![9_u8; 17 << 20];
-            s3.state().put("lake", &format!("{from}big"), big.clone());
-            // Every other round through a folder, so that bytes pass through the process.
-            let folder = home.scratch(&format!("{verb}{round}"));
-            let here = format!("{}/", folder.to_str().unwrap());
-            let source = format!("lake:lake/{from}");
-            let target = if round % 2 == 0 { here.clone() } else { format!("lake:lake/{to}") };
-            let mut arguments = vec![verb];
-            if verb == "sync" {
-                arguments.push("--delete");
-                s3.state().put("lake", &format!("{to}stale"), "x");
-            }
-            arguments.extend([source.as_str(), target.as_str()]);
-            killed(&home, &arguments, round);
-            // Nothing is lost: each name is whole at one end at least.
-            let there = |name: &str| -> Option<Vec<u8>> {
-                if round % 2 == 0 {
-                    std::fs::read(folder.join(name)).ok()
-                } else {
-                    s3.state().get("lake", &format!("{to}{name}")).map(|bytes| bytes.to_vec())
-                }
-            };
-            for (n, name) in names.iter().enumerate() {
-                let at_source = s3.state().get("lake", &format!("{from}{name}"));
-                let whole = content(n as u64 + round);
-                assert!(
-                    at_source.is_some() || there(name) == Some(whole),
-                    "{verb} {round}: {name} is lost"
-                );
-            }
-            let output = home.run(&arguments);
-            // A move that was killed after its last file has nothing left to do.
-            assert!(output.code == 0 || verb == "mv", "{}", output.stderr);
-            for (n, name) in names.iter().enumerate() {
-                assert_eq!(there(name), Some(content(n as u64 + round)), "{verb} {round}: {name}");
-                let at_source = s3.state().get("lake", &format!("{from}{name}"));
-                assert_eq!(at_source.is_none(), verb == "mv", "{verb} {round}: {name}");
-            }
-            assert!(there("big") == Some(big), "{verb} {round}: big");
-            if verb == "sync" && round % 2 == 1 {
-                assert!(there("stale").is_none());
-            }
-        }
-    }
 }

@@ -27,7 +27,7 @@ pub(super) fn list_objects_v2(
         prefix: input.prefix.as_deref().unwrap_or_default(),
         delimiter: input.delimiter.as_deref().unwrap_or_default(),
         after: resumed.as_deref().or(input.start_after.as_deref()).filter(|it| !it.is_empty()),
-        limit: limit(input.max_keys)?,
+        limit: limit(input.max_keys)?.min(memory.options.page_size),
     };
     let style = bucket.listing;
     let found = if style.by_segments {
@@ -70,7 +70,7 @@ pub(super) fn list_objects(
         prefix: input.prefix.as_deref().unwrap_or_default(),
         delimiter: input.delimiter.as_deref().unwrap_or_default(),
         after: input.marker.as_deref().filter(|it| !it.is_empty()),
-        limit: limit(input.max_keys)?,
+        limit: limit(input.max_keys)?.min(memory.options.page_size),
     };
     let found = page(&bucket.objects, query, shown);
     let encoding = input.encoding_type.as_ref();

@@ -4,6 +4,7 @@ mod copies;
 mod faults;
 mod listing;
 mod objects;
+mod proxy;
 mod rights;
 mod roles;
 
