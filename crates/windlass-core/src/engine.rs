@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 pub use windlass_s3::{
-    ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, OpenUpload, Part,
-    PresignMethod, PutOptions, PutResult, Storage, Upload,
+    ByteRange, GetOptions, Links, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, OpenUpload,
+    Part, PresignMethod, PutOptions, PutResult, Storage, Upload,
 };
 pub use windlass_transfer::{CopyOptions, Item, Progress, Summary};
 use windlass_types::{Location, Name, Result};

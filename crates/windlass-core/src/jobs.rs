@@ -5,6 +5,7 @@ mod files;
 mod kind;
 mod mail;
 mod one_off;
+mod report;
 mod spec;
 mod statements;
 mod tables;

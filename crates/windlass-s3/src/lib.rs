@@ -23,13 +23,14 @@ mod scan;
 mod sdk;
 pub mod secrets;
 pub mod store;
+mod tags;
 mod uploads;
 mod wire;
 mod write;
 
 pub use access::{
-    ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, OpenUpload, Part,
-    PresignMethod, PutOptions, PutResult, Storage, Upload,
+    ByteRange, GetOptions, Links, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, OpenUpload,
+    Part, PresignMethod, PutOptions, PutResult, Storage, Upload,
 };
 pub use local::LocalStore;
 pub use order::{Evidence, ListingOrder};

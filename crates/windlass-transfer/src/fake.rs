@@ -344,6 +344,7 @@ impl ObjectAccess for Fake {
                             size: None,
                             etag: None,
                             modified: None,
+                            storage_class: None,
                         }
                         .entry();
                         entry.kind = EntryKind::Prefix;
@@ -572,7 +573,7 @@ impl Seen {
             .unwrap()
             .iter()
             .map(|item| {
-                let Item { action, source, destination, size, status, reason } = item;
+                let Item { action, source, destination, size, status, reason, .. } = item;
                 let reason = reason.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
                 format!("{status:?} {action:?} {source} -> {destination} {size} B{reason}")
             })

@@ -1,7 +1,7 @@
 //! Copying one object: inside the service, whole, or in parts; always verified.
 
 use crate::digest::{Expected, Sum, hex, is_md5, joined, md5, multipart_etag, part_crc};
-use crate::kinds::content_type;
+use crate::kept::{Told, is_of_class};
 use crate::plan::{Existing, Found};
 use crate::run::{Run, collect, corrupt, interrupted};
 use crate::tuning::Range;
@@ -103,6 +103,9 @@ impl Run {
                 {
                     condition = Condition::Absent;
                 }
+                Err(error) if attempt < self.tuning.attempts && self.without_class(&error) => {
+                    attempt += 1;
+                }
                 // A service that does not know conditions.
                 Err(error)
                     if error.code() == ErrorCode::UsageInvalid
@@ -152,6 +155,7 @@ impl Run {
             size: Some(meta.size),
             etag: meta.etag,
             modified: meta.last_modified,
+            storage_class: meta.storage_class.filter(|class| class != "STANDARD"),
         })
     }
 
@@ -169,7 +173,7 @@ impl Run {
                     if matches!(
                         error.code(),
                         ErrorCode::UsageInvalid | ErrorCode::ConnectionRejected
-                    ) =>
+                    ) && !is_of_class(&error) =>
                 {
                     if *condition != Condition::None
                         && self.copy_conditions.swap(false, Ordering::Relaxed)
@@ -194,25 +198,17 @@ impl Run {
     }
 
     /// What goes with the copy of an object.
-    pub(crate) fn put_options(
+    async fn put_options(
         &self,
+        from: &ObjectPath,
         meta: &ObjectMeta,
         to: &ObjectPath,
+        told: Told,
         condition: &Condition,
-    ) -> PutOptions {
-        let kind = if self.source.is_folder() {
-            content_type(&to.key).map(str::to_owned)
-        } else {
-            meta.content_type.clone()
-        };
-        let options = PutOptions {
-            content_type: kind,
-            headers: meta.headers.clone(),
-            metadata: self.options.metadata.clone().unwrap_or_else(|| meta.metadata.clone()),
-            modified: meta.last_modified,
-            ..PutOptions::default()
-        };
-        if self.conditions.load(Ordering::Relaxed) { under(condition, options) } else { options }
+    ) -> Result<PutOptions> {
+        let options = self.kept(from, meta, to, told).await?;
+        let conditional = self.conditions.load(Ordering::Relaxed);
+        Ok(if conditional { under(condition, options) } else { options })
     }
 
     /// Reads all, verifies, writes all.
@@ -240,7 +236,7 @@ impl Run {
             return Err(corrupt(&from.key));
         }
         let expected = (!self.destination.is_folder()).then(|| hex(&md5(&bytes)));
-        let options = self.put_options(&meta, to, condition);
+        let options = self.put_options(from, &meta, to, Told::WithBytes, condition).await?;
         let result = self.destination.storage.put(to, bytes, options).await?;
         if let Some(expected) = expected {
             self.verify_written(to, size, &expected, result.etag.as_deref(), None).await?;
@@ -297,8 +293,9 @@ impl Run {
     ) -> Result<()> {
         let meta = self.unchanged(from, state).await?;
         let expected = Arc::new(Expected::of(&from.bucket, &meta));
+        let options = self.put_options(from, &meta, to, Told::Alone, condition).await?;
         let (sent, etag) = self
-            .upload(to, self.put_options(&meta, to, condition), async |upload| {
+            .upload(to, options, async |upload| {
                 let result = self.parts(from, &meta, &expected, upload).await;
                 if result.is_err() {
                     self.interrupted()?;
@@ -415,7 +412,7 @@ impl Run {
                 () = self.cancel.cancelled() => return Err(interrupted()),
                 result = async {
                     let _slot = self.slot().await?;
-                    storage.copy(from, to, state.etag.as_deref(), self.copy_options(from, to, condition).await?).await
+                    storage.copy(from, to, state.etag.as_deref(), self.copy_options(from, state, to, condition).await?).await
                 } => result?,
             };
             self.progress.bytes(size);
@@ -448,14 +445,11 @@ impl Run {
     async fn copy_options(
         &self,
         from: &ObjectPath,
+        state: &Found,
         to: &ObjectPath,
         condition: &Condition,
     ) -> Result<PutOptions> {
-        let mut options = PutOptions::default();
-        if self.options.metadata.is_some() && !self.destination.is_folder() {
-            let meta = self.source.storage.stat(from, None).await?;
-            options = self.put_options(&meta, to, &Condition::None);
-        }
+        let options = self.kept_inside(from, state, to).await?;
         let conditional = self.copy_conditions.load(Ordering::Relaxed);
         Ok(if conditional { under(condition, options) } else { options })
     }
@@ -468,8 +462,9 @@ impl Run {
         condition: &Condition,
     ) -> Result<Option<String>> {
         let meta = self.unchanged(from, state).await?;
+        let options = self.put_options(from, &meta, to, Told::Alone, condition).await?;
         let (_, etag) = self
-            .upload(to, self.put_options(&meta, to, condition), async |upload| {
+            .upload(to, options, async |upload| {
                 let mut tasks = JoinSet::new();
                 for range in self.tuning.ranges(meta.size, self.tuning.copy_part) {
                     let (run, from, etag) = (Arc::clone(self), from.clone(), meta.etag.clone());

@@ -93,6 +93,8 @@ where
         size,
         status: Status::Done,
         reason: None,
+        code: None,
+        hint: None,
     };
     progress.item(&item);
     Ok(item)

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use windlass_types::{Error, ErrorCode, Result};
 
 /// Longest name of one file or folder, in bytes, on the file systems we know.
@@ -94,6 +95,43 @@ pub(super) struct Root {
     pub(super) path: PathBuf,
     /// Links that lead out of the root are refused.
     pub(super) contained: bool,
+    /// Nothing is written outside this folder.
+    pub(super) bound: Option<Bound>,
+}
+
+/// A folder, by its key, that writes must not leave.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) below: String,
+    /// Where it really is, from the first question on: a folder that we make is where we made it.
+    real: OnceLock<PathBuf>,
+}
+
+impl Bound {
+    pub(super) fn new(below: &str) -> Self {
+        Self { below: below.to_owned(), real: OnceLock::new() }
+    }
+}
+
+/// Asks where a path really is, or will be once what is missing of it is made.
+fn really(path: &Path) -> Result<PathBuf, (&Path, io::Error)> {
+    let mut missing = Vec::new();
+    let mut at = path;
+    let mut real = loop {
+        match at.canonicalize() {
+            Ok(real) => break real,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let (Some(name), Some(parent)) = (at.file_name(), at.parent()) else {
+                    return Err((path, error));
+                };
+                missing.push(name);
+                at = parent;
+            }
+            Err(error) => return Err((at, error)),
+        }
+    };
+    real.extend(missing.into_iter().rev());
+    Ok(real)
 }
 
 impl Root {
@@ -121,6 +159,31 @@ impl Root {
                 self.path.display()
             ),
         ))
+    }
+
+    /// Whether a real path may be written: it lies where writes are bound to.
+    pub(super) fn holds(&self, real_root: &Path, real: &Path) -> bool {
+        let Some(bound) = &self.bound else { return true };
+        let within = match bound.real.get() {
+            Some(within) => within,
+            None => match really(&real_root.join(&bound.below)) {
+                Ok(found) => bound.real.get_or_init(|| found),
+                Err(_) => return false,
+            },
+        };
+        real.starts_with(within)
+    }
+
+    /// Refuses to write through a link out of the folder that writes are bound to.
+    pub(super) fn held(&self, real_root: &Path, real: PathBuf, key: &str) -> Result<PathBuf> {
+        if self.holds(real_root, &real) {
+            return Ok(real);
+        }
+        Err(Error::new(
+            ErrorCode::PathOutside,
+            format!("a link leads from `{}` out of the folder that is written to", self.named(key)),
+        )
+        .hint("remove the link there, or write to the folder that it leads to"))
     }
 
     /// Asks which file an existing key is.
@@ -165,7 +228,7 @@ impl Root {
         let path = root.join(key);
         match path.canonicalize() {
             Ok(real) => {
-                let real = self.inside(&root, real, key)?;
+                let real = self.held(&root, self.inside(&root, real, key)?, key)?;
                 if real.is_dir() && !key.ends_with('/') {
                     return Err(Error::new(
                         ErrorCode::PathInvalid,
@@ -178,25 +241,10 @@ impl Root {
                 }
                 Ok(real)
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let mut missing = Vec::new();
-                let mut at = path.as_path();
-                let real = loop {
-                    let (Some(name), Some(parent)) = (at.file_name(), at.parent()) else {
-                        return Err(disk("open", &path, error));
-                    };
-                    missing.push(name);
-                    at = parent;
-                    match at.canonicalize() {
-                        Ok(real) => break real,
-                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                        Err(error) => return Err(blocked(&self.named(key), at, error)),
-                    }
-                };
-                let mut real = self.inside(&root, real, key)?;
-                real.extend(missing.into_iter().rev());
-                Ok(real)
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match really(&path) {
+                Ok(real) => self.held(&root, self.inside(&root, real, key)?, key),
+                Err((at, error)) => Err(blocked(&self.named(key), at, error)),
+            },
             Err(error) => Err(blocked(&self.named(key), &path, error)),
         }
     }

@@ -19,6 +19,9 @@ use windlass_types::{Error, ErrorCode, Result};
 
 /// Writes a whole file.
 pub(super) fn put(root: &Root, key: &str, body: &[u8], options: &PutOptions) -> Result<PutResult> {
+    if options.link {
+        return super::links::put(root, key, body, options);
+    }
     let target = root.target(key)?;
     if key.ends_with('/') {
         return folder_marker(&target, key, body);
@@ -51,7 +54,7 @@ fn make_folder(folder: &Path) -> Result<()> {
     })
 }
 
-fn parent(target: &Path) -> Result<&Path> {
+pub(super) fn parent(target: &Path) -> Result<&Path> {
     let parent = target.parent().ok_or_else(|| {
         Error::new(ErrorCode::PathInvalid, format!("`{}` is no file", target.display()))
     })?;
