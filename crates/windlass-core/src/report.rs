@@ -236,8 +236,17 @@ mod tests {
     #[test]
     fn a_report_has_a_line_for_each_item_in_every_format() {
         let text = |format, failed| String::from_utf8(written(format, failed)).unwrap();
-        insta::assert_snapshot!(text(Format::Csv, false), @"");
-        insta::assert_snapshot!(text(Format::Jsonl, true), @"");
+        assert_eq!(
+            text(Format::Csv, false),
+            "action,source,destination,size,status,reason,code,hint\n\
+             copy,\"a:b/odd \"\",\n.csv\",b:x,7,done,,,\n\
+             copy,\"a:b/odd \"\",\n.csv\",b:x,7,failed,\"it said \"\"no\"\", twice\",object.changed,\n"
+        );
+        assert_eq!(
+            text(Format::Jsonl, true),
+            "{\"action\":\"copy\",\"source\":\"a:b/odd \\\",\\n.csv\",\"destination\":\"b:x\",\"size\":7,\"status\":\"failed\",\
+             \"reason\":\"it said \\\"no\\\", twice\",\"code\":\"object.changed\"}\n"
+        );
         let parquet = written(Format::Parquet, false);
         assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
         assert!(Format::of_name("r.txt").is_err());

@@ -350,4 +350,4 @@ async fn is_same_object(run: &Run, found: &Found, bucket: &str, to: &str) -> Res
 #[cfg(test)]
 mod sync_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -120,3 +120,41 @@ impl Run {
         Ok(read)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::copy::tests::{body, go, request};
+    use crate::fake::{Fake, Fault};
+    use crate::options::Check;
+
+    #[tokio::test]
+    async fn wrong_bytes_that_no_service_tells_of_are_found_by_reading_back_and_written_again() {
+        for (crc, size) in [(true, 100), (false, 100), (false, 999)] {
+            // Neither tells what it stored: only the CRC of the source, or nothing, is known.
+            let one = Fake::with("one", |fake| (fake.crc, fake.blind) = (crc, true));
+            let two = Fake::with("two", |fake| fake.blind = true);
+            one.set("a/x", body(size, 1));
+            two.fault("put", "x", 1, Fault::Corrupt);
+            let mut request = request(one.side("a/"), two.side(""));
+            go(request.clone()).await.0.unwrap();
+            assert_ne!(two.get_now("x").unwrap().bytes, body(size, 1), "nobody looked");
+            two.fault("put", "x", 1, Fault::Corrupt);
+            request.options.check = Check::ReadBack;
+            let (done, seen) = go(request).await;
+            assert_eq!(done.unwrap().copied, 1, "{}", seen.lines());
+            assert_eq!(two.get_now("x").unwrap().bytes, body(size, 1), "{crc} {size}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_move_keeps_a_source_whose_copy_reads_back_wrong() {
+        let one = Fake::with("one", |fake| fake.blind = true);
+        let two = Fake::with("two", |fake| fake.blind = true);
+        one.set("a/x", body(100, 1));
+        two.fault("put", "x", 9, Fault::Corrupt);
+        let mut request = request(one.side("a/"), two.side(""));
+        (request.options.check, request.options.delete_source) = (Check::ReadBack, true);
+        assert_eq!(go(request).await.0.unwrap().failed, 1);
+        assert!(one.get_now("a/x").is_some() && two.get_now("x").is_none());
+    }
+}

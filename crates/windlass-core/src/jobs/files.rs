@@ -265,7 +265,8 @@ fn described(options: &mut CopyOptions, value: &OptionValue) -> Result<()> {
             }
             header => {
                 let header = header.to_ascii_lowercase().replace('_', "-");
-                options.headers.insert(header, text(value).unwrap_or_default());
+                let value = text(value).filter(|text| text != "NONE");
+                options.headers.insert(header, value.unwrap_or_default());
             }
         }
     }

@@ -6,13 +6,14 @@ use crate::engine::{CopyOptions, CopySide, Item, Progress, Summary};
 use crate::windlass::{Inner, Windlass};
 use async_trait::async_trait;
 use chrono::DateTime;
+use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::mpsc;
 use windlass_jobs::{JobKind, Outcome, RunContext};
 use windlass_transfer::{Failures, Quiet, Status};
-use windlass_types::{Error, ErrorCode, Result, RunItem};
+use windlass_types::{Error, ErrorCode, Level, Result, RunItem};
 
 /// Items that did not fail, of which a run keeps at most so many in the store. Every failed one is
 /// kept; `REPORT` writes all.
@@ -84,6 +85,7 @@ impl JobKind for FilesKind {
         };
         // Of what this process was asked for, whoever asked is told every failure.
         let stored = here_of(&context.payload).is_none();
+        let failures = Arc::new(Mutex::new(Failures::default()));
         let (sender, items) = mpsc::unbounded_channel();
         let watch = Arc::new(Watch {
             context: context.clone(),
@@ -91,9 +93,8 @@ impl JobKind for FilesKind {
             to: here.progress,
             items: sender,
             left: AtomicU64::new(kept),
-            failures: Mutex::default(),
+            failures: Arc::clone(&failures),
         });
-        let seen = Arc::clone(&watch);
         // The copy holds the only senders, so the log ends with it.
         let token = context.token();
         let copy =
@@ -108,7 +109,8 @@ impl JobKind for FilesKind {
         logged?;
         reported?;
         summary.run = context.run;
-        if stored && let Some(error) = seen.all_failed(&summary) {
+        let all = failures.lock().unwrap_or_else(PoisonError::into_inner).of_all(&summary);
+        if stored && let Some(error) = all {
             return Err(error);
         }
         let partial = summary.failed > 0;
@@ -146,15 +148,10 @@ struct Watch {
     to: Arc<dyn Progress>,
     items: mpsc::UnboundedSender<RunItem>,
     left: AtomicU64,
-    failures: Mutex<Failures>,
+    failures: Arc<Mutex<Failures>>,
 }
 
 impl Watch {
-    /// The error of a run that did nothing because everything failed.
-    fn all_failed(&self, summary: &Summary) -> Option<Error> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).of_all(summary)
-    }
-
     fn change(&self, change: impl FnOnce(&mut windlass_types::Progress)) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut seen);
@@ -174,6 +171,15 @@ impl Progress for Watch {
     fn bytes(&self, n: u64) {
         self.change(|seen| seen.done_bytes += n);
         self.to.bytes(n);
+    }
+
+    fn note(&self, text: &str) {
+        self.context.event(Level::Info, text);
+        self.to.note(text);
+    }
+
+    fn room(&self) -> BoxFuture<'_, ()> {
+        self.to.room()
     }
 
     fn item(&self, item: &Item) {

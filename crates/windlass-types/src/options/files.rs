@@ -174,7 +174,12 @@ pub const FILES_OPTIONS: &[OptionDef] = &[
 /// Options inside `METADATA = (...)`.
 pub const METADATA_OPTIONS: &[OptionDef] = &[
     row("MODE", Choice(&["KEEP", "DROP"]), "KEEP", "Whether the source's user metadata is kept."),
-    row("CONTENT_TYPE", Text, "the source's", "Content type instead; an empty text is none."),
+    row(
+        "CONTENT_TYPE",
+        Text,
+        "the source's",
+        "Content type instead; 'NONE' takes it away, as with the others.",
+    ),
     row("CACHE_CONTROL", Text, "the source's", "Cache control instead."),
     row("CONTENT_DISPOSITION", Text, "the source's", "Content disposition instead."),
     row("CONTENT_ENCODING", Text, "the source's", "Content encoding instead."),
