@@ -35,7 +35,7 @@ pub(crate) fn prepared(
         let rate = Arc::new(Rate::new(options.requests_per_second));
         for side in [&mut source, &mut destination] {
             if !side.is_folder() {
-                side.storage = Limited::new(Arc::clone(&side.storage), Arc::clone(&rate));
+                side.storage = Limited::storage(Arc::clone(&side.storage), Arc::clone(&rate));
             }
         }
     }

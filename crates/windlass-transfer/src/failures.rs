@@ -26,12 +26,11 @@ impl Failures {
         }
         let code = item.code.as_deref().and_then(|code| code.parse().ok());
         let code = code.unwrap_or(ErrorCode::TransferFailed);
-        match &self.first {
-            Some(first) => self.mixed |= first.code.class() != code.class(),
-            None => {
-                let reason = item.reason.clone().unwrap_or_else(|| "failed".to_owned());
-                self.first = Some(First { code, reason, hint: item.hint.clone() });
-            }
+        if let Some(first) = &self.first {
+            self.mixed |= first.code.class() != code.class();
+        } else {
+            let reason = item.reason.clone().unwrap_or_else(|| "failed".to_owned());
+            self.first = Some(First { code, reason, hint: item.hint.clone() });
         }
     }
 

@@ -27,7 +27,8 @@ pub(crate) struct Limited {
 }
 
 impl Limited {
-    pub(crate) fn new(inner: Storage, rate: Arc<Rate>) -> Storage {
+    /// The same storage, under a rate.
+    pub(crate) fn storage(inner: Storage, rate: Arc<Rate>) -> Storage {
         Arc::new(Self { inner, rate })
     }
 
@@ -90,7 +91,7 @@ impl ObjectAccess for Limited {
 
     fn as_end(&self, links: Links, below: Option<&str>) -> Option<Storage> {
         let inner = self.inner.as_end(links, below)?;
-        Some(Self::new(inner, Arc::clone(&self.rate)))
+        Some(Self::storage(inner, Arc::clone(&self.rate)))
     }
 
     fn local_path(&self, key: &str) -> Option<PathBuf> {

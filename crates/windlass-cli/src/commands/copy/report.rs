@@ -292,7 +292,9 @@ mod tests {
             let path = folder.path().join(name);
             let format = Format::of_name(name).unwrap();
             let mut writer = Writer::begin(File::create(&path).unwrap(), format, false).unwrap();
-            items.iter().for_each(|item| writer.item(item));
+            for item in &items {
+                writer.item(item);
+            }
             writer.end().unwrap();
             path
         };
