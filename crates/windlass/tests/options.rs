@@ -410,8 +410,8 @@ async fn a_run_in_which_all_failed_ends_as_its_items_did() {
     lake.state().add_fault(Fault::new("GetObject", FaultKind::CorruptByte).on_key("in/b").always());
     let (code, typed, _) = both();
     assert!(code == 1 && typed.contains("error[transfer.failed]"), "{typed}");
-    let states = home.rows("SELECT state, error FROM system.runs WHERE statement LIKE 'COPY%'");
-    assert!(states.iter().all(|run| run["state"] == "failed"), "{states:?}");
+    let ended = home.rows("SELECT state, error FROM system.runs WHERE statement LIKE 'COPY%'");
+    assert!(ended.iter().all(|run| run["state"] == "failed"), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
