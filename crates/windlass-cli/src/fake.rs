@@ -286,6 +286,8 @@ impl Engine for FakeEngine {
                 _ => Status::Done,
             },
             reason: failed.then(|| "it changed".to_owned()),
+            code: failed.then(|| "object.changed".to_owned()),
+            hint: None,
         });
         Ok(Summary {
             run: RunId::new(),

@@ -1,19 +1,19 @@
 //! How a copy is watched: a bar on a terminal, a line every few seconds elsewhere, an object per
 //! item for programs.
 
-use crate::commands::counted;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::render::Format;
 use crate::render::text::safe;
 use crate::session::Session;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use windlass_core::engine::{Item, Progress, Summary};
-use windlass_core::transfer::{Action, Status, UNCHANGED};
-use windlass_types::{ByteSize, Error, ErrorCode};
+use windlass_core::transfer::{Action, Failures, Status, UNCHANGED};
+use windlass_types::{ByteSize, Error};
 
 /// Time between two lines where there is no terminal.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -39,8 +39,10 @@ struct State {
     began: Instant,
     spoke: Instant,
     failure: Option<Failure>,
-    /// Why the first item failed that did.
-    reason: Option<String>,
+    /// What failed so far.
+    failures: Failures,
+    /// The hints of failed items that were said; each is said once.
+    hints: HashSet<String>,
 }
 
 impl Watch {
@@ -67,7 +69,8 @@ impl Watch {
                 began: now,
                 spoke: now,
                 failure: None,
-                reason: None,
+                failures: Failures::default(),
+                hints: HashSet::new(),
             }),
         })
     }
@@ -78,22 +81,9 @@ impl Watch {
         self.state().failure.take().map_or(Ok(()), Err)
     }
 
-    /// The error of a run in which every item failed: then nothing was done, and what went wrong is
-    /// the answer. Its code is one of who may ask for what, which trying again does not change.
+    /// The error of a run in which every item failed.
     pub(crate) fn all_failed(&self, summary: &Summary) -> Option<Error> {
-        let done = summary.copied + summary.updated + summary.deleted + summary.skipped;
-        if summary.failed == 0 || done > 0 {
-            return None;
-        }
-        let reason = self.state().reason.take();
-        Some(
-            Error::new(
-                ErrorCode::TransferFailed,
-                format!("nothing was done: {} failed", counted(summary.failed, "item")),
-            )
-            .source(reason.unwrap_or_else(|| "see above".to_owned()))
-            .hint("each item says above why it failed; what failed at the source is still there"),
-        )
+        self.state().failures.of_all(summary)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -107,6 +97,12 @@ impl Watch {
         state.spoke = Instant::now();
         let text = progress_line(state, state.began.elapsed());
         self.console.talk(&text);
+    }
+
+    /// Whether a hint was not said before. No more are remembered than a person would read.
+    fn is_new(&self, hint: &str) -> bool {
+        let mut state = self.state();
+        state.hints.len() < 20 && state.hints.insert(hint.to_owned())
     }
 
     fn print(&self, text: &str) {
@@ -187,9 +183,14 @@ impl Progress for Watch {
         }
         if item.status == Status::Failed {
             let reason = item.reason.as_deref().unwrap_or("failed");
-            self.state().reason.get_or_insert_with(|| reason.to_owned());
+            self.state().failures.see(item);
             let name = if item.source.is_empty() { &item.destination } else { &item.source };
             self.console.warn(&format!("`{name}`: {reason}"));
+            if let Some(hint) = &item.hint
+                && self.is_new(hint)
+            {
+                self.console.talk(&format!("hint: {hint}"));
+            }
         }
         match self.format {
             Format::Jsonl => match serde_json::to_string(item) {
@@ -242,7 +243,8 @@ mod tests {
             began: now,
             spoke: now,
             failure: None,
-            reason: None,
+            failures: Failures::default(),
+            hints: HashSet::new(),
         };
         assert_eq!(
             progress_line(&state, Duration::from_secs(5)),
@@ -259,6 +261,8 @@ mod tests {
             size: 1,
             status: Status::Planned,
             reason: None,
+            code: None,
+            hint: None,
         };
         assert_eq!(plan_line(&item), "copy   a:b/x\\u{1b} -> /tmp/x (1 B)");
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 pub use windlass_s3::{
-    AtVersion, ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta,
+    AtVersion, ByteRange, GetOptions, Links, ListOptions, ObjectAccess, ObjectBody, ObjectMeta,
     OpenUpload, Part, PresignMethod, PutOptions, PutResult, Storage, Upload, VersionEntry,
 };
 pub use windlass_transfer::{CopyOptions, Item, Progress, Summary};

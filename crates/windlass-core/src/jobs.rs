@@ -6,6 +6,7 @@ pub(crate) mod journal;
 mod kind;
 mod mail;
 mod one_off;
+mod report;
 mod spec;
 mod statements;
 mod tables;

@@ -9,6 +9,7 @@
 pub mod engine;
 
 pub mod json;
+pub mod report;
 pub mod value;
 
 mod connections;

@@ -205,6 +205,8 @@ fn meta(reply: &Reply, size: u64) -> ObjectMeta {
         checksums: sum.map(|sum| ("MD5".to_owned(), sum)).into_iter().collect(),
         encryption: None,
         kms_key: None,
+        tag_count: None,
+        link: false,
     }
 }
 

@@ -67,6 +67,26 @@ pub struct ObjectMeta {
     pub kms_key: Option<String>,
     /// Archived and not restored: reading fails until it is.
     pub archived: bool,
+    /// How many tags it has, where the service says so; not every one does when it is asked for
+    /// metadata alone, and none to who may not read tags.
+    #[serde(default)]
+    pub tag_count: Option<u32>,
+    /// A link of a folder that is taken for itself ([`Links::Keep`]): its bytes are where it leads.
+    #[serde(default)]
+    pub link: bool,
+}
+
+/// What symbolic links of a folder are to a copy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Links {
+    /// What they lead to.
+    #[default]
+    Follow,
+    /// Nothing.
+    Skip,
+    /// Links.
+    Keep,
 }
 
 /// What part of an object to read, and which state of it.
@@ -119,6 +139,17 @@ pub struct PutOptions {
     /// What an upload in parts is made of, as a text. A storage that itself finds what a process
     /// that is gone left of one with the same text goes on there ([`ObjectAccess::list_parts`]).
     pub token: Option<String>,
+    /// Tags. Without them a new object has none, and a copy inside the service those of its source.
+    pub tags: Option<BTreeMap<String, String>>,
+    /// Storage class instead of the connection's.
+    pub storage_class: Option<String>,
+    /// Canned ACL instead of the connection's.
+    pub acl: Option<String>,
+    /// A copy inside the service has the headers and metadata given here, also if there are none,
+    /// instead of its source's.
+    pub replace: bool,
+    /// Write a symbolic link that leads where the bytes say (local folders, [`Links::Keep`]).
+    pub link: bool,
 }
 
 /// What a write answered.
@@ -279,6 +310,33 @@ pub trait ObjectAccess: Send + Sync + std::fmt::Debug {
 
     /// The one version that is read of every object, where it is not the current one.
     fn version(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether what is written here has tags, a storage class and an ACL.
+    fn holds_properties(&self) -> bool {
+        false
+    }
+
+    /// The storage class that the connection gives to what is written through it.
+    fn storage_class(&self) -> Option<&str> {
+        None
+    }
+
+    /// Asks for the tags of an object; none where there are no such things.
+    async fn tags(
+        &self,
+        object: &ObjectPath,
+        version: Option<&str>,
+    ) -> Result<BTreeMap<String, String>> {
+        let _ = (object, version);
+        Ok(BTreeMap::new())
+    }
+
+    /// The same folder as an end of a copy: links are what `links` says, and nothing is written
+    /// outside the folder `below`, wherever links in it lead. None where there are no links.
+    fn as_end(&self, links: Links, below: Option<&str>) -> Option<Storage> {
+        let _ = (links, below);
         None
     }
 

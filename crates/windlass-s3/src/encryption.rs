@@ -134,16 +134,19 @@ macro_rules! source_key {
     }};
 }
 
-/// Adds what every new object gets: encryption, storage class, ACL.
+/// Adds what every new object gets: encryption, storage class, ACL; the last two as the write says.
 macro_rules! new_object {
-    ($builder:expr, $store:expr) => {{
-        let spec = $store.spec();
+    ($builder:expr, $store:expr, $options:expr) => {{
+        let (spec, options) = ($store.spec(), $options);
+        let class = options.storage_class.as_ref().or(spec.storage_class.as_ref());
+        let acl = options.acl.as_ref().or(spec.acl.as_ref());
         let (encryption, kms_key) = $crate::encryption::server_side(spec);
         $crate::encryption::customer_key!($builder, $store)
             .set_server_side_encryption(encryption)
             .set_ssekms_key_id(kms_key)
-            .set_storage_class(spec.storage_class.as_deref().map(Into::into))
-            .set_acl(spec.acl.as_deref().map(Into::into))
+            .set_storage_class(class.map(|class| class.as_str().into()))
+            .set_acl(acl.map(|acl| acl.as_str().into()))
+            .set_tagging($crate::tags::header(options))
     }};
 }
 

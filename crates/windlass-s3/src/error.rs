@@ -205,7 +205,7 @@ impl Answer<'_> {
                 ErrorCode::ObjectArchived,
                 format!("`{target}` is archived and must be restored before it can be read"),
             )
-            .hint("restore it (`aws s3api restore-object`) and wait until that is done"),
+            .hint("`cp --restore` (RESTORE_DAYS in SQL) asks for that; copy it when it is done, hours later"),
             Some(Meaning::BucketTaken) => Error::new(
                 ErrorCode::BucketConflict,
                 format!("a bucket `{target}` exists and belongs to somebody else"),

@@ -26,13 +26,14 @@ mod scan;
 mod sdk;
 pub mod secrets;
 pub mod store;
+mod tags;
 mod uploads;
 mod versions;
 mod wire;
 mod write;
 
 pub use access::{
-    ByteRange, FileRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta,
+    ByteRange, FileRange, GetOptions, Links, ListOptions, ObjectAccess, ObjectBody, ObjectMeta,
     OpenUpload, Part, PartRange, PresignMethod, PutOptions, PutResult, See, Storage, StoredPart,
     Upload, VersionEntry,
 };

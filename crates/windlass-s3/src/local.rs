@@ -5,6 +5,7 @@
 
 mod here;
 mod keys;
+mod links;
 mod stale;
 mod uploads;
 mod walk;
@@ -14,8 +15,8 @@ pub use here::local_side;
 pub use keys::check_key;
 
 use crate::access::{
-    ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part, PartRange,
-    PutOptions, PutResult, See, StoredPart, Upload,
+    ByteRange, GetOptions, Links, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part,
+    PartRange, PutOptions, PutResult, See, Storage, StoredPart, Upload,
 };
 use crate::order::ListingOrder;
 use async_trait::async_trait;
@@ -60,18 +61,19 @@ struct Inner {
     bare: bool,
     uploads: uploads::Uploads,
     writers: Arc<Semaphore>,
+    links: Links,
 }
 
 impl LocalStore {
     /// The storage of a LOCAL connection. Nothing is opened yet.
     pub fn open(name: Name, spec: LocalSpec) -> Result<Self> {
-        let root = Root { path: spec.root, contained: true };
+        let root = Root { path: spec.root, contained: true, bound: None };
         Ok(Self::new(name, root, spec.read_only, false))
     }
 
     /// The storage behind bare paths: all that this process may reach.
     fn here(root: PathBuf) -> Result<Self> {
-        let root = Root { path: root, contained: false };
+        let root = Root { path: root, contained: false, bound: None };
         Ok(Self::new(Name::new("local")?, root, false, true))
     }
 
@@ -85,6 +87,7 @@ impl LocalStore {
             bare,
             uploads: uploads::Uploads::default(),
             writers: Arc::new(Semaphore::new(WRITERS)),
+            links: Links::Follow,
         }))
     }
 
@@ -154,12 +157,19 @@ fn meta(metadata: &Metadata) -> ObjectMeta {
         size: if metadata.is_dir() { 0 } else { metadata.len() },
         last_modified: metadata.modified().ok().map(Into::into),
         etag: Some(etag(metadata)),
+        link: metadata.is_symlink(),
         ..ObjectMeta::default()
     }
 }
 
-/// Metadata of what a key names; a folder only if the key ends in `/`.
-fn known(root: &Root, key: &str) -> Result<(PathBuf, Metadata)> {
+/// Metadata of what a key names; a folder only if the key ends in `/`, a link only if links are kept.
+fn known(inner: &Inner, key: &str) -> Result<(PathBuf, Metadata)> {
+    let root = &inner.root;
+    if inner.links == Links::Keep
+        && let Some(link) = links::at(root, key)?
+    {
+        return Ok(link);
+    }
     let path = root.existing(key)?;
     let metadata = fs::metadata(&path).map_err(|error| {
         if keys::is_absent(&error) { absent(&root.named(key)) } else { disk("read", &path, error) }
@@ -188,6 +198,13 @@ fn cut(range: Option<ByteRange>, size: u64) -> (u64, u64) {
         Some(ByteRange::From(from)) => (from.min(size), size - from.min(size)),
         Some(ByteRange::Last(length)) => (size - length.min(size), length.min(size)),
     }
+}
+
+/// What is there to be read.
+enum Opened {
+    File(Arc<File>),
+    Link(Bytes),
+    Folder,
 }
 
 fn read(
@@ -260,6 +277,25 @@ impl ObjectAccess for LocalStore {
         true
     }
 
+    fn as_end(&self, links: Links, below: Option<&str>) -> Option<Storage> {
+        let inner = &self.0;
+        let root = Root {
+            path: inner.root.path.clone(),
+            contained: inner.root.contained,
+            bound: below.map(keys::Bound::new),
+        };
+        Some(Arc::new(Self(Arc::new(Inner {
+            name: inner.name.clone(),
+            binding: inner.binding.clone(),
+            root,
+            read_only: inner.read_only,
+            bare: inner.bare,
+            uploads: uploads::Uploads::default(),
+            writers: Arc::clone(&inner.writers),
+            links,
+        }))))
+    }
+
     fn local_path(&self, key: &str) -> Option<PathBuf> {
         Some(self.0.root.path.join(key))
     }
@@ -281,6 +317,7 @@ impl ObjectAccess for LocalStore {
                 let mut size = 1;
                 walk::Walk {
                     root: &store.0.root,
+                    links: store.0.links,
                     prefix: &location.key,
                     recursive: options.recursive,
                     start_after: options.start_after.as_deref(),
@@ -311,8 +348,7 @@ impl ObjectAccess for LocalStore {
     async fn stat(&self, object: &ObjectPath, _version: Option<&str>) -> Result<ObjectMeta> {
         self.check(object)?;
         let key = object.key.clone();
-        self.blocking(move |inner| known(&inner.root, &key).map(|(_, metadata)| meta(&metadata)))
-            .await
+        self.blocking(move |inner| known(inner, &key).map(|(_, metadata)| meta(&metadata))).await
     }
 
     async fn get(&self, object: &ObjectPath, options: GetOptions) -> Result<ObjectBody> {
@@ -320,13 +356,16 @@ impl ObjectAccess for LocalStore {
         let key = object.key.clone();
         let (file, meta) = self
             .blocking(move |inner| {
-                let (path, metadata) = known(&inner.root, &key)?;
+                let (path, metadata) = known(inner, &key)?;
                 if metadata.is_dir() {
-                    return Ok((None, meta(&metadata)));
+                    return Ok((Opened::Folder, meta(&metadata)));
+                }
+                if metadata.is_symlink() {
+                    return Ok((Opened::Link(links::target(&path)?), meta(&metadata)));
                 }
                 let file = File::open(&path).map_err(|error| disk("read", &path, error))?;
                 let metadata = file.metadata().map_err(|error| disk("read", &path, error))?;
-                Ok((Some(Arc::new(file)), meta(&metadata)))
+                Ok((Opened::File(Arc::new(file)), meta(&metadata)))
             })
             .await?;
         if options.if_match.is_some() && options.if_match != meta.etag {
@@ -334,10 +373,11 @@ impl ObjectAccess for LocalStore {
         }
         let (from, length) = cut(options.range, meta.size);
         let stream = match file {
-            Some(file) => {
+            Opened::File(file) => {
                 read(file, self.0.root.named(&object.key), from, length, options.if_match)
             }
-            None => futures::stream::empty().boxed(),
+            Opened::Link(target) => futures::stream::iter([Ok(target)]).boxed(),
+            Opened::Folder => futures::stream::empty().boxed(),
         };
         Ok(ObjectBody { meta, length, stream })
     }
@@ -398,8 +438,8 @@ impl ObjectAccess for LocalStore {
         self.check(object)?;
         let key = object.key.clone();
         self.blocking(move |inner| {
-            let (path, metadata) = known(&inner.root, &key)?;
-            if metadata.is_dir() {
+            let (path, metadata) = known(inner, &key)?;
+            if metadata.is_dir() || metadata.is_symlink() {
                 return Ok(None);
             }
             let file = File::open(&path).map_err(|error| disk("read", &path, error))?;
@@ -444,6 +484,11 @@ impl ObjectAccess for LocalStore {
         let (from, to) = (from.key.clone(), to.key.clone());
         let if_match = if_match.map(str::to_owned);
         self.writing(move |inner| {
+            if inner.links == Links::Keep
+                && let Some(link) = links::at(&inner.root, &from)?
+            {
+                return links::copy(&inner.root, link, &to, if_match.as_deref(), options);
+            }
             write::copy(&inner.root, &from, &to, if_match.as_deref(), options)
         })
         .await
@@ -459,7 +504,7 @@ impl ObjectAccess for LocalStore {
         self.writable(object)?;
         let (key, expected) = (object.key.clone(), etag.to_owned());
         self.blocking(move |inner| {
-            let (_, metadata) = known(&inner.root, &key)?;
+            let (_, metadata) = known(inner, &key)?;
             if self::etag(&metadata) != expected {
                 return Err(write::changed(&inner.root.named(&key)));
             }
@@ -489,6 +534,9 @@ fn remove(root: &Root, key: &str) -> Result<()> {
         error => Err(error),
     };
     let Some(folder) = root.folder(&above)? else { return gone() };
+    if root.bound.is_some() {
+        root.held(&root.real()?, folder.clone(), key)?;
+    }
     let path = folder.join(name);
     let Ok(metadata) = fs::symlink_metadata(&path) else { return gone() };
     let removed = match (metadata.is_dir(), key.ends_with('/')) {

@@ -20,7 +20,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
     ChecksumAlgorithm, ChecksumMode, Delete, EncodingType, MetadataDirective, ObjectIdentifier,
-    ServerSideEncryption,
+    ServerSideEncryption, TaggingDirective,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use std::collections::BTreeMap;
@@ -74,6 +74,8 @@ macro_rules! meta {
                 None => answer.server_side_encryption.as_ref().map(|sse| sse.as_str().to_owned()),
             },
             kms_key: answer.ssekms_key_id.clone(),
+            tag_count: answer.tag_count.and_then(|count| u32::try_from(count).ok()),
+            link: false,
         }
     }};
 }
@@ -176,7 +178,7 @@ impl Sdk<'_> {
         options: &PutOptions,
     ) -> Result<Stored, Failure> {
         let expires = expires(options).map_err(Failure::unanswered)?;
-        let request = new_object!(self.client.put_object(), self.store)
+        let request = new_object!(self.client.put_object(), self.store, options)
             .bucket(&object.bucket)
             .key(&object.key)
             .set_checksum_crc64_nvme(sums.crc.clone())
@@ -231,11 +233,13 @@ impl Sdk<'_> {
         options: &PutOptions,
     ) -> Result<Stored, Failure> {
         let expires = expires(options).map_err(Failure::unanswered)?;
-        let request = source_key!(new_object!(self.client.copy_object(), self.store), self.store)
+        let request = new_object!(self.client.copy_object(), self.store, options);
+        let request = source_key!(request, self.store)
             .bucket(&to.bucket)
             .key(&to.key)
             .copy_source(copy_source(from))
             .set_copy_source_if_match(if_match.map(quoted))
+            .set_tagging_directive(options.tags.as_ref().map(|_| TaggingDirective::Replace))
             .set_checksum_algorithm(crc.then_some(ChecksumAlgorithm::Crc64Nvme));
         let request = conditional!(request, options);
         let answer = if replaces(options) {

@@ -140,7 +140,7 @@ pub(crate) async fn create_upload(
         let crc = store.support().plan().crc;
         let answer = store
             .try_send("CreateMultipartUpload", &object.bucket, |client| {
-                let request = new_object!(client.create_multipart_upload(), store)
+                let request = new_object!(client.create_multipart_upload(), store, options)
                     .bucket(&object.bucket)
                     .key(&object.key);
                 described!(request, options, expires)
@@ -327,7 +327,10 @@ pub(crate) async fn copy(
 
 /// Whether a copy gets metadata of its own.
 pub(crate) fn replaces(options: &PutOptions) -> bool {
-    options.content_type.is_some() || !options.headers.is_empty() || !options.metadata.is_empty()
+    options.replace
+        || options.content_type.is_some()
+        || !options.headers.is_empty()
+        || !options.metadata.is_empty()
 }
 
 /// Copies a range of another object as a part.

@@ -53,6 +53,15 @@ pub struct WireOptions {
     pub if_match: Option<String>,
     /// Modification time to keep.
     pub modified: Option<chrono::DateTime<chrono::Utc>>,
+    /// Tags.
+    #[serde(default)]
+    pub tags: Option<BTreeMap<String, String>>,
+    /// Storage class instead of the connection's.
+    #[serde(default)]
+    pub storage_class: Option<String>,
+    /// Canned ACL instead of the connection's.
+    #[serde(default)]
+    pub acl: Option<String>,
 }
 
 impl From<windlass_core::engine::PutOptions> for WireOptions {
@@ -66,16 +75,54 @@ impl From<windlass_core::engine::PutOptions> for WireOptions {
             modified,
             // Whoever begins an upload over HTTP remembers it.
             token: _,
+            tags,
+            storage_class,
+            acl,
+            // Of copies inside a service, and of links of this machine: neither comes this way.
+            replace: _,
+            link: _,
         } = options;
-        Self { content_type, headers, metadata, if_none_match, if_match, modified }
+        Self {
+            content_type,
+            headers,
+            metadata,
+            if_none_match,
+            if_match,
+            modified,
+            tags,
+            storage_class,
+            acl,
+        }
     }
 }
 
 impl From<WireOptions> for windlass_core::engine::PutOptions {
     fn from(options: WireOptions) -> Self {
-        let WireOptions { content_type, headers, metadata, if_none_match, if_match, modified } =
-            options;
-        Self { content_type, headers, metadata, if_none_match, if_match, modified, token: None }
+        let WireOptions {
+            content_type,
+            headers,
+            metadata,
+            if_none_match,
+            if_match,
+            modified,
+            tags,
+            storage_class,
+            acl,
+        } = options;
+        Self {
+            content_type,
+            headers,
+            metadata,
+            if_none_match,
+            if_match,
+            modified,
+            tags,
+            storage_class,
+            acl,
+            replace: false,
+            link: false,
+            token: None,
+        }
     }
 }
 

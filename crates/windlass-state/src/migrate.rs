@@ -26,6 +26,7 @@ macro_rules! migrations {
 migrations! {
     1 "0001_first",
     2 "0002_jobs",
+    3 "0003_item_errors",
 }
 
 /// The version this program writes.

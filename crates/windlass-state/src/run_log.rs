@@ -13,7 +13,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row as _};
 use windlass_types::{Level, Progress, Result, RunId, RunItem};
 
-/// Rows of one INSERT; 100 rows of 8 values are far below the limits of both databases.
+/// Rows of one INSERT; 100 rows of 10 values are far below the limits of both databases.
 const ROWS: usize = 100;
 
 /// One line of a run's log.
@@ -50,6 +50,8 @@ pub(crate) fn run_item(row: &AnyRow) -> Result<RunItem> {
         size: row_number_opt(row, "size")?.and_then(|size| u64::try_from(size).ok()),
         status: row_string(row, "status")?,
         reason: row_text(row, "reason")?,
+        code: row_text(row, "code")?,
+        hint: row_text(row, "hint")?,
     })
 }
 
@@ -124,8 +126,8 @@ impl Store {
         }
         for items in batch.items.chunks(ROWS) {
             let sql = insert(
-                "run_items (run_id, seq, action, source, destination, size, status, reason)",
-                8,
+                "run_items (run_id, seq, action, source, destination, size, status, reason, code, hint)",
+                10,
                 items.len(),
             );
             let mut query = sqlx::query(AssertSqlSafe(sql));
@@ -138,7 +140,9 @@ impl Store {
                     .bind(clean(&item.destination))
                     .bind(item.size.map(|size| i64::try_from(size).unwrap_or(i64::MAX)))
                     .bind(&item.status)
-                    .bind(item.reason.as_deref().map(clean));
+                    .bind(item.reason.as_deref().map(clean))
+                    .bind(item.code.as_deref())
+                    .bind(item.hint.as_deref().map(clean));
             }
             query.execute(&mut *tx).await.map_err(failed(doing))?;
         }

@@ -5,7 +5,7 @@
 use crate::fault::{Fault, FaultKind};
 use crate::identity::{AssumedSession, Identities, Known, TestIdentity, TestRole};
 use crate::log::{Log, RequestLog};
-use crate::object::{Attributes, NULL_VERSION, Object, Version, Versions, now};
+use crate::object::{Attributes, NULL_VERSION, Object, Restore, Version, Versions, now};
 use crate::service::TestS3Options;
 use bytes::Bytes;
 use s3s::dto::Checksum;
@@ -320,6 +320,17 @@ impl Memory {
                 .collect(),
             version: version.shown_id(),
         })
+    }
+
+    /// Ends the restorations that were asked for: those objects can be read.
+    pub fn finish_restores(&self) {
+        let mut buckets = self.buckets();
+        let versions = buckets.values_mut().flat_map(|bucket| bucket.objects.values_mut());
+        for object in versions.flatten().filter_map(|version| version.object.as_mut()) {
+            if object.attributes.restore == Restore::Asked {
+                Arc::make_mut(object).attributes.restore = Restore::Done;
+            }
+        }
     }
 
     /// Removes a key with all its versions.

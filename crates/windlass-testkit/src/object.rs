@@ -76,9 +76,38 @@ pub(crate) struct Attributes {
     pub(crate) acl: Option<String>,
     pub(crate) encryption: Encryption,
     pub(crate) tags: Vec<(String, String)>,
+    /// Of an archived one: whether it is being restored, or was.
+    pub(crate) restore: Restore,
     pub(crate) checksum: Checksum,
     /// The sizes of the parts it was uploaded in.
     pub(crate) parts: Vec<usize>,
+}
+
+/// How far the restoration of an archived object is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Restore {
+    #[default]
+    None,
+    Asked,
+    Done,
+}
+
+impl Attributes {
+    /// Whether it must be restored before it can be read.
+    pub(crate) fn is_archived(&self) -> bool {
+        matches!(self.storage_class.as_deref(), Some("GLACIER" | "DEEP_ARCHIVE"))
+            && self.restore != Restore::Done
+    }
+
+    /// The value of x-amz-restore.
+    pub(crate) fn restore_header(&self) -> Option<String> {
+        let done = "ongoing-request=\"false\", expiry-date=\"Fri, 31 Dec 2100 00:00:00 GMT\"";
+        match self.restore {
+            Restore::None => None,
+            Restore::Asked => Some("ongoing-request=\"true\"".to_owned()),
+            Restore::Done => Some(done.to_owned()),
+        }
+    }
 }
 
 /// A content encoding without `aws-chunked`, which is of the way and not of the object.

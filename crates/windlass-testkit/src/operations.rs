@@ -77,6 +77,7 @@ operations! {
         put_bucket_versioning(PutBucketVersioningInput) -> PutBucketVersioningOutput = bucket;
         put_object_acl(PutObjectAclInput) -> PutObjectAclOutput = write;
         put_object_tagging(PutObjectTaggingInput) -> PutObjectTaggingOutput = tag;
+        restore_object(RestoreObjectInput) -> RestoreObjectOutput = write;
         upload_part_copy(UploadPartCopyInput) -> UploadPartCopyOutput = copy;
     }
     reading {

@@ -33,6 +33,7 @@ impl Book {
         to: &str,
         status: Status,
         reason: Option<String>,
+        error: Option<&Error>,
     ) {
         self.run.progress.item(&Item {
             action,
@@ -41,12 +42,14 @@ impl Book {
             size: found.size.unwrap_or_default(),
             status,
             reason,
+            code: error.map(code),
+            hint: error.and_then(hint),
         });
     }
 
     pub(crate) fn skipped(&mut self, found: &Found, to: &str, why: String) {
         self.summary.skipped += 1;
-        self.line(Action::Skip, found, to, Status::Skipped, Some(why));
+        self.line(Action::Skip, found, to, Status::Skipped, Some(why), None);
     }
 
     /// Enters how a step ended; of a dry run, how it would.
@@ -66,14 +69,15 @@ impl Book {
                 self.summary.deleted += u64::from(self.moves);
                 self.summary.bytes += found.size.unwrap_or_default();
                 let status = if self.summary.dry_run { Status::Planned } else { Status::Done };
-                self.line(action(over), found, &to, status, None);
+                self.line(action(over), found, &to, status, None, None);
             }
             Ok(Done::Left(why)) => self.skipped(found, to, why),
             Err(error) if error.code() == ErrorCode::Interrupted => {}
             Err(error) => {
                 self.summary.failed += 1;
                 tracing::warn!(key = found.key, error = error.chain(), "not copied");
-                self.line(action(false), found, to, Status::Failed, Some(reason(&error)));
+                let why = Some(reason(&error));
+                self.line(action(false), found, to, Status::Failed, why, Some(&error));
                 if ends_all(&error) {
                     self.fatal = Some(error);
                 } else {
@@ -85,6 +89,7 @@ impl Book {
 
     /// Enters a deletion at the destination.
     pub(crate) fn deleted(&mut self, found: &Found, outcome: Result<Done, &Error>) {
+        let error = outcome.as_ref().err().copied();
         let (status, why) = match outcome {
             Ok(Done::Left(why)) => (Status::Skipped, Some(why)),
             Ok(Done::Written(..)) if self.summary.dry_run => (Status::Planned, None),
@@ -103,23 +108,27 @@ impl Book {
             size: found.size.unwrap_or_default(),
             status,
             reason: why,
+            code: error.map(code),
+            hint: error.and_then(hint),
         });
     }
 }
 
+fn code(error: &Error) -> String {
+    error.code().as_str().to_owned()
+}
+
+fn hint(error: &Error) -> Option<String> {
+    error.hint_text().map(str::to_owned)
+}
+
 /// What the line of a failed item says.
 fn reason(error: &Error) -> String {
-    let mut text = if error.code() == ErrorCode::ObjectChanged {
+    if error.code() == ErrorCode::ObjectChanged {
         error.message().to_owned()
     } else {
         error.chain()
-    };
-    if error.code() == ErrorCode::ObjectArchived
-        && let Some(hint) = error.hint_text()
-    {
-        text = format!("{text}; {hint}");
     }
-    text
 }
 
 /// Whether every other object would fail alike.

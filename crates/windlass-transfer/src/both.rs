@@ -154,7 +154,9 @@ async fn source_rows(
     if let Source::Key(key) = source {
         let object = run.source.object(key)?;
         let meta = stat_source(&run.source.storage, &object).await?;
-        let mut entry = Found { key: key.clone(), size: None, etag: None, modified: None }.entry();
+        let mut entry =
+            Found { key: key.clone(), size: None, etag: None, modified: None, storage_class: None }
+                .entry();
         (entry.size, entry.etag) = (Some(meta.size), meta.etag);
         (entry.last_modified, entry.storage_class) = (meta.last_modified, meta.storage_class);
         return Ok(futures::stream::iter([Ok(entry)]).boxed());
@@ -166,7 +168,9 @@ async fn source_rows(
             let (run, key) = (Arc::clone(&run), format!("{base}{name}"));
             async move {
                 let object = run.source.object(&key)?;
-                let mut entry = Found { key, size: None, etag: None, modified: None }.entry();
+                let mut entry =
+                    Found { key, size: None, etag: None, modified: None, storage_class: None }
+                        .entry();
                 match run.retried(|| run.source.storage.stat(&object, None)).await {
                     Ok(meta) => {
                         (entry.size, entry.etag) = (Some(meta.size), meta.etag);

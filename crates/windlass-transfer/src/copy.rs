@@ -6,6 +6,7 @@ use crate::DEFAULT_CONCURRENCY;
 use crate::book::{Book, Done};
 use crate::both::{self, plan, step_for};
 use crate::change::{IfExists, decide};
+use crate::ends;
 use crate::extras;
 use crate::names;
 use crate::naming::{Naming, Source};
@@ -74,7 +75,7 @@ async fn copy_as(
     }
     let naming = Naming::new(&source.location.key, &destination.location.key)?;
     let one = matches!(naming.source, Source::Key(_));
-    let mut destination = destination;
+    let (source, mut destination) = ends::prepared(source, destination, &naming, &options)?;
     // What everything goes below, with its `/`, also if that was not typed.
     if !one {
         naming.target().clone_into(&mut destination.location.key);
@@ -259,6 +260,7 @@ async fn there(run: &Run, key: &str) -> Result<Option<Entry>> {
                 size: Some(meta.size),
                 etag: meta.etag,
                 modified: meta.last_modified,
+                storage_class: None,
             };
             Ok(Some(found.entry()))
         }
@@ -319,7 +321,7 @@ async fn write(run: &Arc<Run>, found: &Found, key: String, existing: &Existing) 
     if moves && is_same_object(run, found, &from.bucket, &key).await? {
         return Ok(Done::Left("source and destination are the same object".to_owned()));
     }
-    let copied = run.object(found, &to, existing).await?;
+    let copied = run.verified_object(found, &to, existing).await?;
     if moves {
         run.delete_source(&from, &copied).await?;
     }
@@ -351,4 +353,4 @@ async fn is_same_object(run: &Run, found: &Found, bucket: &str, to: &str) -> Res
 #[cfg(test)]
 mod sync_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

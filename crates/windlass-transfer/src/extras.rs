@@ -161,6 +161,8 @@ fn backup_run(run: &Arc<Run>) -> Arc<Run> {
             concurrency: run.options.concurrency,
             max_memory: run.options.max_memory,
             bandwidth: run.options.bandwidth,
+            check: run.options.check,
+            links: run.options.links,
             ..CopyOptions::default()
         }),
         Arc::new(crate::request::Quiet),
@@ -176,7 +178,7 @@ async fn backed_up(run: &Arc<Run>, book: &mut Book, batch: Vec<Found>, prefix: &
             let copied = async {
                 let key = format!("{prefix}{}", found.key.get(below..).unwrap_or(&found.key));
                 let to = run.destination.object(&key)?;
-                run.object(&found, &to, &Existing::Unknown).await
+                run.verified_object(&found, &to, &Existing::Unknown).await
             };
             let copied = copied.await;
             (found, copied)

@@ -83,6 +83,8 @@ pub(crate) struct Fake {
     pub(crate) repeats: bool,
     /// Names that differ in case only are one name.
     pub(crate) one_case: bool,
+    /// Gives `ETag`s that prove nothing.
+    pub(crate) blind: bool,
     /// Stores these checksums and gives `ETag`s that prove nothing.
     pub(crate) crc: bool,
     state: Mutex<State>,
@@ -108,6 +110,7 @@ impl Fake {
             one_case: false,
             repeats: false,
             crc: false,
+            blind: false,
             state: Mutex::default(),
             held: Arc::default(),
             most_held: AtomicI64::new(0),
@@ -212,6 +215,8 @@ impl Fake {
             let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &bytes);
             let text = base64::engine::general_purpose::STANDARD.encode(crc.to_be_bytes());
             checksums.insert("CRC64NVME".to_owned(), text);
+        }
+        if self.crc || self.blind {
             etag = format!("{}-x", state.clock);
         }
         if self.odd_etags {
@@ -354,6 +359,7 @@ impl ObjectAccess for Fake {
                             size: None,
                             etag: None,
                             modified: None,
+                            storage_class: None,
                         }
                         .entry();
                         entry.kind = EntryKind::Prefix;
@@ -582,7 +588,7 @@ impl Seen {
             .unwrap()
             .iter()
             .map(|item| {
-                let Item { action, source, destination, size, status, reason } = item;
+                let Item { action, source, destination, size, status, reason, .. } = item;
                 let reason = reason.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
                 format!("{status:?} {action:?} {source} -> {destination} {size} B{reason}")
             })

@@ -1,6 +1,7 @@
 //! Copies that the service makes itself: whole, or range by range above its limit.
 
 use crate::digest::is_md5;
+use crate::kept::Told;
 use crate::object::{Condition, broken, under};
 use crate::parts::Sent;
 use crate::plan::Found;
@@ -28,7 +29,7 @@ impl Run {
                 () = self.cancel.cancelled() => return Err(interrupted()),
                 result = async {
                     let _slot = self.slot().await?;
-                    storage.copy(from, to, state.etag.as_deref(), self.copy_options(from, to, condition).await?).await
+                    storage.copy(from, to, state.etag.as_deref(), self.copy_options(from, state, to, condition).await?).await
                 } => result?,
             };
             self.progress.bytes(size);
@@ -61,14 +62,11 @@ impl Run {
     async fn copy_options(
         &self,
         from: &ObjectPath,
+        state: &Found,
         to: &ObjectPath,
         condition: &Condition,
     ) -> Result<PutOptions> {
-        let mut options = PutOptions::default();
-        if self.options.metadata.is_some() && !self.destination.is_folder() {
-            let meta = self.source.storage.stat(from, None).await?;
-            options = self.put_options(&meta, to, &Condition::None);
-        }
+        let options = self.kept_inside(from, state, to).await?;
         let conditional = self.copy_conditions.load(Ordering::Relaxed);
         Ok(if conditional { under(condition, options) } else { options })
     }
@@ -83,8 +81,9 @@ impl Run {
         let meta = self.unchanged(from, state).await?;
         // The service copies fast and says nothing of what a part was copied from: begun anew.
         let made_of = self.made_of(from, &meta, self.tuning.copy_part);
+        let options = self.put_options(from, &meta, to, Told::Alone, condition).await?;
         let (_, etag) = self
-            .upload(to, self.put_options(&meta, to, condition), &made_of, async |upload, _| {
+            .upload(to, options, &made_of, async |upload, _| {
                 let mut tasks = JoinSet::new();
                 for range in self.tuning.ranges(meta.size, self.tuning.copy_part) {
                     let (run, from, etag) = (Arc::clone(self), from.clone(), meta.etag.clone());

@@ -1,7 +1,7 @@
 //! Copying one object: inside the service, whole, or in parts; always verified.
 
 use crate::digest::{Expected, Sum, has_md5_etag, hex, is_multipart, md5};
-use crate::kinds::content_type;
+use crate::kept::{Told, is_of_class};
 use crate::plan::{Existing, Found};
 use crate::run::{Run, collect, corrupt, interrupted};
 use std::sync::Arc;
@@ -86,6 +86,9 @@ impl Run {
                 {
                     condition = Condition::Absent;
                 }
+                Err(error) if attempt < self.tuning.attempts && self.without_class(&error) => {
+                    attempt += 1;
+                }
                 // A service that does not know conditions.
                 Err(error)
                     if error.code() == ErrorCode::UsageInvalid
@@ -135,6 +138,7 @@ impl Run {
             size: Some(meta.size),
             etag: meta.etag,
             modified: meta.last_modified,
+            storage_class: meta.storage_class.filter(|class| class != "STANDARD"),
         })
     }
 
@@ -152,7 +156,7 @@ impl Run {
                     if matches!(
                         error.code(),
                         ErrorCode::UsageInvalid | ErrorCode::ConnectionRejected
-                    ) =>
+                    ) && !is_of_class(&error) =>
                 {
                     if *condition != Condition::None
                         && self.copy_conditions.swap(false, Ordering::Relaxed)
@@ -177,25 +181,17 @@ impl Run {
     }
 
     /// What goes with the copy of an object.
-    pub(crate) fn put_options(
+    pub(crate) async fn put_options(
         &self,
+        from: &ObjectPath,
         meta: &ObjectMeta,
         to: &ObjectPath,
+        told: Told,
         condition: &Condition,
-    ) -> PutOptions {
-        let kind = if self.source.is_folder() {
-            content_type(&to.key).map(str::to_owned)
-        } else {
-            meta.content_type.clone()
-        };
-        let options = PutOptions {
-            content_type: kind,
-            headers: meta.headers.clone(),
-            metadata: self.options.metadata.clone().unwrap_or_else(|| meta.metadata.clone()),
-            modified: meta.last_modified,
-            ..PutOptions::default()
-        };
-        if self.conditions.load(Ordering::Relaxed) { under(condition, options) } else { options }
+    ) -> Result<PutOptions> {
+        let options = self.kept(from, meta, to, told).await?;
+        let conditional = self.conditions.load(Ordering::Relaxed);
+        Ok(if conditional { under(condition, options) } else { options })
     }
 
     /// Reads all, verifies, writes all.
@@ -223,7 +219,7 @@ impl Run {
         if !sum.holds() && self.is_regular(from, &meta, &expected).await? {
             return Err(corrupt(&from.key));
         }
-        let options = self.put_options(&meta, to, condition);
+        let options = self.put_options(from, &meta, to, Told::WithBytes, condition).await?;
         let result = self.destination.storage.put(to, bytes.clone(), options).await?;
         if !result.proven && !self.destination.is_folder() {
             let expected = hex(&md5(&bytes));

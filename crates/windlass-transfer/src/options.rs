@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use windlass_s3::Links;
 use windlass_types::{Error, ErrorCode, KeyPattern, Result};
 
 /// How to copy, move or sync. The default copies everything, over what is there.
@@ -55,6 +56,24 @@ pub struct CopyOptions {
     pub case: OnTrouble,
     /// User metadata that replaces that of the source.
     pub metadata: Option<BTreeMap<String, String>>,
+    /// User metadata besides.
+    pub add_metadata: BTreeMap<String, String>,
+    /// System headers instead of the source's, by lower-case name, `content-type` among them; an
+    /// empty value takes one away.
+    pub headers: BTreeMap<String, String>,
+    /// Tags that replace those of the source.
+    pub tags: Option<BTreeMap<String, String>>,
+    /// Tags besides.
+    pub add_tags: BTreeMap<String, String>,
+    /// Storage class of what is written; `KEEP`: the source's. None: the connection's, or if it has
+    /// none the source's, where the destination knows it.
+    pub storage_class: Option<String>,
+    /// Canned ACL of what is written; None: the connection's.
+    pub acl: Option<String>,
+    /// What symbolic links of a folder are.
+    pub links: Links,
+    /// How a copy is verified.
+    pub check: Check,
     /// Ask for archived objects to be restored for so many days.
     pub restore_days: Option<u32>,
     /// Name below the destination of an empty object that is written at the end of a run without
@@ -68,7 +87,30 @@ pub struct CopyOptions {
     pub max_memory: u64,
     /// Bytes a second that may pass through this process; 0: as many as can.
     pub bandwidth: u64,
+    /// Requests begun a second; 0: as many as can.
+    pub requests_per_second: u32,
 }
+
+/// How a copy is verified.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// By what the services say of what they stored.
+    #[default]
+    Auto,
+    /// By reading it again at the destination.
+    ReadBack,
+}
+
+/// System headers that can be given: those that travel with an object.
+const HEADERS: [&str; 6] = [
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-type",
+    "expires",
+];
 
 impl CopyOptions {
     /// The test in force.
@@ -117,6 +159,23 @@ impl CopyOptions {
             return refused(
                 "only a move empties folders",
                 format!("move, or leave {} out", named("remove-empty-folders")),
+            );
+        }
+        if let Some(name) = self.headers.keys().find(|name| !HEADERS.contains(&name.as_str())) {
+            return refused(
+                &format!("`{name}` is no header that an object keeps"),
+                format!("those are {}", HEADERS.join(", ")),
+            );
+        }
+        let texts = self.storage_class.iter().chain(&self.acl);
+        let odd = |text: &&String| {
+            text.is_empty()
+                || !text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+        };
+        if let Some(text) = texts.into_iter().find(odd) {
+            return refused(
+                &format!("`{}` is no storage class and no ACL", text.escape_default()),
+                "write a name such as `STANDARD_IA`, or `bucket-owner-full-control`".to_owned(),
             );
         }
         if let Some(prefix) = &self.backup_to
@@ -267,6 +326,9 @@ mod tests {
             (o.sync, o.delete) = (true, true);
             o.backup_to = Some("x".into());
         }));
+        assert!(refused(|o| o.storage_class = Some("a b".into())));
+        assert!(refused(|o| o.acl = Some(String::new())));
+        assert!(refused(|o| o.headers = [("x-amz-acl".to_owned(), String::new())].into()));
         assert!(!refused(|o| (o.sync, o.delete) = (true, true)));
     }
 

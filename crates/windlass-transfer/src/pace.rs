@@ -35,11 +35,53 @@ struct Shared {
     slowed: Mutex<Option<Instant>>,
 }
 
+#[derive(Debug)]
 struct Bucket {
     a_second: f64,
-    /// Bytes that may pass; below zero: they are being waited for.
+    /// What may pass; below zero: it is being waited for.
     left: f64,
     at: Instant,
+}
+
+impl Bucket {
+    /// Takes from it; answers how long to wait. It never holds more than `most`.
+    fn take(&mut self, amount: f64, most: f64) -> Duration {
+        let now = Instant::now();
+        let gained = now.duration_since(self.at).as_secs_f64() * self.a_second;
+        self.left = (self.left + gained).min(most) - amount;
+        self.at = now;
+        if self.left >= 0.0 {
+            return Duration::ZERO;
+        }
+        Duration::try_from_secs_f64(-self.left / self.a_second).unwrap_or(Duration::MAX)
+    }
+}
+
+/// Requests begun a second, evenly: a burst of a quarter of a second, then one after the other.
+#[derive(Debug)]
+pub(crate) struct Rate(Mutex<Bucket>);
+
+impl Rate {
+    /// So many a second.
+    pub(crate) fn new(a_second: u32) -> Self {
+        let a_second = f64::from(a_second.max(1));
+        Self(Mutex::new(Bucket { a_second, left: (a_second * BURST).max(1.0), at: Instant::now() }))
+    }
+
+    /// Takes a turn; answers how long to wait for it.
+    fn take(&self) -> Duration {
+        let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let most = (bucket.a_second * BURST).max(1.0);
+        bucket.take(1.0, most)
+    }
+
+    /// Waits until another request may begin.
+    pub(crate) async fn turn(&self) {
+        let wait = self.take();
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+    }
 }
 
 /// A request under way.
@@ -92,16 +134,10 @@ impl Pace {
     pub(crate) fn pass(&self, bytes: u64) -> Duration {
         let Some(bucket) = &self.bucket else { return Duration::ZERO };
         let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let gained = now.duration_since(bucket.at).as_secs_f64() * bucket.a_second;
         #[allow(clippy::cast_precision_loss, reason = "a rate")]
         let bytes = bytes as f64;
-        bucket.left = (bucket.left + gained).min(bucket.a_second * BURST) - bytes;
-        bucket.at = now;
-        if bucket.left >= 0.0 {
-            return Duration::ZERO;
-        }
-        Duration::try_from_secs_f64(-bucket.left / bucket.a_second).unwrap_or(Duration::MAX)
+        let most = bucket.a_second * BURST;
+        bucket.take(bytes, most)
     }
 
     /// A request was answered.
@@ -176,6 +212,17 @@ mod tests {
             pace.went_well();
         }
         assert_eq!((pace.limit(), pace.shared.slots.available_permits()), (16, 16));
+    }
+
+    #[test]
+    fn requests_begin_one_after_the_other_at_their_rate() {
+        let rate = Rate::new(100);
+        let waits: Vec<Duration> = (0..125).map(|_| rate.take()).collect();
+        assert!(waits[..25].iter().all(Duration::is_zero), "a quarter of a second at once");
+        assert!((0.9..=1.0).contains(&waits[124].as_secs_f64()), "{:?}", waits[124]);
+        let slow = Rate::new(1);
+        assert_eq!(slow.take(), Duration::ZERO);
+        assert!(slow.take() > Duration::from_millis(900));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::digest::{
     EtagOf, Expected, PartSum, Sum, hex, is_md5, joined, md5, multipart_etag, unhex,
 };
 use crate::journal::{Left, MadeOf};
+use crate::kept::Told;
 use crate::object::{Condition, broken};
 use crate::plan::Found;
 use crate::run::{Run, corrupt, interrupted};
@@ -165,8 +166,9 @@ impl Run {
         let meta = self.unchanged(from, state).await?;
         let expected = Arc::new(self.expected(from, &meta).await?);
         let made_of = self.made_of(from, &meta, self.tuning.part_size);
+        let options = self.put_options(from, &meta, to, Told::Alone, condition).await?;
         let (sent, etag) = self
-            .upload(to, self.put_options(&meta, to, condition), &made_of, async |upload, stored| {
+            .upload(to, options, &made_of, async |upload, stored| {
                 let result = self.parts(from, &meta, &expected, upload, stored).await;
                 if result.is_err() {
                     self.interrupted()?;

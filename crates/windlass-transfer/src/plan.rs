@@ -20,6 +20,9 @@ pub(crate) struct Found {
     pub(crate) size: Option<u64>,
     pub(crate) etag: Option<String>,
     pub(crate) modified: Option<DateTime<Utc>>,
+    /// Unless it is the ordinary one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) storage_class: Option<String>,
 }
 
 impl Found {
@@ -32,14 +35,20 @@ impl Found {
             size: self.size,
             last_modified: self.modified,
             etag: self.etag.clone(),
-            storage_class: None,
+            storage_class: self.storage_class.clone(),
         }
     }
 }
 
 impl From<Entry> for Found {
     fn from(entry: Entry) -> Self {
-        Self { key: entry.key, size: entry.size, etag: entry.etag, modified: entry.last_modified }
+        Self {
+            key: entry.key,
+            size: entry.size,
+            etag: entry.etag,
+            modified: entry.last_modified,
+            storage_class: entry.storage_class.filter(|class| class != "STANDARD"),
+        }
     }
 }
 

@@ -113,6 +113,12 @@ pub struct Item {
     pub status: Status,
     /// Why it was skipped or failed.
     pub reason: Option<String>,
+    /// Of one that failed, the code of its error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Of one that failed, what to do, where there is advice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// What a run did; planned figures for a dry one.

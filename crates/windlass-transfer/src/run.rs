@@ -5,6 +5,7 @@
 
 use crate::digest::{EtagOf, has_md5_etag, is_md5, is_multipart};
 use crate::journal::Journal;
+use crate::kept::Keeps;
 use crate::options::CopyOptions;
 use crate::pace::{Pace, Slot};
 use crate::request::{Progress, Side};
@@ -51,6 +52,8 @@ pub(crate) struct Run {
     pub(crate) copy_conditions: AtomicBool,
     /// Whether deletions go with conditions; unknown until the first one.
     pub(crate) deletes_if: OnceCell<bool>,
+    /// What could not be kept so far.
+    pub(crate) keeps: Keeps,
 }
 
 impl Run {
@@ -87,6 +90,7 @@ impl Run {
             conditions: AtomicBool::new(true),
             copy_conditions: AtomicBool::new(true),
             deletes_if: OnceCell::new(),
+            keeps: Keeps::default(),
         }
     }
 
@@ -252,7 +256,7 @@ impl Run {
     }
 
     /// Nobody may take the wrong bytes for the object.
-    async fn remove_corrupt(&self, to: &ObjectPath, why: String) -> Error {
+    pub(crate) async fn remove_corrupt(&self, to: &ObjectPath, why: String) -> Error {
         if let Err(error) = self.destination.storage.delete(to).await {
             tracing::warn!(object = %to, error = error.chain(), "a corrupt copy could not be removed");
         }

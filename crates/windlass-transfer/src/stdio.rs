@@ -97,6 +97,8 @@ where
         size,
         status: Status::Done,
         reason: None,
+        code: None,
+        hint: None,
     };
     progress.item(&item);
     Ok(item)

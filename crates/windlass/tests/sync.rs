@@ -146,7 +146,7 @@ async fn rows_of_a_sync_are_those_of_the_contract_here_and_through_a_server() {
     assert_eq!(s3.state().get("lake", "old/gone").unwrap(), "5");
     assert!(s3.state().get("lake", "b/_DONE").is_some());
     let text = std::fs::read_to_string(report).unwrap();
-    assert!(text.starts_with("action,source,destination,size,status,reason\n"), "{text}");
+    assert!(text.starts_with("action,source,destination,size,status,reason,code,hint\n"), "{text}");
     assert!(text.contains("delete,,lake:lake/b/gone,1,done,"), "{text}");
 }
 

@@ -1,5 +1,6 @@
 //! `cp` and `mv`: between connections and this machine, and standard input or output.
 
+mod kept;
 pub mod options;
 mod pipe;
 mod report;
@@ -15,6 +16,7 @@ use report::Reporter;
 use std::time::Instant;
 use windlass_core::engine::{AtVersion, CopySide, Progress, Summary};
 use windlass_core::transfer::MaxDelete;
+use windlass_core::transfer::naming::Source;
 use windlass_types::{Address, ByteSize, Error, ErrorCode};
 
 /// What is to be done with what is copied.
@@ -200,10 +202,13 @@ pub(super) async fn transfer(
         (Some(file), _) => Some(list_of_names(session, file).await?),
         (None, Some(report)) => {
             let location = &source.location;
-            let key = &location.key;
-            let base = &key[..key.rfind('/').map_or(0, |at| at + 1)];
+            let naming = Source::parse(&location.key)?;
             let bucket = location.bucket.as_deref().unwrap_or_default();
-            Some(report::failed_names(report, &source.storage.address(bucket, base))?)
+            let base = source.storage.address(bucket, naming.base());
+            Some(match report.parse() {
+                Ok(run) => report::failed_in_run(session, run, &base).await?,
+                Err(_) => report::failed_names(report, &base)?,
+            })
         }
         (None, None) => None,
     };

@@ -130,7 +130,7 @@ fn logs(what: &str, items: bool, failed: bool) -> Result<String> {
             text_literal(Name::parse(what)?.as_str())
         ),
     };
-    let columns = "action, source, destination, size, status, reason";
+    let columns = "action, source, destination, size, status, reason, code, hint";
     Ok(match (items, failed) {
         (_, true) => format!(
             "SELECT {columns} FROM system.run_items WHERE run = {run} AND status = 'failed'"

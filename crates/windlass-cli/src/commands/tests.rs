@@ -260,8 +260,7 @@ async fn cp_reports_a_summary_and_items_by_format() {
     // All that there was failed: an error, not a part.
     assert_eq!(ran.code, 1);
     assert!(
-        ran.err
-            .starts_with("warning: `fail`: it changed\nerror[transfer.failed]: nothing was done"),
+        ran.err.starts_with("warning: `fail`: it changed\nerror[object.changed]: nothing was done"),
         "{}",
         ran.err
     );

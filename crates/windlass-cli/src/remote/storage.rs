@@ -126,6 +126,11 @@ impl ObjectAccess for RemoteStorage {
         Some(format!("{}#{}", self.remote.base, self.fabric))
     }
 
+    /// What the server's connection cannot hold, the server refuses.
+    fn holds_properties(&self) -> bool {
+        true
+    }
+
     fn list(&self, location: &Location, options: ListOptions) -> BoxStream<'static, Result<Entry>> {
         let mut request = self
             .request(Method::GET, &["entries"])

@@ -8,8 +8,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use windlass_s3::Links;
 use windlass_sql::{FilesPlace, FilesStatement, FilesVerb};
-use windlass_transfer::{ChangeTest, IfExists, MaxDelete, OnTrouble};
+use windlass_transfer::{ChangeTest, Check, IfExists, MaxDelete, OnTrouble};
 use windlass_types::options::parse_moment;
 use windlass_types::{
     Error, ErrorCode, FabricId, KeyPattern, Name, OptionMap, OptionValue, Result,
@@ -103,12 +104,14 @@ impl FilesWork {
         for (name, value) in &self.options {
             set_option(&mut options, name, value, now)?;
         }
+        self.failed_of()?;
         options.check()?;
         Ok(options)
     }
 }
 
 /// Sets one option of a copy.
+#[allow(clippy::too_many_lines, reason = "a row for each option")]
 fn set_option(
     options: &mut CopyOptions,
     name: &str,
@@ -137,9 +140,13 @@ fn set_option(
         "IF_EXISTS" => options.if_exists = if_exists(&word),
         "NAMES" => options.names = on_trouble(&word),
         "CASE" => options.case = on_trouble(&word),
-        // What is done anyway.
-        "SYMLINKS" if word == "FOLLOW" => {}
-        "METADATA" => options.metadata = metadata(value)?,
+        "SYMLINKS" => options.links = links(&word),
+        "METADATA" => described(options, value)?,
+        "TAGS" => tagged(options, value)?,
+        "STORAGE_CLASS" => options.storage_class = text(value),
+        "ACL" => options.acl = text(value),
+        // Found out and written by the run itself: they concern no single object.
+        "FAILED_OF" | "REPORT" => {}
         "RESTORE_DAYS" => options.restore_days = u32::try_from(number(value)).ok(),
         "TRIGGER_FILE" => options.trigger = text(value),
         "TRIGGER_FILE_ALWAYS" => options.trigger_always = flag,
@@ -149,8 +156,13 @@ fn set_option(
         "CONCURRENCY" => {
             options.concurrency = usize::try_from(number(value)).unwrap_or_default();
         }
+        "REQUESTS_PER_SECOND" => {
+            options.requests_per_second = u32::try_from(number(value)).unwrap_or(u32::MAX);
+        }
         "MAX_MEMORY" => options.max_memory = number(value),
-        "CHECK" if word == "AUTO" => {}
+        "CHECK" => {
+            options.check = if word == "READ_BACK" { Check::ReadBack } else { Check::Auto };
+        }
         name => return Err(unsupported(&format!("{name} = {}", shown(name, value)))),
     }
     Ok(())
@@ -228,26 +240,57 @@ fn on_trouble(word: &str) -> OnTrouble {
     }
 }
 
-/// `METADATA = (MODE = DROP, SET = ('name: value'))` replaces the user metadata.
-fn metadata(value: &OptionValue) -> Result<Option<BTreeMap<String, String>>> {
-    let OptionValue::Group(items) = value else { return Ok(None) };
-    let mut replaces = false;
-    let mut set: Option<BTreeMap<String, String>> = None;
+fn links(word: &str) -> Links {
+    match word {
+        "SKIP" => Links::Skip,
+        "KEEP" => Links::Keep,
+        _ => Links::Follow,
+    }
+}
+
+/// `METADATA = (MODE = DROP, SET = ('name: value'), CONTENT_TYPE = 'text/csv')`
+fn described(options: &mut CopyOptions, value: &OptionValue) -> Result<()> {
+    let OptionValue::Group(items) = value else { return Ok(()) };
     for (name, value) in items {
         match name.as_str() {
-            "MODE" => replaces = text(value).as_deref() == Some("DROP"),
-            "SET" => {
-                let pairs = texts(value).into_iter().map(|line| pair(&line, ':', "METADATA"));
-                set = Some(pairs.collect::<Result<_>>()?);
+            "MODE" if text(value).as_deref() == Some("DROP") => {
+                options.metadata = Some(BTreeMap::new());
             }
-            name => return Err(unsupported(&format!("METADATA = ({name} = ...)"))),
+            "MODE" => {}
+            "SET" => {
+                for line in texts(value) {
+                    let (name, value) = pair(&line, ':', "METADATA")?;
+                    options.add_metadata.insert(name.to_ascii_lowercase(), value);
+                }
+            }
+            header => {
+                let header = header.to_ascii_lowercase().replace('_', "-");
+                let value = text(value).filter(|text| text != "NONE");
+                options.headers.insert(header, value.unwrap_or_default());
+            }
         }
     }
-    match (replaces, set) {
-        (true, set) => Ok(Some(set.unwrap_or_default())),
-        (false, None) => Ok(None),
-        (false, Some(_)) => Err(unsupported("METADATA = (MODE = KEEP, SET = ...)")),
+    Ok(())
+}
+
+/// `TAGS = (MODE = DROP, SET = ('name=value'))`
+fn tagged(options: &mut CopyOptions, value: &OptionValue) -> Result<()> {
+    let OptionValue::Group(items) = value else { return Ok(()) };
+    for (name, value) in items {
+        match name.as_str() {
+            "MODE" if text(value).as_deref() == Some("DROP") => {
+                options.tags = Some(BTreeMap::new());
+            }
+            "SET" => {
+                for line in texts(value) {
+                    let (name, value) = pair(&line, '=', "TAGS")?;
+                    options.add_tags.insert(name, value);
+                }
+            }
+            _ => {}
+        }
     }
+    Ok(())
 }
 
 fn pair(line: &str, sign: char, option: &str) -> Result<(String, String)> {
@@ -301,6 +344,10 @@ impl Windlass {
             }
             options.backup_to = Some(backup.key);
         }
+        if let Some(run) = work.failed_of()? {
+            options.files = Some(self.failed_in(run, fabric, &source).await?);
+            options.check()?;
+        }
         if destination.storage.read_only() && !options.dry_run {
             return Err(read_only(&work.destination.connection));
         }
@@ -311,7 +358,7 @@ impl Windlass {
     }
 }
 
-fn read_only(connection: &Name) -> Error {
+pub(super) fn read_only(connection: &Name) -> Error {
     Error::new(
         ErrorCode::ConnectionReadOnly,
         format!("connection `{}` is READ_ONLY", connection.as_str()),
@@ -360,24 +407,41 @@ mod tests {
         assert_eq!(synced.max_delete, Some(MaxDelete::Percent(10)));
         assert_eq!((synced.min_size, synced.max_size), (Some(1), Some(1_000_000)));
         assert_eq!((synced.names, synced.case), (OnTrouble::Rename, OnTrouble::Skip));
-        assert_eq!(synced.metadata, Some(BTreeMap::from([("a".to_owned(), "b".to_owned())])));
+        let pairs = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        assert_eq!(
+            (synced.metadata, synced.add_metadata),
+            (Some(BTreeMap::new()), pairs("a", "b"))
+        );
+        let kept = options(
+            "COPY FILES FROM a LOCATION = 'x/' TO b LOCATION = 'y/' TAGS = (SET = ('t=1')) ACL = private STORAGE_CLASS = 'GLACIER_IR' \
+             SYMLINKS = SKIP METADATA = (CONTENT_TYPE = 'text/csv') CHECK = READ_BACK REQUESTS_PER_SECOND = 50 REPORT = 'r/'",
+        )
+        .unwrap();
+        assert_eq!((kept.tags, kept.add_tags, kept.metadata), (None, pairs("t", "1"), None));
+        assert_eq!(kept.headers, pairs("content-type", "text/csv"));
+        assert_eq!(
+            (kept.acl.as_deref(), kept.storage_class.as_deref()),
+            (Some("private"), Some("GLACIER_IR"))
+        );
+        assert_eq!(
+            (kept.links, kept.check, kept.requests_per_second),
+            (Links::Skip, Check::ReadBack, 50)
+        );
         let copy = |more: &str| {
             options(&format!("COPY FILES FROM a LOCATION = 'x' TO b LOCATION = 'y' {more}"))
                 .map(drop)
                 .map_err(|error| error.code())
         };
         assert_eq!(copy("INCLUDE = '['"), Err(ErrorCode::PathInvalid));
-        for later in [
-            "CHECK = READ_BACK",
-            "REPORT = 'r.csv'",
-            "TAGS = DROP",
-            "TAGS = KEEP",
-            "ACL = private",
-            "STORAGE_CLASS = 'GLACIER'",
-            "SYMLINKS = SKIP",
-            "METADATA = (CONTENT_TYPE = 'x')",
-        ] {
-            assert_eq!(copy(later), Err(ErrorCode::StatementUnsupported), "{later}");
+        assert_eq!(copy("TAGS = (SET = ('t'))"), Err(ErrorCode::OptionInvalid));
+        assert_eq!(copy("STORAGE_CLASS = 'no such'"), Err(ErrorCode::UsageInvalid));
+        for defs in [windlass_types::options::FILES_OPTIONS] {
+            for def in defs {
+                let value = OptionValue::Text(String::new());
+                let set = set_option(&mut CopyOptions::default(), def.name, &value, now);
+                let unknown = set.is_err_and(|e| e.code() == ErrorCode::StatementUnsupported);
+                assert!(!unknown, "{} is done by nobody", def.name);
+            }
         }
         assert!(
             work("SYNC FILES FROM a LOCATION = 'x/' TO b LOCATION = 'y/' MAX_DELETE = 1")

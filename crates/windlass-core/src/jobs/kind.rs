@@ -1,17 +1,19 @@
 //! The kind of job that moves files.
 
 use super::files::FilesWork;
+use super::report::Reporting;
 use crate::engine::{CopyOptions, CopySide, Item, Progress, Summary};
 use crate::windlass::{Inner, Windlass};
 use async_trait::async_trait;
 use chrono::DateTime;
+use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::mpsc;
 use windlass_jobs::{JobKind, Outcome, RunContext};
-use windlass_transfer::{Quiet, Status};
-use windlass_types::{Error, ErrorCode, Result, RunItem};
+use windlass_transfer::{Failures, Quiet, Status};
+use windlass_types::{Error, ErrorCode, Level, Result, RunItem};
 
 /// Items that did not fail, of which a run keeps at most so many in the store. Every failed one is
 /// kept; `REPORT` writes all.
@@ -67,14 +69,23 @@ impl JobKind for FilesKind {
 
     async fn run(&self, context: RunContext) -> Result<Outcome> {
         let windlass = super::engine(&self.0)?;
-        let (here, kept) = if let Some(token) = here_of(&context.payload) {
-            (windlass.take_here(token).ok_or_else(gone)?, 0)
+        let (here, kept, report) = if let Some(token) = here_of(&context.payload) {
+            (windlass.take_here(token).ok_or_else(gone)?, 0, None)
         } else {
             let work = FilesWork::read(&context.payload)?;
             let (source, destination, options) =
                 windlass.work_sides(context.fabric, &work, context.now()).await?;
-            (Here { source, destination, options, progress: Arc::new(Quiet) }, KEPT)
+            let report = windlass.work_report(context.fabric, &work, context.run).await?;
+            let report = report.map(|to| Reporting::begin(to, Arc::new(Quiet))).transpose()?;
+            let progress: Arc<dyn Progress> = match &report {
+                Some(report) => Arc::clone(report) as _,
+                None => Arc::new(Quiet),
+            };
+            (Here { source, destination, options, progress }, KEPT, report)
         };
+        // Of what this process was asked for, whoever asked is told every failure.
+        let stored = here_of(&context.payload).is_none();
+        let failures = Arc::new(Mutex::new(Failures::default()));
         let (sender, items) = mpsc::unbounded_channel();
         let watch = Arc::new(Watch {
             context: context.clone(),
@@ -82,6 +93,7 @@ impl JobKind for FilesKind {
             to: Arc::clone(&here.progress),
             items: sender,
             left: AtomicU64::new(kept),
+            failures: Arc::clone(&failures),
         });
         // The copy holds the only senders, so the log ends with it.
         let token = context.token();
@@ -89,9 +101,19 @@ impl JobKind for FilesKind {
         let Here { source, destination, options, .. } = here;
         let copy = crate::copy_between(source, destination, options, journal, watch, token.clone());
         let (copied, logged) = tokio::join!(copy, log(&context, items));
+        // Also of a run that failed, what was done until then.
+        let reported = match &report {
+            Some(report) if !token.is_cancelled() => report.end().await,
+            _ => Ok(()),
+        };
         let mut summary: Summary = copied?;
         logged?;
+        reported?;
         summary.run = context.run;
+        let all = failures.lock().unwrap_or_else(PoisonError::into_inner).of_all(&summary);
+        if stored && let Some(error) = all {
+            return Err(error);
+        }
         let partial = summary.failed > 0;
         let summary = serde_json::to_value(summary).map_err(|error| {
             Error::new(ErrorCode::Internal, "the summary cannot be written").source(error)
@@ -127,6 +149,7 @@ struct Watch {
     to: Arc<dyn Progress>,
     items: mpsc::UnboundedSender<RunItem>,
     left: AtomicU64,
+    failures: Arc<Mutex<Failures>>,
 }
 
 impl Watch {
@@ -151,8 +174,18 @@ impl Progress for Watch {
         self.to.bytes(n);
     }
 
+    fn note(&self, text: &str) {
+        self.context.event(Level::Info, text);
+        self.to.note(text);
+    }
+
+    fn room(&self) -> BoxFuture<'_, ()> {
+        self.to.room()
+    }
+
     fn item(&self, item: &Item) {
         let failed = item.status == Status::Failed;
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).see(item);
         self.change(|seen| {
             seen.done_items += 1;
             seen.failed_items += u64::from(failed);
@@ -177,5 +210,7 @@ fn run_item(item: &Item) -> RunItem {
         size: Some(item.size),
         status: word(json!(item.status)),
         reason: item.reason.clone(),
+        code: item.code.clone(),
+        hint: item.hint.clone(),
     }
 }

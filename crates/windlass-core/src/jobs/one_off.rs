@@ -73,6 +73,7 @@ impl Windlass {
         let work = FilesWork::from(&statement);
         // What is wrong with the statement itself is an error, not a failed run.
         self.work_sides(fabric.id, &work, Utc::now()).await?;
+        self.work_report(fabric.id, &work, RunId::new()).await?;
         let definition = Statement::Files(statement).to_string();
         let what = OneOff::new(FILES, fabric.id, definition, work.to_payload()?);
         let run = self.scheduler().start(what, None).await?;

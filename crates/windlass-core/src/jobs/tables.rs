@@ -78,6 +78,8 @@ pub(crate) const ITEMS: Columns = &[
     ("size", Kind::Integer),
     ("status", Kind::Text),
     ("reason", Kind::Text),
+    ("code", Kind::Text),
+    ("hint", Kind::Text),
 ];
 
 /// Rows of events and items that are shown at most, the latest.
@@ -211,6 +213,8 @@ impl Windlass {
                 item.size.into(),
                 item.status.into(),
                 item.reason.into(),
+                item.code.into(),
+                item.hint.into(),
             ]
         });
         Ok(cells.collect())

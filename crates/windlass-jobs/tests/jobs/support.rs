@@ -99,6 +99,8 @@ impl JobKind for Obedient {
                 size: Some(index),
                 status: "done".to_owned(),
                 reason: None,
+                code: None,
+                hint: None,
             };
             context.item(item).await?;
         }

@@ -55,6 +55,8 @@ pub(super) fn meta(object: &Value) -> ObjectMeta {
             .collect(),
         encryption: None,
         kms_key: text(&object["kmsKeyName"]),
+        tag_count: None,
+        link: false,
         archived: false,
     }
 }
@@ -89,6 +91,8 @@ pub(super) fn meta_of(reply: &Reply, size: u64) -> ObjectMeta {
         checksums: sums,
         encryption: None,
         kms_key: None,
+        tag_count: None,
+        link: false,
         archived: false,
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! [`check_key`] is pure and the one rule; the rest asks the disk where links lead.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use windlass_types::{Error, ErrorCode, Result};
 
 /// Longest name of one file or folder, in bytes, on the file systems we know.
@@ -94,6 +96,48 @@ pub(super) struct Root {
     pub(super) path: PathBuf,
     /// Links that lead out of the root are refused.
     pub(super) contained: bool,
+    /// Nothing is written outside this folder.
+    pub(super) bound: Option<Bound>,
+}
+
+/// A folder, by its key, that writes must not leave.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) below: String,
+    /// Where it really is, from the first question on: a folder that we make is where we made it.
+    real: OnceLock<PathBuf>,
+    /// Folders below it that were found to lie in it.
+    known: Mutex<HashSet<String>>,
+}
+
+/// Folders remembered by a [`Bound`] at most.
+const KNOWN: usize = 4096;
+
+impl Bound {
+    pub(super) fn new(below: &str) -> Self {
+        Self { below: below.to_owned(), real: OnceLock::new(), known: Mutex::default() }
+    }
+}
+
+/// Asks where a path really is, or will be once what is missing of it is made.
+fn really(path: &Path) -> Result<PathBuf, (&Path, io::Error)> {
+    let mut missing = Vec::new();
+    let mut at = path;
+    let mut real = loop {
+        match at.canonicalize() {
+            Ok(real) => break real,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let (Some(name), Some(parent)) = (at.file_name(), at.parent()) else {
+                    return Err((path, error));
+                };
+                missing.push(name);
+                at = parent;
+            }
+            Err(error) => return Err((at, error)),
+        }
+    };
+    real.extend(missing.into_iter().rev());
+    Ok(real)
 }
 
 impl Root {
@@ -121,6 +165,51 @@ impl Root {
                 self.path.display()
             ),
         ))
+    }
+
+    /// Whether a real path may be written: it lies where writes are bound to.
+    pub(super) fn holds(&self, real_root: &Path, real: &Path) -> bool {
+        let Some(bound) = &self.bound else { return true };
+        let within = match bound.real.get() {
+            Some(within) => within,
+            None => match really(&real_root.join(&bound.below)) {
+                Ok(found) => bound.real.get_or_init(|| found),
+                Err(_) => return false,
+            },
+        };
+        real.starts_with(within)
+    }
+
+    /// Refuses to write through a link out of the folder that writes are bound to.
+    pub(super) fn held(&self, real_root: &Path, real: PathBuf, key: &str) -> Result<PathBuf> {
+        if self.holds(real_root, &real) {
+            return Ok(real);
+        }
+        Err(Error::new(
+            ErrorCode::PathOutside,
+            format!("a link leads from `{}` out of the folder that is written to", self.named(key)),
+        )
+        .hint("remove the link there, or write to the folder that it leads to"))
+    }
+
+    /// Refuses a key whose folder is led out of where writes are bound to; asks once for each folder.
+    fn folder_held(&self, key: &str) -> Result<()> {
+        let Some(bound) = &self.bound else { return Ok(()) };
+        let above = &key[..key.trim_end_matches('/').rfind('/').map_or(0, |at| at + 1)];
+        let known = || bound.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known().contains(above) {
+            return Ok(());
+        }
+        let root = self.real()?;
+        let real = really(&root.join(above))
+            .map_err(|(at, error)| blocked(&self.named(key), at, error))?;
+        self.held(&root, real, key)?;
+        let mut known = known();
+        if known.len() >= KNOWN {
+            known.clear();
+        }
+        known.insert(above.to_owned());
+        Ok(())
     }
 
     /// Asks which file an existing key is.
@@ -166,6 +255,7 @@ impl Root {
     pub(super) fn target(&self, key: &str) -> Result<PathBuf> {
         check_key(key)?;
         if !self.contained {
+            self.folder_held(key)?;
             let path = self.path.join(key);
             // Only a link is written through, so only a link has to be followed.
             match path.symlink_metadata() {
@@ -178,7 +268,7 @@ impl Root {
         let path = root.join(key);
         match path.canonicalize() {
             Ok(real) => {
-                let real = self.inside(&root, real, key)?;
+                let real = self.held(&root, self.inside(&root, real, key)?, key)?;
                 if real.is_dir() && !key.ends_with('/') {
                     return Err(Error::new(
                         ErrorCode::PathInvalid,
@@ -191,25 +281,10 @@ impl Root {
                 }
                 Ok(real)
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let mut missing = Vec::new();
-                let mut at = path.as_path();
-                let real = loop {
-                    let (Some(name), Some(parent)) = (at.file_name(), at.parent()) else {
-                        return Err(disk("open", &path, error));
-                    };
-                    missing.push(name);
-                    at = parent;
-                    match at.canonicalize() {
-                        Ok(real) => break real,
-                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                        Err(error) => return Err(blocked(&self.named(key), at, error)),
-                    }
-                };
-                let mut real = self.inside(&root, real, key)?;
-                real.extend(missing.into_iter().rev());
-                Ok(real)
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match really(&path) {
+                Ok(real) => self.held(&root, self.inside(&root, real, key)?, key),
+                Err((at, error)) => Err(blocked(&self.named(key), at, error)),
+            },
             Err(error) => Err(blocked(&self.named(key), &path, error)),
         }
     }

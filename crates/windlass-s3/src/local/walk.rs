@@ -5,6 +5,7 @@
 
 use super::etag;
 use super::keys::{Root, disk, is_absent, is_unfinished};
+use crate::access::Links;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
@@ -16,6 +17,7 @@ use windlass_types::{Entry, EntryKind, Result};
 /// What to list.
 pub(super) struct Walk<'a> {
     pub(super) root: &'a Root,
+    pub(super) links: Links,
     pub(super) prefix: &'a str,
     pub(super) recursive: bool,
     pub(super) start_after: Option<&'a str>,
@@ -71,8 +73,12 @@ impl Walk<'_> {
             };
             if folder_name.is_none() {
                 // A file that vanished since its folder was read is not there: that is no failure.
-                if let Ok(metadata) = fs::metadata(&path)
-                    && metadata.is_file()
+                let asked = match self.links {
+                    Links::Keep => fs::symlink_metadata(&path),
+                    Links::Follow | Links::Skip => fs::metadata(&path),
+                };
+                if let Ok(metadata) = asked
+                    && (metadata.is_file() || metadata.is_symlink())
                     && !emit(self.object(key, &metadata))
                 {
                     return Ok(());
@@ -146,9 +152,13 @@ impl Walk<'_> {
             }
             let Ok(kind) = entry.file_type() else { continue };
             let (is_folder, is_file) = if kind.is_symlink() {
-                match self.follow(&entry.path(), real_root) {
-                    Some(metadata) => (metadata.is_dir(), metadata.is_file()),
-                    None => continue,
+                match self.links {
+                    Links::Skip => continue,
+                    Links::Keep => (false, true),
+                    Links::Follow => match self.follow(&entry.path(), real_root) {
+                        Some(metadata) => (metadata.is_dir(), metadata.is_file()),
+                        None => continue,
+                    },
                 }
             } else {
                 (kind.is_dir(), kind.is_file())
@@ -181,7 +191,8 @@ impl Walk<'_> {
     /// Asks what a link leads to; None when nowhere, or outside.
     fn follow(&self, link: &Path, real_root: &Path) -> Option<fs::Metadata> {
         let real = link.canonicalize().ok()?;
-        if self.root.contained && !real.starts_with(real_root) {
+        let inside = !self.root.contained || real.starts_with(real_root);
+        if !inside || !self.root.holds(real_root, &real) {
             tracing::debug!(link = %link.display(), "link leads outside the folder; not listed");
             return None;
         }

@@ -15,6 +15,9 @@ use windlass_types::{Error, ErrorCode, Result};
 
 /// Writes a whole file.
 pub(super) fn put(root: &Root, key: &str, body: &[u8], options: &PutOptions) -> Result<PutResult> {
+    if options.link {
+        return super::links::put(root, key, body, options);
+    }
     let target = root.target(key)?;
     if key.ends_with('/') {
         return folder_marker(&target, key, body);

@@ -7,10 +7,11 @@ use crate::access::{
 };
 use crate::order::ListingOrder;
 use crate::payload::Payload;
-use crate::{lifecycle, list, presign, read, uploads, versions, write};
+use crate::{lifecycle, list, presign, read, tags, uploads, versions, write};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 use windlass_types::connection::{Encryption, Identity};
@@ -70,6 +71,23 @@ impl ObjectAccess for S3Store {
 
     fn list(&self, location: &Location, options: ListOptions) -> BoxStream<'static, Result<Entry>> {
         list::list(self, location, options)
+    }
+
+    fn holds_properties(&self) -> bool {
+        true
+    }
+
+    fn storage_class(&self) -> Option<&str> {
+        self.0.spec.storage_class.as_deref()
+    }
+
+    async fn tags(
+        &self,
+        object: &ObjectPath,
+        version: Option<&str>,
+    ) -> Result<BTreeMap<String, String>> {
+        self.check(&object.bucket, &object.key)?;
+        tags::of(self, object, version).await
     }
 
     async fn stat(&self, object: &ObjectPath, version: Option<&str>) -> Result<ObjectMeta> {

@@ -29,6 +29,10 @@ const COPY_RANGE: HeaderName = HeaderName::from_static("x-amz-copy-source-range"
 const COPY_IF_MATCH: HeaderName = HeaderName::from_static("x-amz-copy-source-if-match");
 const COPY_CHECKSUM: HeaderName = HeaderName::from_static("x-amz-checksum-algorithm");
 const DIRECTIVE: HeaderName = HeaderName::from_static("x-amz-metadata-directive");
+const STORAGE_CLASS: HeaderName = HeaderName::from_static("x-amz-storage-class");
+const ACL: HeaderName = HeaderName::from_static("x-amz-acl");
+const TAGGING: HeaderName = HeaderName::from_static("x-amz-tagging");
+const TAGGING_DIRECTIVE: HeaderName = HeaderName::from_static("x-amz-tagging-directive");
 
 /// System headers a write may set besides Content-Type and Expires.
 const DESCRIBING: [HeaderName; 4] = [
@@ -70,6 +74,20 @@ fn describe(asked: &mut Asked<'_>, options: &PutOptions) -> Result<(), Failure> 
         let name = HeaderName::try_from(format!("x-amz-meta-{name}"))
             .map_err(|_| asked.unsayable(format!("the metadata `{name}` is no header's name")))?;
         asked.header(name, value)?;
+    }
+    Ok(())
+}
+
+/// Adds what this object has instead of what the connection says: after the connection's headers.
+fn particular(asked: &mut Asked<'_>, options: &PutOptions) -> Result<(), Failure> {
+    if let Some(class) = &options.storage_class {
+        asked.header(STORAGE_CLASS, class)?;
+    }
+    if let Some(acl) = &options.acl {
+        asked.header(ACL, acl)?;
+    }
+    if let Some(tags) = crate::tags::header(options) {
+        asked.header(TAGGING, &tags)?;
     }
     Ok(())
 }
@@ -170,6 +188,7 @@ impl Wire {
         let mut asked = Asked::new(Call::Put, &object.bucket, &object.key);
         asked.fixed(CONTENT_TYPE, "application/octet-stream");
         add(&mut asked, &self.fresh);
+        particular(&mut asked, options)?;
         describe(&mut asked, options)?;
         conditional(&mut asked, options)?;
         carry(&mut asked, body, sums)?;
@@ -211,6 +230,10 @@ impl Wire {
             asked.fixed(COPY_CHECKSUM, "CRC64NVME");
         }
         add(&mut asked, &self.fresh);
+        particular(&mut asked, options)?;
+        if options.tags.is_some() {
+            asked.fixed(TAGGING_DIRECTIVE, "REPLACE");
+        }
         add(&mut asked, &self.source);
         conditional(&mut asked, options)?;
         if crate::write::replaces(options) {
@@ -357,6 +380,7 @@ fn meta(headers: &HeaderMap) -> ObjectMeta {
             "x-amz-storage-class" => meta.storage_class = Some(value.into_owned()),
             "x-amz-restore" => restored = value.contains("ongoing-request=\"false\""),
             "x-amz-archive-status" => meta.archived = true,
+            "x-amz-tagging-count" => meta.tag_count = value.trim().parse().ok(),
             "x-amz-server-side-encryption" => {
                 meta.encryption.get_or_insert(value.into_owned());
             }
@@ -409,6 +433,7 @@ mod tests {
             ("content-type", "text/csv"),
             ("cache-control", "no-cache"),
             ("x-amz-storage-class", "GLACIER"),
+            ("x-amz-tagging-count", "2"),
             ("x-amz-restore", "ongoing-request=\"false\", expiry-date=\"x\""),
             ("x-amz-meta-owner", "me"),
             ("x-amz-checksum-crc64nvme", "AAAAAAAAAAA="),

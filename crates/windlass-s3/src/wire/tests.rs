@@ -53,6 +53,12 @@ async fn every_call(store: &S3Store) {
         ]),
         metadata: BTreeMap::from([("owner".to_owned(), "a  b".to_owned())]),
         if_none_match: true,
+        tags: Some(BTreeMap::from([
+            ("a b".to_owned(), "1&2".to_owned()),
+            ("c".to_owned(), String::new()),
+        ])),
+        storage_class: Some("ONEZONE_IA".to_owned()),
+        acl: Some("private".to_owned()),
         ..PutOptions::default()
     };
     let none = PutOptions::default;
@@ -73,7 +79,11 @@ async fn every_call(store: &S3Store) {
         assert_eq!(bytes.concat(), expected.as_bytes());
     }
     store.copy(&odd, &at("copy"), meta.etag.as_deref(), none()).await.unwrap();
+    assert_eq!(store.tags(&odd, None).await.unwrap().len(), 0, "written over");
+    let bare = PutOptions { replace: true, tags: Some(BTreeMap::new()), ..none() };
+    store.copy(&odd, &at("copy 3"), None, bare).await.unwrap();
     store.copy(&odd, &at("copy 2"), None, described).await.unwrap();
+    assert_eq!(store.tags(&at("copy 2"), None).await.unwrap()["a b"], "1&2");
     let upload = store.create_upload(&at("parts"), none()).await.unwrap();
     let one = store.upload_part(&upload, 1, vec![7; 5 * 1024 * 1024].into()).await.unwrap();
     let two = store.copy_part(&odd, 1, 3, meta.etag.as_deref(), &upload, 2).await.unwrap();

@@ -205,7 +205,7 @@ async fn run_items(
 ) -> Reply<Json<Vec<Value>>> {
     let id = run_id(&id)?;
     let mut text = format!(
-        "SELECT action, source, destination, size, status, reason FROM system.run_items WHERE run = '{id}'"
+        "SELECT action, source, destination, size, status, reason, code, hint FROM system.run_items WHERE run = '{id}'"
     );
     if let Some(status) = &query.status {
         let _ = write!(text, " AND status = {}", text_literal(status));

@@ -71,6 +71,8 @@ fn item(key: &str, status: &str) -> RunItem {
         size: Some(u64::from(u32::MAX) * 3),
         status: status.to_owned(),
         reason: (status == "failed").then(|| "denied".to_owned()),
+        code: Some("object.changed".to_owned()),
+        hint: None,
     }
 }
 

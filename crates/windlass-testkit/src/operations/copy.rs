@@ -9,7 +9,8 @@ use crate::access::allow;
 use crate::identity::Scope;
 use crate::memory::{Memory, Part};
 use crate::object::{
-    ALGORITHMS, Object, Version, algorithm_name, compute, fingerprint, hex, now, of, of_mut,
+    ALGORITHMS, Object, Restore, Version, algorithm_name, compute, fingerprint, hex, now, of,
+    of_mut,
 };
 use http::HeaderMap;
 use s3s::auth::Credentials;
@@ -31,6 +32,7 @@ fn source(
     let buckets = memory.buckets();
     let version = version(found(&buckets, bucket)?, key, version_id.as_deref())?;
     let object = version.object.clone().ok_or_else(super::no_such_key)?;
+    super::read::readable(&object)?;
     Ok((version, object))
 }
 
@@ -97,6 +99,7 @@ pub(super) fn copy_object(
             acl: attributes.acl,
             encryption: attributes.encryption,
             tags: attributes.tags,
+            restore: Restore::None,
             parts: Vec::new(),
             ..kept
         };

@@ -125,6 +125,7 @@ macro_rules! described {
             expires: attributes.expires.clone(),
             last_modified: Some($version.modified.into()),
             metadata: attributes.metadata.clone(),
+            restore: attributes.restore_header(),
             parts_count: $input
                 .part_number
                 .filter(|_| !attributes.parts.is_empty())
@@ -173,6 +174,7 @@ pub(super) fn get_object(
 ) -> S3Result<S3Response<GetObjectOutput>> {
     let input = request.input;
     let (version, object) = opened!(memory, input);
+    readable(&object)?;
     let slice = cut(&object, input.range.as_ref(), input.part_number)?;
     let body: Bytes = match &slice {
         Some(range) => object.body.slice(range.clone()),
@@ -197,6 +199,17 @@ pub(super) fn head_object(
     let output = described!(HeadObjectOutput, version, object, slice, input, more);
     let status = partial(slice.as_ref());
     Ok(S3Response { status, ..S3Response::new(output) })
+}
+
+/// Refuses to read what is in an archive.
+pub(super) fn readable(object: &Object) -> S3Result<()> {
+    if object.attributes.is_archived() {
+        return Err(s3_error!(
+            InvalidObjectState,
+            "The operation is not valid for the object's storage class"
+        ));
+    }
+    Ok(())
 }
 
 fn partial(slice: Option<&ops::Range<usize>>) -> Option<StatusCode> {

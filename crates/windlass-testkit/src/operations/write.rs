@@ -3,7 +3,7 @@
 use super::{attributes, encryption, found_mut, meets, no_such_key, precondition, version};
 use crate::access::custom_error;
 use crate::memory::{Bucket, Memory};
-use crate::object::{ALGORITHMS, Object, Version, now, of_mut, verify};
+use crate::object::{ALGORITHMS, Object, Restore, Version, now, of_mut, verify};
 use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt as _;
 use s3s::dto::*;
@@ -77,6 +77,32 @@ pub(super) fn put_object_acl(
         object.attributes.acl = input.acl.map(|it| it.as_str().to_owned());
     })?;
     Ok(S3Response::new(PutObjectAclOutput::default()))
+}
+
+/// Notes that an archived object is to be restored; [`Memory::finish_restores`] ends it.
+pub(super) fn restore_object(
+    memory: &Memory,
+    request: S3Request<RestoreObjectInput>,
+) -> S3Result<S3Response<RestoreObjectOutput>> {
+    let input = request.input;
+    let mut buckets = memory.buckets();
+    let bucket = found_mut(&mut buckets, &input.bucket)?;
+    let version = version(bucket, &input.key, input.version_id.as_deref())?;
+    let object = version.object.as_ref().ok_or_else(no_such_key)?;
+    if !object.attributes.is_archived() {
+        return Err(s3_error!(
+            InvalidObjectState,
+            "Restore is not allowed for the object's current storage class"
+        ));
+    }
+    if object.attributes.restore == Restore::Asked {
+        return Err(s3_error!(RestoreAlreadyInProgress, "Object restore is already in progress"));
+    }
+    if input.restore_request.and_then(|it| it.days).is_none_or(|days| days < 1) {
+        return Err(s3_error!(MalformedXML, "The number of days is missing"));
+    }
+    change(bucket, &input.key, &version.id, |object| object.attributes.restore = Restore::Asked)?;
+    Ok(S3Response::new(RestoreObjectOutput::default()))
 }
 
 /// Changes an object where it is, keeping its version.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use windlass_s3::local::LocalStore;
 use windlass_types::{LocalSpec, Location};
 
-pub(super) fn small() -> Tuning {
+pub(crate) fn small() -> Tuning {
     Tuning {
         threshold: 1000,
         part_size: 300,
@@ -18,7 +18,7 @@ pub(super) fn small() -> Tuning {
     }
 }
 
-pub(super) fn request(source: Side, destination: Side) -> CopyRequest {
+pub(crate) fn request(source: Side, destination: Side) -> CopyRequest {
     let options = CopyOptions { concurrency: 4, max_memory: 1 << 20, ..CopyOptions::default() };
     CopyRequest::new(source, destination, options)
 }
@@ -28,25 +28,25 @@ fn moving(mut request: CopyRequest) -> CopyRequest {
     request
 }
 
-pub(super) fn body(size: usize, seed: u8) -> Bytes {
+pub(crate) fn body(size: usize, seed: u8) -> Bytes {
     (0..size)
         .map(|at| u8::try_from((at * 31 + at / 251) % 256).unwrap() ^ seed)
         .collect::<Vec<u8>>()
         .into()
 }
 
-pub(super) async fn go(request: CopyRequest) -> (Result<Summary>, Arc<Seen>) {
+pub(crate) async fn go(request: CopyRequest) -> (Result<Summary>, Arc<Seen>) {
     let seen = Arc::new(Seen::default());
     let cancel = CancellationToken::new();
     let result = copy_with(request, small(), Arc::clone(&seen) as _, cancel).await;
     (result, seen)
 }
 
-pub(super) fn pair() -> (Arc<Fake>, Arc<Fake>) {
+pub(crate) fn pair() -> (Arc<Fake>, Arc<Fake>) {
     (Arc::new(Fake::new("one")), Arc::new(Fake::new("two")))
 }
 
-pub(super) fn folder(root: &std::path::Path, key: &str) -> Side {
+pub(crate) fn folder(root: &std::path::Path, key: &str) -> Side {
     let spec = LocalSpec { root: root.to_owned(), read_only: false };
     let store = LocalStore::open(Name::new("disk").unwrap(), spec).unwrap();
     Side {

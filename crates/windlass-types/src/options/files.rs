@@ -61,6 +61,7 @@ pub const FILES_OPTIONS: &[OptionDef] = &[
         "",
         "Only objects for which this SQL expression over key, size, last_modified, etag, storage_class is true.",
     ),
+    row("FAILED_OF", Text, "", "Only what failed in this run of the same source."),
     row(
         "NEWER_THAN",
         Moment,
@@ -85,7 +86,7 @@ pub const FILES_OPTIONS: &[OptionDef] = &[
     row(
         "STORAGE_CLASS",
         Text,
-        "the connection's",
+        "the connection's, else the source's",
         "Storage class of what is written; KEEP is the source's.",
     ),
     row(
@@ -98,7 +99,6 @@ pub const FILES_OPTIONS: &[OptionDef] = &[
     row(
         "ACL",
         Choice(&[
-            "KEEP",
             "private",
             "public-read",
             "public-read-write",
@@ -108,7 +108,7 @@ pub const FILES_OPTIONS: &[OptionDef] = &[
             "bucket-owner-full-control",
         ]),
         "the connection's",
-        "Access control of what is written; KEEP is the source's.",
+        "Canned ACL of what is written; grants of the source are not read.",
     ),
     row(
         "NAMES",
@@ -124,9 +124,9 @@ pub const FILES_OPTIONS: &[OptionDef] = &[
     ),
     row(
         "SYMLINKS",
-        Choice(&["FOLLOW", "SKIP", "FAIL"]),
+        Choice(&["FOLLOW", "SKIP", "KEEP"]),
         "FOLLOW",
-        "What to do with symbolic links of a local folder.",
+        "What symbolic links of a local folder are: what they lead to, nothing, or links (between folders only).",
     ),
     row(
         "RESTORE_DAYS",
@@ -173,8 +173,13 @@ pub const FILES_OPTIONS: &[OptionDef] = &[
 
 /// Options inside `METADATA = (...)`.
 pub const METADATA_OPTIONS: &[OptionDef] = &[
-    row("MODE", Choice(&["KEEP", "DROP"]), "KEEP", "Whether the source's are kept."),
-    row("CONTENT_TYPE", Text, "the source's", "Content type instead."),
+    row("MODE", Choice(&["KEEP", "DROP"]), "KEEP", "Whether the source's user metadata is kept."),
+    row(
+        "CONTENT_TYPE",
+        Text,
+        "the source's",
+        "Content type instead; 'NONE' takes it away, as with the others.",
+    ),
     row("CACHE_CONTROL", Text, "the source's", "Cache control instead."),
     row("CONTENT_DISPOSITION", Text, "the source's", "Content disposition instead."),
     row("CONTENT_ENCODING", Text, "the source's", "Content encoding instead."),
@@ -190,9 +195,14 @@ pub const TAGS_OPTIONS: &[OptionDef] = &[
 
 /// Options inside `REPORT = (...)`.
 pub const REPORT_OPTIONS: &[OptionDef] = &[
-    row("LOCATION", Text, "", "Key of the report; the end of the name tells its format."),
+    row(
+        "LOCATION",
+        Text,
+        "",
+        "Key of the report; or a folder, in which it has the name of the run.",
+    ),
     row("CONNECTION", Text, "the destination's", "Connection it is written through."),
-    row("FORMAT", Choice(&["CSV", "JSONL", "PARQUET"]), "by the name", "Its format."),
+    row("FORMAT", Choice(&["CSV", "JSONL", "PARQUET"]), "by the name, else CSV", "Its format."),
     row("ITEMS", Choice(&["ALL", "FAILED"]), "ALL", "Which items."),
 ];
 

@@ -1,12 +1,12 @@
 //! What `cp`, `mv` and `sync` share, as arguments; and what it means for the engine.
 
+use super::kept::Kept;
 use crate::units::{Moment, moment};
 use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
-use std::collections::BTreeMap;
-use windlass_core::engine::CopyOptions;
-use windlass_core::transfer::{ChangeTest, IfExists, OnTrouble};
-use windlass_types::{ByteSize, Error, ErrorCode, KeyPattern, Result};
+use windlass_core::engine::{CopyOptions, Links};
+use windlass_core::transfer::{ChangeTest, Check, IfExists, OnTrouble};
+use windlass_types::{ByteSize, KeyPattern, Result};
 
 /// What `cp`, `mv` and `sync` share.
 #[derive(Debug, Args)]
@@ -36,8 +36,8 @@ pub struct Options {
     /// Only the names in this file, one a line, below SRC; `-` is standard input
     #[arg(long, value_name = "FILE", help_heading = "What")]
     pub files_from: Option<String>,
-    /// Only what a report (`--report`) names as failed
-    #[arg(long, value_name = "REPORT", conflicts_with = "files_from", help_heading = "What")]
+    /// Only what failed: by a report (`--report`), or by the id of a run
+    #[arg(long, value_name = "REPORT|RUN", conflicts_with = "files_from", help_heading = "What")]
     pub only_failed: Option<String>,
     /// Write over what is there only if it is older
     #[arg(short, long, group = "test", help_heading = "What is there already")]
@@ -66,16 +66,19 @@ pub struct Options {
     /// What to do with names that only case tells apart, where DST does not
     #[arg(long, value_enum, value_name = "HOW", default_value_t, help_heading = "Names")]
     pub case: Trouble,
-    /// User metadata of what is written, instead of that of SRC; may be repeated
-    #[arg(long, value_name = "K=V", value_parser = pair, help_heading = "What is kept")]
-    pub metadata: Vec<(String, String)>,
+    /// What is kept.
+    #[command(flatten)]
+    pub kept: Kept,
+    /// What symbolic links below a local SRC are
+    #[arg(long, value_enum, value_name = "HOW", default_value_t, help_heading = "What")]
+    pub links: Link,
     /// Ask for archived objects to be readable for DAYS; run it again some hours later
     #[arg(long, value_name = "DAYS", num_args = 0..=1, require_equals = true, default_missing_value = "7", value_parser = clap::value_parser!(u32).range(1..=365), help_heading = "The run")]
     pub restore: Option<u32>,
     /// Show what would be done; do nothing
     #[arg(short = 'n', long, help_heading = "The run")]
     pub dry_run: bool,
-    /// Write a line for each item to this file: `.csv`, or `.jsonl`; a local path or CONN:PATH
+    /// Write a line for each item to this file: `.csv`, `.jsonl` or `.parquet`; a local path or CONN:PATH
     #[arg(long, value_name = "FILE", help_heading = "The run")]
     pub report: Option<String>,
     /// Write an empty object of this name below DST when something was done and nothing failed
@@ -87,12 +90,40 @@ pub struct Options {
     /// Bytes a second at most that pass through this machine
     #[arg(long, value_name = "SIZE", help_heading = "The run")]
     pub bandwidth: Option<ByteSize>,
+    /// Requests begun a second at most
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), help_heading = "The run")]
+    pub requests_per_second: Option<u32>,
+    /// How a copy is verified
+    #[arg(long, value_enum, value_name = "HOW", default_value_t, help_heading = "The run")]
+    pub check: Verify,
     /// Objects and parts in flight
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "The run")]
     pub concurrency: Option<u16>,
     /// Bytes of objects held in memory at most
     #[arg(long, value_name = "SIZE", help_heading = "The run")]
     pub max_memory: Option<ByteSize>,
+}
+
+/// What symbolic links are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Link {
+    /// What they lead to
+    #[default]
+    Follow,
+    /// Left out
+    Skip,
+    /// Links, also at a local DST
+    Keep,
+}
+
+/// How a copy is verified.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Verify {
+    /// By what the services say of what they stored
+    #[default]
+    Auto,
+    /// By reading it again at DST
+    ReadBack,
 }
 
 /// What to do where the destination has something else.
@@ -133,13 +164,6 @@ impl From<Trouble> for OnTrouble {
     }
 }
 
-fn pair(text: &str) -> std::result::Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err(format!("`{text}` is not of the form KEY=VALUE")),
-    }
-}
-
 impl Options {
     /// Whether nothing is chosen and nothing compared: all that a stream can do.
     pub(super) fn is_plain(&self) -> bool {
@@ -156,7 +180,9 @@ impl Options {
             && self.if_exists == There::Overwrite
             && self.report.is_none()
             && self.trigger_file.is_none()
-            && self.metadata.is_empty()
+            && self.links == Link::Follow
+            && self.check == Verify::Auto
+            && self.kept.is_empty()
     }
 
     /// As the engine takes them. `files` was read from where `files_from` or `only_failed` said.
@@ -174,15 +200,7 @@ impl Options {
             (self.checksum, ChangeTest::Checksum),
             (self.always, ChangeTest::Always),
         ];
-        let metadata: BTreeMap<String, String> = self.metadata.iter().cloned().collect();
-        if metadata.len() != self.metadata.len() {
-            return Err(Error::new(
-                ErrorCode::UsageInvalid,
-                "a key of `--metadata` is given twice",
-            )
-            .hint("give each key once"));
-        }
-        Ok(CopyOptions {
+        let mut options = CopyOptions {
             include: self.include.clone(),
             exclude: self.exclude.clone(),
             where_: self.where_.clone(),
@@ -202,7 +220,16 @@ impl Options {
             },
             names: self.names.into(),
             case: self.case.into(),
-            metadata: (!metadata.is_empty()).then_some(metadata),
+            links: match self.links {
+                Link::Follow => Links::Follow,
+                Link::Skip => Links::Skip,
+                Link::Keep => Links::Keep,
+            },
+            check: match self.check {
+                Verify::Auto => Check::Auto,
+                Verify::ReadBack => Check::ReadBack,
+            },
+            requests_per_second: self.requests_per_second.unwrap_or(0),
             restore_days: self.restore,
             trigger: self.trigger_file.clone(),
             trigger_always: self.trigger_file_always,
@@ -210,6 +237,8 @@ impl Options {
             max_memory: self.max_memory.map_or(0, |size| size.0),
             bandwidth: self.bandwidth.map_or(0, |size| size.0),
             ..CopyOptions::default()
-        })
+        };
+        self.kept.set(&mut options)?;
+        Ok(options)
     }
 }

@@ -1,20 +1,19 @@
-//! The report of a run: a line for each item, as CSV or JSON lines, here or behind a connection; and
+//! The report of a run: a line for each item, in a file here or behind a connection; and
 //! reading one again, to repeat what failed.
 
 use crate::session::{Place, Session};
+use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Seek as _, SeekFrom, Write};
-use std::path::Path;
+use std::io::{BufReader, Seek as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
-use windlass_core::engine::{Item, Progress};
+use windlass_core::engine::{Answer, Item, Progress};
+use windlass_core::json::objects;
+use windlass_core::report::{Format, Writer};
 use windlass_core::transfer::{Quiet, Side, Status, UNCHANGED, copy_stream};
-use windlass_types::{Address, Error, ErrorCode, Result};
-
-/// Columns of the CSV form: the fields of an item.
-const COLUMNS: &str = "action,source,destination,size,status,reason";
+use windlass_types::{Address, Error, ErrorCode, Result, RunId};
 
 /// Hands everything on, counts reasons, and writes the report.
 pub(super) struct Reporter {
@@ -25,12 +24,10 @@ pub(super) struct Reporter {
 struct State {
     reasons: BTreeMap<String, u64>,
     report: Option<Report>,
-    failure: Option<Error>,
 }
 
 struct Report {
-    writer: BufWriter<File>,
-    csv: bool,
+    writer: Writer,
     to: To,
 }
 
@@ -46,42 +43,6 @@ fn failed(doing: &str, name: &str) -> impl FnOnce(std::io::Error) -> Error {
     move |error| Error::new(ErrorCode::LocalFailed, text).source(error)
 }
 
-/// Whether the end of a name says CSV; JSON lines otherwise said, or an error.
-fn is_csv(name: &str) -> Result<bool> {
-    match Path::new(name).extension().and_then(|end| end.to_str()) {
-        Some("csv") => Ok(true),
-        Some("jsonl" | "ndjson") => Ok(false),
-        _ => Err(Error::new(
-            ErrorCode::UsageInvalid,
-            format!("the end of `{name}` does not say what the report is to be"),
-        )
-        .hint("end it in `.csv` or `.jsonl`")),
-    }
-}
-
-fn cell(text: &str) -> String {
-    if text.contains(['"', ',', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
-    }
-}
-
-fn csv_line(item: &Item) -> Result<String> {
-    let row = serde_json::to_value(item).map_err(|error| {
-        Error::new(ErrorCode::Internal, "an item cannot be written").source(error)
-    })?;
-    let cells: Vec<String> = COLUMNS
-        .split(',')
-        .map(|name| match &row[name] {
-            serde_json::Value::String(text) => cell(text),
-            serde_json::Value::Null => String::new(),
-            other => other.to_string(),
-        })
-        .collect();
-    Ok(cells.join(","))
-}
-
 impl Reporter {
     /// Begins the report, if one is wanted.
     pub(super) async fn begin(
@@ -90,7 +51,7 @@ impl Reporter {
         inner: Arc<dyn Progress>,
     ) -> Result<Arc<Self>> {
         let report = if let Some(name) = name {
-            let csv = is_csv(name)?;
+            let format = Format::of_name(name)?;
             let (file, to) = if let Address::Local(path) = Address::parse(name)? {
                 (File::create(path).map_err(failed("write", name))?, To::Here)
             } else {
@@ -99,15 +60,11 @@ impl Reporter {
                 let file = tempfile::tempfile().map_err(failed("write", name))?;
                 (file, To::Elsewhere(Box::new(place)))
             };
-            let mut writer = BufWriter::new(file);
-            if csv {
-                writeln!(writer, "{COLUMNS}").map_err(failed("write", name))?;
-            }
-            Some(Report { writer, csv, to })
+            Some(Report { writer: Writer::begin(file, format, false)?, to })
         } else {
             None
         };
-        let state = State { reasons: BTreeMap::new(), report, failure: None };
+        let state = State { reasons: BTreeMap::new(), report };
         Ok(Arc::new(Self { inner, state: Mutex::new(state) }))
     }
 
@@ -124,19 +81,11 @@ impl Reporter {
 
     /// Ends the report: also that of a run that failed.
     pub(super) async fn end(&self) -> Result<()> {
-        let (report, failure) = {
-            let mut state = self.state();
-            (state.report.take(), state.failure.take())
-        };
-        if let Some(failure) = failure {
-            return Err(failure);
-        }
+        let report = self.state().report.take();
         let Some(report) = report else { return Ok(()) };
-        let unwritten = || failed("write", "the report");
-        let mut file =
-            report.writer.into_inner().map_err(|error| unwritten()(error.into_error()))?;
+        let mut file = report.writer.end()?;
         let To::Elsewhere(place) = report.to else { return Ok(()) };
-        file.seek(SeekFrom::Start(0)).map_err(unwritten())?;
+        file.rewind().map_err(failed("read", "the report"))?;
         let side = Side { storage: place.storage, location: place.location };
         let input = tokio::fs::File::from_std(file);
         copy_stream(input, side, Arc::new(Quiet), CancellationToken::new()).await?;
@@ -176,19 +125,7 @@ impl Progress for Reporter {
                 *state.reasons.entry(class.to_owned()).or_default() += 1;
             }
             if let Some(report) = &mut state.report {
-                let line = if report.csv {
-                    csv_line(item)
-                } else {
-                    serde_json::to_string(item).map_err(|error| {
-                        Error::new(ErrorCode::Internal, "an item cannot be written").source(error)
-                    })
-                };
-                let written = line.and_then(|line| {
-                    writeln!(report.writer, "{line}").map_err(failed("write", "the report"))
-                });
-                if let Err(error) = written {
-                    state.failure.get_or_insert(error);
-                }
+                report.writer.item(item);
             }
         }
         self.inner.item(item);
@@ -206,7 +143,17 @@ pub(super) fn names(text: &str) -> Vec<String> {
 
 /// Names below `base` (an address) that a report says have failed.
 pub(super) fn failed_names(path: &str, base: &str) -> Result<Vec<String>> {
-    let csv = is_csv(path)?;
+    let csv = match Format::of_name(path)? {
+        Format::Csv => true,
+        Format::Jsonl => false,
+        Format::Parquet => {
+            return Err(Error::new(
+                ErrorCode::UsageInvalid,
+                "what failed is read from reports in CSV and JSON lines only",
+            )
+            .hint("give the id of the run instead: `SHOW RUNS` lists them"));
+        }
+    };
     let unreadable = |what: String| {
         Error::new(ErrorCode::FormatInvalid, format!("`{path}` is not a report: {what}"))
             .hint("give a file that `--report` wrote")
@@ -244,6 +191,34 @@ pub(super) fn failed_names(path: &str, base: &str) -> Result<Vec<String>> {
             let text = |name: &str| item[name].as_str().unwrap_or_default();
             take(text("source"), text("status"))?;
         }
+    }
+    Ok(found)
+}
+
+/// Names below `base` (an address) that failed in a run.
+pub(super) async fn failed_in_run(
+    session: &Session,
+    run: RunId,
+    base: &str,
+) -> Result<Vec<String>> {
+    let text = format!(
+        "SELECT source FROM system.run_items WHERE run = '{run}' AND status = 'failed' AND source <> ''"
+    );
+    let engine = session.engine().await?;
+    let mut ctx = session.ctx();
+    let mut answers = engine.sql(&mut ctx, &text);
+    let mut found = Vec::new();
+    while let Some(answer) = answers.next().await {
+        let Answer::Rows { mut batches, .. } = answer? else { continue };
+        while let Some(batch) = batches.next().await {
+            for row in objects(&batch?)? {
+                let source = row["source"].as_str().unwrap_or_default();
+                found.push(windlass_core::report::below(base, source)?);
+            }
+        }
+    }
+    if found.is_empty() {
+        session.talk(&format!("nothing failed in the run `{run}`, or it is not known here"));
     }
     Ok(found)
 }
@@ -300,6 +275,8 @@ mod tests {
             size: 1,
             status,
             reason: reason.map(str::to_owned),
+            code: None,
+            hint: None,
         }
     }
 
@@ -311,19 +288,23 @@ mod tests {
             item("a:b/in/odd \",\n.csv", Status::Failed, Some("it said \"no\", twice")),
             item("a:b/in/d/x", Status::Failed, Some("changed")),
         ];
-        let csv = folder.path().join("r.csv");
-        let lines: Vec<String> = items.iter().map(|item| csv_line(item).unwrap()).collect();
-        std::fs::write(&csv, format!("{COLUMNS}\n{}\n", lines.join("\n"))).unwrap();
-        let jsonl = folder.path().join("r.jsonl");
-        let lines: Vec<String> =
-            items.iter().map(|item| serde_json::to_string(item).unwrap()).collect();
-        std::fs::write(&jsonl, lines.join("\n")).unwrap();
+        let written = |name: &str| {
+            let path = folder.path().join(name);
+            let format = Format::of_name(name).unwrap();
+            let mut writer = Writer::begin(File::create(&path).unwrap(), format, false).unwrap();
+            for item in &items {
+                writer.item(item);
+            }
+            writer.end().unwrap();
+            path
+        };
+        let (csv, jsonl) = (written("r.csv"), written("r.jsonl"));
+        assert!(failed_names("r.parquet", "").is_err());
         for path in [csv, jsonl] {
             let path = path.to_str().unwrap();
             assert_eq!(failed_names(path, "a:b/in/").unwrap(), ["odd \",\n.csv", "d/x"]);
             assert!(failed_names(path, "a:b/other/").is_err());
         }
-        assert!(is_csv("r.txt").is_err());
     }
 
     #[test]

@@ -1,0 +1,72 @@
+//! The two ends of a copy, made ready for it: links, the folder that writes must not leave, the rate
+//! of requests; and what an end cannot do is refused before anything is begun.
+
+use crate::limited::Limited;
+use crate::naming::Naming;
+use crate::options::CopyOptions;
+use crate::pace::Rate;
+use crate::request::Side;
+use std::sync::Arc;
+use windlass_s3::Links;
+use windlass_types::{Error, ErrorCode, Result};
+
+/// Both ends as the options want them.
+pub(crate) fn prepared(
+    mut source: Side,
+    mut destination: Side,
+    naming: &Naming,
+    options: &CopyOptions,
+) -> Result<(Side, Side)> {
+    check(&source, &destination, options)?;
+    // A file that is named goes where its name says, also if that is a link. What goes into a folder
+    // stays in it.
+    let target = naming.target();
+    let below = (target.is_empty() || target.ends_with('/')).then_some(target);
+    // To be skipped or kept are the links of the source; those that the destination has are followed
+    // within it.
+    let there = if options.links == Links::Keep { Links::Keep } else { Links::Follow };
+    if let Some(storage) = source.storage.as_end(options.links, None) {
+        source.storage = storage;
+    }
+    if let Some(storage) = destination.storage.as_end(there, below) {
+        destination.storage = storage;
+    }
+    if options.requests_per_second > 0 {
+        let rate = Arc::new(Rate::new(options.requests_per_second));
+        for side in [&mut source, &mut destination] {
+            if !side.is_folder() {
+                side.storage = Limited::storage(Arc::clone(&side.storage), Arc::clone(&rate));
+            }
+        }
+    }
+    Ok((source, destination))
+}
+
+fn check(source: &Side, destination: &Side, options: &CopyOptions) -> Result<()> {
+    let refused = |what: String, hint: &str| {
+        Err(Error::new(ErrorCode::UsageInvalid, what).hint(hint.to_owned()))
+    };
+    let links = |side: &Side| side.storage.as_end(Links::Keep, None).is_some();
+    if options.links == Links::Keep && !(links(source) && links(destination)) {
+        return refused(
+            "links can be kept between folders of this machine only".to_owned(),
+            "`follow` copies what they lead to, `skip` leaves them out",
+        );
+    }
+    let named = [
+        (options.tags.is_some() || !options.add_tags.is_empty(), "tags"),
+        (options.storage_class.is_some(), "a storage class"),
+        (options.acl.is_some(), "an ACL"),
+    ];
+    let wanted = named.into_iter().find_map(|(asked, what)| asked.then_some(what));
+    if let Some(what) = wanted
+        && !destination.storage.holds_properties()
+    {
+        let name = destination.storage.name();
+        return refused(
+            format!("nothing that is written to `{name}` has {what}"),
+            "leave the option out: it is for S3 and services like it",
+        );
+    }
+    Ok(())
+}
