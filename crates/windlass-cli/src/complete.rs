@@ -229,7 +229,6 @@ impl Line {
             match (quote, c) {
                 (Some(open), c) if c == open => quote = None,
                 (Some('"') | None, '\\') => words[last].extend(rest.next()),
-                (Some(_), c) => words[last].push(c),
                 (None, '\'' | '"') => (quote, begun) = (Some(c), true),
                 (None, ' ' | '\t' | '\n') => {
                     if begun || !words[last].is_empty() {
@@ -238,7 +237,7 @@ impl Line {
                     begun = false;
                 }
                 (None, ';' | '|' | '&' | '(') => words = vec![String::new()],
-                (None, c) => words[last].push(c),
+                (_, c) => words[last].push(c),
             }
         }
         // `NAME=value` before the command.

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use std::collections::BTreeMap;
 use windlass_types::path::Binding;
 use windlass_types::{Entry, Location, Name, ObjectPath, Result};
 
@@ -55,6 +56,14 @@ impl ObjectAccess for AtVersion {
     async fn get(&self, object: &ObjectPath, options: GetOptions) -> Result<ObjectBody> {
         let version = options.version.or_else(|| Some(self.version.clone()));
         self.inner.get(object, GetOptions { version, ..options }).await
+    }
+
+    async fn tags(
+        &self,
+        object: &ObjectPath,
+        version: Option<&str>,
+    ) -> Result<BTreeMap<String, String>> {
+        self.inner.tags(object, Some(version.unwrap_or(&self.version))).await
     }
 
     async fn put(&self, _: &ObjectPath, _: Bytes, _: PutOptions) -> Result<PutResult> {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use windlass_s3::{
     FileRange, GetOptions, Links, ListOptions, ListingOrder, ObjectAccess, ObjectBody, ObjectMeta,
     OpenUpload, Part, PartRange, PresignMethod, PutOptions, PutResult, See, Storage, StoredPart,
-    Upload,
+    Upload, VersionEntry,
 };
 use windlass_types::path::Binding;
 use windlass_types::{Entry, Error, Location, Name, ObjectPath, Result};
@@ -245,6 +245,22 @@ impl ObjectAccess for Limited {
 
     async fn delete_many(&self, bucket: &str, keys: &[String]) -> Result<Vec<(String, Error)>> {
         self.turn().await.delete_many(bucket, keys).await
+    }
+
+    fn list_versions(
+        &self,
+        location: &Location,
+        recursive: bool,
+    ) -> BoxStream<'static, Result<VersionEntry>> {
+        self.inner.list_versions(location, recursive)
+    }
+
+    async fn delete_versions(
+        &self,
+        bucket: &str,
+        versions: &[(String, String)],
+    ) -> Result<Vec<(String, Error)>> {
+        self.turn().await.delete_versions(bucket, versions).await
     }
 
     async fn create_bucket(&self, bucket: &str) -> Result<()> {

@@ -38,7 +38,7 @@ fn words(line: &str) -> Vec<OsString> {
         let last = words.last_mut().unwrap();
         match (quote, c) {
             (Some(open), c) if c == open => quote = None,
-            (Some('"'), '\\') | (None, '\\') => last.extend(rest.next()),
+            (Some('"') | None, '\\') => last.extend(rest.next()),
             (None, '\'' | '"') => quote = Some(c),
             (None, ' ') => words.push(String::new()),
             (None, '|' | '>' | '<' | ')') => break,
