@@ -3,7 +3,7 @@
 //! One entry in, at most one step out; nothing is remembered but what begins the last key, names that
 //! had to be changed, and the spellings of names where the destination does not tell case apart.
 
-use crate::names::{Cases, check_windows, renamed, with_level};
+use crate::names::{Cases, check_windows, marked, renamed, with_level};
 use crate::naming::{Beside, Naming, check_destination};
 use crate::options::{CopyOptions, OnTrouble};
 use chrono::{DateTime, Utc};
@@ -254,7 +254,14 @@ impl Planner {
             };
             let (why, rule, other) = match trouble {
                 Trouble::Name(why) => {
-                    (why, self.target.names, renamed(&to, !self.target.tells_case))
+                    let folder = self.naming.target();
+                    // What marks the folder itself, and holds bytes, gets a name in it.
+                    let other = if to == folder && folder.ends_with('/') {
+                        format!("{folder}{}", marked("_", folder))
+                    } else {
+                        renamed(&to, !self.target.tells_case)
+                    };
+                    (why, self.target.names, other)
                 }
                 Trouble::File(why, end) => (why, self.target.names, with_level(&to, end)),
                 Trouble::Case(why, end) => (why, self.target.case, with_level(&to, end)),

@@ -195,7 +195,7 @@ impl Root {
     /// Refuses a key whose folder is led out of where writes are bound to; asks once for each folder.
     fn folder_held(&self, key: &str) -> Result<()> {
         let Some(bound) = &self.bound else { return Ok(()) };
-        let above = &key[..key.trim_end_matches('/').rfind('/').map_or(0, |at| at + 1)];
+        let above = &key[..key.rfind('/').map_or(0, |at| at + 1)];
         let known = || bound.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known().contains(above) {
             return Ok(());

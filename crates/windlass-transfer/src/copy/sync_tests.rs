@@ -197,7 +197,7 @@ async fn etags_that_are_no_md5s_are_found_out_once_and_times_decide() {
     let gets = two.count("get");
     let (again, _) = go(sync()).await;
     assert_eq!(again.unwrap().updated, 0);
-    assert!(two.count("get") <= gets + 1);
+    assert!(two.count("get") <= gets + 2, "a sample, and once more if it is not as its ETag says");
     for _ in 0..40 {
         one.set("tick", "");
     }
