@@ -240,7 +240,7 @@ impl Run {
                 () = self.cancel.cancelled() => return Err(interrupted()),
                 Some(done) = tasks.join_next(), if !tasks.is_empty() => sent.push(done.map_err(broken)??),
                 // Taken in the order of parts: the first one under way never waits for a later one.
-                room = self.room(next.map_or(0, held), streamed), if next.is_some() => {
+                room = self.room(next.map_or(0, held)), if next.is_some() => {
                     let ((memory, place), Some(range)) = (room?, next) else { continue };
                     next = ranges.next();
                     let (run, from, etag) = (Arc::clone(self), from.clone(), meta.etag.clone());
@@ -280,9 +280,7 @@ impl Run {
                             }
                         };
                         drop((memory, place));
-                        if !streamed {
-                            run.width.done(range.length);
-                        }
+                        run.width.done(range.length);
                         Ok(sent)
                     });
                 }

@@ -25,9 +25,6 @@ use windlass_types::{Error, ErrorCode, ObjectPath, Result};
 /// Unit of the memory count: a semaphore counts in 32 bits at a time.
 const UNIT: u64 = 1 << 10;
 
-/// Parts from and to files under way at once: each takes a connection, not memory.
-const STREAMS: usize = 16;
-
 pub(crate) struct Run {
     pub(crate) source: Side,
     pub(crate) destination: Side,
@@ -41,7 +38,6 @@ pub(crate) struct Run {
     memory_units: u32,
     pace: Pace,
     pub(crate) width: Width,
-    streams: Arc<Semaphore>,
     /// Until a comparison has shown that this destination's `ETag`s are something else.
     etags_tell: AtomicBool,
     /// Until the service has said that it cannot.
@@ -83,7 +79,6 @@ impl Run {
             memory_units: units,
             pace: Pace::new(concurrency, options.bandwidth),
             width: Width::new(concurrency),
-            streams: Arc::new(Semaphore::new(concurrency.min(STREAMS))),
             options,
             etags_tell: AtomicBool::new(true),
             server_side: AtomicBool::new(server_side),
@@ -100,18 +95,12 @@ impl Run {
         Arc::clone(&self.memory).acquire_many_owned(units).await.map_err(closed)
     }
 
-    /// Waits for the memory and the place of a part that holds so many bytes; or that passes through,
-    /// from or to a file.
+    /// Waits for the memory and the place of a part that holds so many bytes.
     pub(crate) async fn room(
         &self,
         bytes: u64,
-        streamed: bool,
     ) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
-        let place = if streamed {
-            Arc::clone(&self.streams).acquire_owned().await.map_err(closed)?
-        } else {
-            self.width.place().await?
-        };
+        let place = self.width.place().await?;
         Ok((self.memory(bytes).await?, place))
     }
 

@@ -1,6 +1,7 @@
 //! How many parts of large objects are under way: more while that makes the whole faster.
 //!
-//! Near a service a few parts keep the network busy, and more would only hold memory. Far from it
+//! Near a service a few parts keep the network busy, and more would only hold memory: their bytes, or
+//! at least the buffers of a connection. Far from it
 //! each of them waits for round trips, so their number grows as long as bytes a second grow with it.
 
 use crate::run::closed;
@@ -10,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use windlass_types::Result;
 
 /// Parts under way at first.
-const FIRST: usize = 8;
+const FIRST: usize = 6;
 
 /// Parts added at once.
 const STEP: usize = 2;
@@ -124,19 +125,19 @@ mod tests {
     #[tokio::test]
     async fn parts_side_by_side_grow_while_that_pays() {
         let width = Width::new(32);
-        assert_eq!(places(&width).await, 8);
+        assert_eq!(places(&width).await, 6);
         let measure = |rate| width.measured(&mut width.seen(), rate);
         measure(100);
-        assert_eq!(places(&width).await, 10);
+        assert_eq!(places(&width).await, 8);
         measure(125);
         measure(150);
-        assert_eq!(places(&width).await, 14);
+        assert_eq!(places(&width).await, 12);
         measure(155);
-        assert_eq!(places(&width).await, 12, "the last step was not worth it");
+        assert_eq!(places(&width).await, 10, "the last step was not worth it");
         for _ in 0..100 {
             width.done(1 << 20);
         }
-        assert_eq!(places(&width).await, 12, "it has settled");
+        assert_eq!(places(&width).await, 10, "it has settled");
         let narrow = Width::new(3);
         narrow.measured(&mut narrow.seen(), 1);
         assert_eq!(places(&narrow).await, 3);

@@ -22,8 +22,9 @@ use std::time::{Duration, Instant};
 /// How long a connection may idle; services close theirs after 5 to 60 seconds.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// How much of an answer is read at once, at most.
-const READ_AT_ONCE: usize = 256 * 1024;
+/// How much of an answer is read at once, at most. Larger pieces save nothing, and the allocator keeps
+/// megabytes of them for each connection.
+const READ_AT_ONCE: usize = 128 * 1024;
 
 /// One address and its idle connections.
 #[derive(Debug)]
