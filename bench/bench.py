@@ -120,12 +120,11 @@ class Bench:
             "s5cmd": self.s5cmd("cp", f"{tree}/", "s3://bench/small/"),
             "rclone": self.rclone("copy", "--no-traverse", "--ignore-times", tree, "b:bench/small"),
         }, self.env, runs)
-        down = os.path.join(self.folder, "down")
         compare(f"download of {count} objects of 10 KB", {
-            "windlass": [self.windlass, "cp", "b:bench/small/", f"{down}/"],
-            "s5cmd": self.s5cmd("cp", "s3://bench/small/*", f"{down}/"),
-            "rclone": self.rclone("copy", "b:bench/small", down),
-        }, self.env, runs, clean=[down])
+            "windlass": [self.windlass, "cp", "b:bench/small/", "FRESH/"],
+            "s5cmd": self.s5cmd("cp", "s3://bench/small/*", "FRESH/"),
+            "rclone": self.rclone("copy", "b:bench/small", "FRESH"),
+        }, self.env, runs, fresh=os.path.join(self.folder, "down"))
         compare(f"copy of {count} objects of 10 KB within the service", {
             "windlass": [self.windlass, "cp", "b:bench/small/", "b:bench/copy-w/"],
             "s5cmd": self.s5cmd("cp", "s3://bench/small/*", "s3://bench/copy-s/"),

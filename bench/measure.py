@@ -20,10 +20,15 @@ def run(command, env, good=(0,)):
     return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
-def compare(title, tools, env, runs, clean=(), warm=True):
+FRESH = "FRESH"
+
+
+def compare(title, tools, env, runs, clean=(), warm=True, fresh=None):
     """Runs the tools in turn, `runs` times, and prints medians and our ratios.
 
-    `clean` names folders that are removed before each process. `limit` is no peer: it is what the
+    `clean` names folders that are removed before each process. With `fresh`, a folder, each process gets
+    one of its own in it for the word `FRESH`, and all are removed in the end: ext4 looks again and again at
+    inodes that were freed just before, which costs more than what is measured. `limit` is no peer: it is what the
     same bytes cost without signing, parsing or checking.
     """
     print(f"\n{title} (median of {runs})", flush=True)
@@ -33,6 +38,10 @@ def compare(title, tools, env, runs, clean=(), warm=True):
     def once(name, command):
         for folder in clean:
             shutil.rmtree(folder, ignore_errors=True)
+        if fresh:
+            count = len(os.listdir(fresh)) if os.path.isdir(fresh) else 0
+            os.makedirs(os.path.join(fresh, str(count)))
+            command = [word.replace(FRESH, os.path.join(fresh, str(count))) for word in command]
         return run(command, env)
 
     for name, command in tools.items() if warm else ():
@@ -40,6 +49,8 @@ def compare(title, tools, env, runs, clean=(), warm=True):
     for _ in range(runs):
         for name, command in tools.items():
             figures[name].append(once(name, command))
+    if fresh:
+        shutil.rmtree(fresh)
     medians = {name: [statistics.median(column) for column in zip(*rows)] for name, rows in figures.items()}
     for name, (wall, cpu, rss) in medians.items():
         print(f"  {name:<12}{wall:>10.3f}{cpu:>10.3f}{rss:>10.1f}", flush=True)

@@ -1,11 +1,11 @@
 //! `windlass doctor`: is this installation in order?
 
 use crate::engine::Check;
-use crate::jobs::journal::is_left;
+use crate::jobs::journal::{begun_by, is_left};
 use crate::windlass::Windlass;
 use std::os::unix::fs::PermissionsExt as _;
 use windlass_s3::probe::Status;
-use windlass_state::{KeyStatus, NewUpload};
+use windlass_state::{KeyStatus, UploadRow};
 
 fn check(check: &str, status: &str, message: impl Into<String>, hint: Option<&str>) -> Check {
     Check {
@@ -52,8 +52,8 @@ async fn uploads(windlass: &Windlass) -> Option<Check> {
     let now = chrono::Utc::now();
     let (mut given_up, mut failed) = (0, Vec::new());
     for left in all.into_iter().filter(|left| is_left(left, now)) {
-        match give_up(windlass, &left.row.upload).await {
-            Ok(()) => given_up += 1,
+        match give_up(windlass, &left.row).await {
+            Ok(count) => given_up += count,
             Err(error) => failed.push(format!("`{}`: {}", left.row.upload.key, error.chain())),
         }
     }
@@ -70,17 +70,16 @@ async fn uploads(windlass: &Windlass) -> Option<Check> {
     Some(check("uploads", "passed", message, None))
 }
 
-async fn give_up(windlass: &Windlass, upload: &NewUpload) -> windlass_types::Result<()> {
+async fn give_up(windlass: &Windlass, left: &UploadRow) -> windlass_types::Result<usize> {
     let store = &windlass.inner.store;
-    let row = store.connection_by_id(upload.connection).await?;
+    let row = store.connection_by_id(left.upload.connection).await?;
     let storage = windlass.open_row(&row).await?.storage();
-    let open = windlass_s3::Upload {
-        bucket: upload.bucket.clone(),
-        key: upload.key.clone(),
-        id: upload.upload_id.clone(),
-    };
-    storage.abort_upload(&open).await?;
-    store.forget_upload(upload).await
+    let begun = begun_by(&storage, store, left).await?;
+    for open in &begun {
+        storage.abort_upload(open).await?;
+    }
+    store.forget_upload(&left.upload).await?;
+    Ok(begun.len())
 }
 
 fn home(windlass: &Windlass) -> Check {

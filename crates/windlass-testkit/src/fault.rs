@@ -21,8 +21,10 @@ pub enum FaultKind {
         /// Text for people.
         message: String,
     },
-    /// The answer comes later.
+    /// It is carried out later, and answered then.
     Delay(Duration),
+    /// It is carried out at once, and answered later.
+    Late(Duration),
     /// The connection ends in the middle of the answer's body, or before any answer if it has none.
     Close,
     /// The answer is complete as HTTP sees it, but its body is only the first half.

@@ -350,6 +350,7 @@ async fn damage(
     let mut body = Body::from(whole.clone());
     for fault in faults {
         match fault {
+            FaultKind::Late(time) => tokio::time::sleep(*time).await,
             FaultKind::Close if whole.len() < 2 || method == Method::HEAD => {
                 return Err(HttpError::new("connection closed on purpose".into()));
             }

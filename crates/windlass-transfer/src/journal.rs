@@ -42,6 +42,13 @@ pub trait Journal: std::fmt::Debug + Send + Sync {
     /// Takes over what interrupted runs have left of uploads to this key.
     async fn take(&self, to: &ObjectPath, made_of: &MadeOf) -> Result<Vec<Left>>;
 
+    /// Notes that an upload to this key is about to be begun: whoever is killed before it has a name
+    /// leaves one all the same.
+    async fn begins(&self, to: &ObjectPath, made_of: &MadeOf) -> Result<()>;
+
+    /// Forgets that one was about to be begun.
+    async fn not_begun(&self, to: &ObjectPath) -> Result<()>;
+
     /// Notes an upload, before its first part is sent.
     async fn begun(&self, upload: &Upload, made_of: &MadeOf) -> Result<()>;
 

@@ -67,7 +67,14 @@ impl Run {
         let (upload, stored) = if let Some(left) = self.left(to, made_of).await? {
             left
         } else {
-            let upload = self.retried(|| storage.create_upload(to, options.clone())).await?;
+            if let Some(journal) = &self.journal {
+                journal.begins(to, made_of).await?;
+            }
+            let created = self.retried(|| storage.create_upload(to, options.clone())).await;
+            if let (Err(_), Some(journal)) = (&created, &self.journal) {
+                journal.not_begun(to).await?;
+            }
+            let upload = created?;
             let noted = async {
                 if let Some(journal) = &self.journal {
                     journal.begun(&upload, made_of).await?;

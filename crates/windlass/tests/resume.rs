@@ -133,6 +133,35 @@ async fn doctor_gives_up_what_nobody_goes_on_with_and_leaves_what_somebody_does(
     assert!(s3.get("lake", "in/big.bin").unwrap() == bytes(1));
 }
 
+/// A kill between the service's act and our note of it leaves nothing behind either.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_whose_name_was_never_heard_of_is_found_and_given_up() {
+    let place = Place::new().await;
+    let file = place.home.scratch("big.bin");
+    std::fs::write(&file, bytes(1)).unwrap();
+    let command = ["cp", file.to_str().unwrap(), "sl:in/big.bin"];
+    let s3 = place.s3.state();
+    for by_doctor in [false, true] {
+        let late = FaultKind::Late(Duration::from_mins(10));
+        s3.add_fault(Fault::new("CreateMultipartUpload", late).always());
+        place.killed(&command, || !s3.uploads("lake").is_empty());
+        place.go_on();
+        if by_doctor {
+            let text = place.home.run(&["-o", "json", "doctor"]).stdout;
+            assert!(
+                text.contains("an unfinished upload of an interrupted run was given up"),
+                "{text}"
+            );
+            assert!(s3.uploads("lake").is_empty());
+        }
+        place.home.run(&command).good();
+        assert!(s3.get("lake", "in/big.bin").unwrap() == bytes(1));
+        assert_eq!(s3.count("AbortMultipartUpload"), 1);
+        assert!(s3.uploads("lake").is_empty());
+        s3.remove("lake", "in/big.bin");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_download_that_was_killed_asks_only_for_what_is_missing() {
     let place = Place::new().await;

@@ -2,12 +2,13 @@
 
 use crate::windlass::Windlass;
 use async_trait::async_trait;
+use futures::StreamExt as _;
 use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
 use windlass_jobs::RunContext;
 use windlass_s3::{Storage, Upload};
-use windlass_state::{LeftUpload, NewUpload, Store};
+use windlass_state::{LeftUpload, NewUpload, Store, UploadRow};
 use windlass_transfer::{Journal, Left, MadeOf};
 use windlass_types::{ConnectionId, Error, ErrorCode, ObjectPath, ProcessName, Result, RunId};
 
@@ -25,7 +26,8 @@ pub(crate) async fn of(
     let row = store.find_connection(context.fabric, destination.name()).await?;
     Ok(row.map(|row| {
         let (context, store) = (context.clone(), Arc::clone(store));
-        Arc::new(RunJournal { context, store, connection: row.id }) as Arc<dyn Journal>
+        let storage = Arc::clone(destination);
+        Arc::new(RunJournal { context, store, connection: row.id, storage }) as Arc<dyn Journal>
     }))
 }
 
@@ -47,6 +49,49 @@ struct RunJournal {
     context: RunContext,
     store: Arc<Store>,
     connection: ConnectionId,
+    storage: Storage,
+}
+
+/// What stands before a run where the name of an upload will stand that it is about to begin.
+const UNNAMED: &str = "begun by ";
+
+/// How far the clock of a service may be behind ours, and an upload still be the one we began.
+const SKEW: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
+
+/// The uploads that whoever left this may have begun: what it names; or, where it was left before it
+/// had a name, those to exactly its key that were begun since then and that no run knows.
+pub(crate) async fn begun_by(
+    storage: &Storage,
+    store: &Store,
+    left: &UploadRow,
+) -> Result<Vec<Upload>> {
+    let row = &left.upload;
+    if !row.upload_id.starts_with(UNNAMED) {
+        return Ok(vec![open_upload(row)]);
+    }
+    let known = store.uploads_at(row.connection, &row.bucket, &row.key).await?;
+    let since = left.updated - SKEW;
+    let mut found = Vec::new();
+    let mut all = storage.list_uploads(&row.bucket, &row.key);
+    while let Some(open) = all.next().await {
+        let open = match open {
+            Ok(open) => open,
+            // A storage that cannot tell.
+            Err(error) if error.code() == ErrorCode::UsageInvalid => break,
+            Err(error) => return Err(error),
+        };
+        let ours = open.upload.key == row.key
+            && open.started.is_some_and(|started| started >= since)
+            && !known.iter().any(|known| known.row.upload.upload_id == open.upload.id);
+        if ours {
+            found.push(open.upload);
+        }
+    }
+    Ok(found)
+}
+
+fn open_upload(row: &NewUpload) -> Upload {
+    Upload { bucket: row.bucket.clone(), key: row.key.clone(), id: row.upload_id.clone() }
 }
 
 impl fmt::Debug for RunJournal {
@@ -56,6 +101,11 @@ impl fmt::Debug for RunJournal {
 }
 
 impl RunJournal {
+    fn unnamed(&self, to: &ObjectPath) -> Upload {
+        let id = format!("{UNNAMED}{}", self.context.run);
+        Upload { bucket: to.bucket.clone(), key: to.key.clone(), id }
+    }
+
     fn row(&self, upload: &Upload, source: Value) -> NewUpload {
         NewUpload {
             connection: self.connection,
@@ -87,16 +137,32 @@ impl Journal for RunJournal {
             {
                 continue;
             }
-            taken.push(Left {
-                same: upload.source == wanted,
-                upload: Upload {
-                    bucket: upload.bucket.clone(),
-                    key: upload.key.clone(),
-                    id: upload.upload_id.clone(),
-                },
-            });
+            let named = !upload.upload_id.starts_with(UNNAMED);
+            match begun_by(&self.storage, &self.store, &left.row).await {
+                // Of one without a name no part was sent.
+                Ok(begun) => taken.extend(
+                    begun
+                        .into_iter()
+                        .map(|open| Left { same: named && upload.source == wanted, upload: open }),
+                ),
+                Err(error) => {
+                    let error = error.chain();
+                    tracing::warn!(key = to.key, error, "what a killed run began is not found out");
+                }
+            }
+            if !named {
+                self.store.forget_upload(upload).await?;
+            }
         }
         Ok(taken)
+    }
+
+    async fn begins(&self, to: &ObjectPath, made_of: &MadeOf) -> Result<()> {
+        self.begun(&self.unnamed(to), made_of).await
+    }
+
+    async fn not_begun(&self, to: &ObjectPath) -> Result<()> {
+        self.ended(&self.unnamed(to)).await
     }
 
     async fn begun(&self, upload: &Upload, made_of: &MadeOf) -> Result<()> {

@@ -36,6 +36,9 @@ const NEARBY: Duration = Duration::from_millis(8);
 /// Requests in flight to a service nearby.
 const FEW: usize = 6;
 
+/// Pages held at most of a service nearby, which gives new ones soon.
+const FEW_HELD: usize = 3 * FEW;
+
 /// What the order rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Basis {
@@ -264,17 +267,26 @@ impl Driver {
     /// Requests that may be in flight.
     fn workers(&self) -> usize {
         let most = self.listing.workers.max(1);
-        if self.fastest < NEARBY { most.min(FEW) } else { most }
+        if self.is_near() { most.min(FEW) } else { most }
+    }
+
+    fn is_near(&self) -> bool {
+        self.fastest < NEARBY
+    }
+
+    /// Pages that may be held.
+    fn window(&self) -> usize {
+        if self.is_near() { FEW_HELD } else { WINDOW }
     }
 
     fn idle(&self) -> usize {
-        let room = WINDOW.saturating_sub(self.held + self.flying.len());
+        let room = self.window().saturating_sub(self.held + self.flying.len());
         self.workers().saturating_sub(self.flying.len()).min(room)
     }
 
     fn fetch(&mut self) {
         // Before anybody reads on, one page is fetched ahead.
-        let window = if self.wanted { WINDOW } else { 2 };
+        let window = if self.wanted { self.window() } else { 2 };
         for at in 0..self.ranges.len() {
             if self.flying.len() >= self.workers() {
                 return;
