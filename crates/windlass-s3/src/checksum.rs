@@ -8,12 +8,12 @@
 
 use crate::failure::Failure;
 use crate::payload::Payload;
+use crate::wire::hex;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use crc_fast::{CrcAlgorithm, Digest};
 use md5::{Digest as _, Md5};
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
 use windlass_types::connection::{Checksums, Encryption};
@@ -180,11 +180,7 @@ impl Sums {
             && etag.len() == 32
             && etag.bytes().all(|b| b.is_ascii_hexdigit())
         {
-            let mut hex = String::with_capacity(32);
-            for byte in sent {
-                let _ = write!(hex, "{byte:02x}");
-            }
-            if !hex.eq_ignore_ascii_case(etag) {
+            if !hex(sent).eq_ignore_ascii_case(etag) {
                 return Err(corrupt_write(target, "its ETag is not the MD5 of what was sent"));
             }
             proven = true;

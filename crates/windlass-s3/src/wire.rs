@@ -15,6 +15,7 @@ mod xml;
 
 pub(crate) use pool::Body;
 pub(crate) use route::{Route, Routes};
+pub(crate) use sign::hex;
 pub(crate) use xml::Xml;
 
 use crate::codes;

@@ -7,6 +7,7 @@ mod answer;
 mod objects;
 mod uploads;
 
+use crate::object::hex;
 use answer::{Answer, error};
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::signature::{
@@ -379,8 +380,7 @@ impl Inner {
             "{}\n{}\n{query}\nhost:{}\n\nhost\nUNSIGNED-PAYLOAD",
             asked.method, asked.path, self.address
         );
-        let sum = sha2::Sha256::digest(canonical.as_bytes());
-        let sum = sum.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+        let sum = hex(&sha2::Sha256::digest(canonical.as_bytes()));
         let text = format!("GOOG4-RSA-SHA256\n{}\n{scope}\n{sum}", part("X-Goog-Date"));
         let hex = |at: usize| u8::from_str_radix(signature.get(at..at + 2)?, 16).ok();
         let signature: Option<Vec<u8>> = (0..signature.len()).step_by(2).map(hex).collect();

@@ -67,31 +67,7 @@ impl Run {
         let (upload, stored) = if let Some(left) = self.left(to, made_of).await? {
             left
         } else {
-            if let Some(journal) = &self.journal {
-                journal.begins(to, made_of).await?;
-            }
-            let created = self.retried(|| storage.create_upload(to, options.clone())).await;
-            if let (Err(_), Some(journal)) = (&created, &self.journal) {
-                journal.not_begun(to).await?;
-            }
-            let upload = created?;
-            let noted = async {
-                if let Some(journal) = &self.journal {
-                    journal.begun(&upload, made_of).await?;
-                }
-                // A storage may itself have found what was left.
-                if storage.placed_in(&upload).is_none() {
-                    return Ok(Vec::new());
-                }
-                storage.list_parts(&upload).await
-            };
-            match noted.await {
-                Ok(stored) => (upload, stored),
-                Err(error) => {
-                    self.give_up(&upload).await;
-                    return Err(error);
-                }
-            }
+            self.begin(to, &options, made_of).await?
         };
         let upload = Arc::new(upload);
         if !stored.is_empty() {
@@ -122,6 +98,39 @@ impl Run {
             tracing::warn!(object = %to, error = error.chain(), "an upload could not be forgotten");
         }
         outcome
+    }
+
+    /// Begins an upload, and notes it; answers the parts it has where a storage has itself found what
+    /// was left.
+    async fn begin(
+        &self,
+        to: &ObjectPath,
+        options: &PutOptions,
+        made_of: &MadeOf,
+    ) -> Result<(Upload, Vec<StoredPart>)> {
+        let storage = &self.destination.storage;
+        if let Some(journal) = &self.journal {
+            journal.begins(to, made_of).await?;
+        }
+        let created = self.retried(|| storage.create_upload(to, options.clone())).await;
+        if let (Err(_), Some(journal)) = (&created, &self.journal) {
+            journal.not_begun(to).await?;
+        }
+        let upload = created?;
+        let noted = async {
+            if let Some(journal) = &self.journal {
+                journal.begun(&upload, made_of).await?;
+            }
+            match storage.placed_in(&upload) {
+                Some(_) => storage.list_parts(&upload).await,
+                None => Ok(Vec::new()),
+            }
+        };
+        let noted = noted.await;
+        if noted.is_err() {
+            self.give_up(&upload).await;
+        }
+        Ok((upload, noted?))
     }
 
     async fn give_up(&self, upload: &Upload) {

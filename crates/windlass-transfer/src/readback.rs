@@ -50,15 +50,13 @@ impl Run {
     async fn read_back(&self, copied: &Found, to: &ObjectPath) -> Result<()> {
         let from = self.source.object(&copied.key)?;
         let meta = self.retried(|| self.source.storage.stat(&from, None)).await?;
-        let still = meta.etag == copied.etag && Some(meta.size) == copied.size;
-        let expected = if still { Expected::of(&from.bucket, &meta) } else { Expected::Nothing };
-        let good = match expected {
-            Expected::Nothing if !still => {
-                return Err(Error::new(
-                    ErrorCode::ObjectChanged,
-                    "changed before the copy could be held against it",
-                ));
-            }
+        if meta.etag != copied.etag || Some(meta.size) != copied.size {
+            return Err(Error::new(
+                ErrorCode::ObjectChanged,
+                "changed before the copy could be held against it",
+            ));
+        }
+        let good = match Expected::of(&from.bucket, &meta) {
             Expected::Nothing => {
                 let (one, two) = tokio::try_join!(
                     self.sha(&self.source, &from, meta.etag.as_deref()),

@@ -54,6 +54,18 @@ impl Place {
         self.s3.state().add_fault(Fault::new(operation, stall).after(after).always());
     }
 
+    /// Kills a download once four parts of it are in `folder`.
+    fn killed_with_four_parts(&self, command: &[&str], folder: &std::path::Path) {
+        self.stall("GetObject", 4);
+        self.killed(command, || {
+            let left = Self::left_in(folder);
+            left.first().is_some_and(|name| {
+                let notes = std::fs::read_to_string(folder.join(name).join("parts"));
+                notes.is_ok_and(|notes| notes.lines().count() >= 4)
+            })
+        });
+    }
+
     /// What was asked from now on counts.
     fn go_on(&self) {
         self.s3.state().clear_faults();
@@ -170,14 +182,7 @@ async fn a_download_that_was_killed_asks_only_for_what_is_missing() {
     let folder = place.home.scratch("down");
     std::fs::create_dir(&folder).unwrap();
     let command = ["cp", "sl:big.bin", &format!("{}/", folder.display())];
-    place.stall("GetObject", 4);
-    place.killed(&command, || {
-        let left = Place::left_in(&folder);
-        left.first().is_some_and(|name| {
-            let notes = std::fs::read_to_string(folder.join(name).join("parts"));
-            notes.is_ok_and(|notes| notes.lines().count() >= 4)
-        })
-    });
+    place.killed_with_four_parts(&command, &folder);
     assert!(!folder.join("big.bin").exists());
     place.go_on();
     place.home.run(&command).good();
@@ -204,14 +209,7 @@ async fn a_wrong_byte_in_what_was_left_of_a_download_is_found() {
     let folder = place.home.scratch("down");
     std::fs::create_dir(&folder).unwrap();
     let command = ["cp", "sl:big.bin", &format!("{}/", folder.display())];
-    place.stall("GetObject", 4);
-    place.killed(&command, || {
-        let left = Place::left_in(&folder);
-        left.first().is_some_and(|name| {
-            let notes = std::fs::read_to_string(folder.join(name).join("parts"));
-            notes.is_ok_and(|notes| notes.lines().count() >= 4)
-        })
-    });
+    place.killed_with_four_parts(&command, &folder);
     let data = folder.join(&Place::left_in(&folder)[0]).join("data");
     let mut spoilt = std::fs::read(&data).unwrap();
     spoilt[100] ^= 1;

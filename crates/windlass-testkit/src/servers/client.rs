@@ -1,5 +1,6 @@
 //! A small signing HTTP client, so that a test can prepare a server without the code under test.
 
+use crate::object::hex;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::{Client as Hyper, connect::HttpConnector};
@@ -263,11 +264,4 @@ fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
         .chain_update(inner)
         .finalize()
         .to_vec()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }
