@@ -3,12 +3,11 @@
 //! Where the destination is a file, parts go from the network to their place in it, and what must be
 //! summed in order is read there. Elsewhere a part is held until it is written.
 
-use crate::digest::{
-    EtagOf, Expected, PartSum, Sum, hex, is_md5, joined, md5, multipart_etag, unhex,
-};
+use crate::digest::{EtagOf, Expected, PartSum, hex, is_md5, joined, md5, multipart_etag, unhex};
 use crate::journal::{Left, MadeOf};
 use crate::kept::Told;
 use crate::object::{Condition, broken};
+use crate::ordered::{Lies, read_range, sum_all};
 use crate::plan::Found;
 use crate::run::{Run, corrupt, interrupted};
 use crate::tuning::Range;
@@ -16,9 +15,8 @@ use base64::Engine as _;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::unix::fs::FileExt as _;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use windlass_s3::{FileRange, ObjectMeta, Part, PartRange, PutOptions, StoredPart, Upload};
 use windlass_types::{Error, ErrorCode, ObjectPath, Result};
@@ -35,16 +33,6 @@ pub(crate) struct Sent {
     /// CRC of its bytes, where one of the whole is expected.
     pub(crate) crc: Option<u64>,
 }
-
-/// What is to be summed in order.
-enum Lies {
-    /// In memory, and the share of it that they take.
-    Here(Bytes, Arc<OwnedSemaphorePermit>),
-    /// In the file that the parts are placed in.
-    InFile(Range),
-}
-
-type ToSum = (i32, Lies);
 
 /// The parts that an upload has, by number.
 pub(crate) type Stored = BTreeMap<i32, StoredPart>;
@@ -232,9 +220,9 @@ impl Run {
         let file = self.destination.storage.placed_in(&upload);
         let (to_sum, summing) = if expected.needs_order() {
             let (sender, receiver) = mpsc::unbounded_channel();
-            let (sum, file) = (Sum::new(expected), file.clone());
+            let (expected, file) = (Arc::clone(expected), file.clone());
             let summing =
-                tokio::task::spawn_blocking(move || sum_in_order(sum, file.as_deref(), receiver));
+                tokio::task::spawn_blocking(move || sum_all(&expected, file.as_deref(), receiver));
             (Some(sender), Some(summing))
         } else {
             (None, None)
@@ -454,32 +442,6 @@ fn lock(sum: &Mutex<PartSum>) -> std::sync::MutexGuard<'_, PartSum> {
     sum.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Sums parts in the order of their numbers, as they come. False if they are not what is expected.
-fn sum_in_order(
-    mut sum: Sum,
-    file: Option<&File>,
-    mut parts: mpsc::UnboundedReceiver<ToSum>,
-) -> bool {
-    let mut waiting = BTreeMap::new();
-    let mut next = 1;
-    while let Some((number, lies)) = parts.blocking_recv() {
-        waiting.insert(number, lies);
-        while let Some(lies) = waiting.remove(&next) {
-            match (lies, file) {
-                (Lies::Here(bytes, _memory), _) => sum.update(&bytes),
-                (Lies::InFile(range), Some(file)) => {
-                    if !read_range(file, range, |piece| sum.update(piece)) {
-                        return false;
-                    }
-                }
-                (Lies::InFile(_), None) => return false,
-            }
-            next += 1;
-        }
-    }
-    waiting.is_empty() && sum.holds()
-}
-
 /// A part that is stored already, if it holds these bytes.
 fn matching(part: Part, bytes: &[u8], expected: &Expected) -> Option<Sent> {
     let length = bytes.len() as u64;
@@ -497,20 +459,4 @@ fn matching(part: Part, bytes: &[u8], expected: &Expected) -> Option<Sent> {
         }
     };
     Some(Sent { part, length, md5, crc: PartSum::of(expected, bytes) })
-}
-
-/// Reads what lies in a file; false if it cannot be read.
-fn read_range(file: &File, range: Range, mut see: impl FnMut(&[u8])) -> bool {
-    let mut piece = vec![0; 256 << 10];
-    let mut done = 0;
-    while done < range.length {
-        let left = usize::try_from(range.length - done).unwrap_or(usize::MAX).min(piece.len());
-        if let Err(error) = file.read_exact_at(&mut piece[..left], range.offset + done) {
-            tracing::warn!(%error, "what was written could not be read");
-            return false;
-        }
-        see(&piece[..left]);
-        done += left as u64;
-    }
-    true
 }
