@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 use windlass_types::{Entry, Error, ErrorCode, Result};
 
 /// How much is held while sorting.
@@ -17,13 +18,14 @@ use windlass_types::{Entry, Error, ErrorCode, Result};
 pub struct SortLimits {
     /// Bytes of entries sorted in memory at once.
     pub run_bytes: usize,
-    /// Runs merged at once; more are first merged to one.
+    /// Runs merged at once. So many of one size are merged to one of the next, so that a row is written
+    /// a second time only when there are `fan_in` times as many.
     pub fan_in: usize,
 }
 
 impl Default for SortLimits {
     fn default() -> Self {
-        Self { run_bytes: 32 << 20, fan_in: 64 }
+        Self { run_bytes: 4 << 20, fan_in: 64 }
     }
 }
 
@@ -35,7 +37,8 @@ pub(crate) struct Sorter {
     limits: SortLimits,
     held: Vec<Entry>,
     held_bytes: usize,
-    runs: Vec<File>,
+    /// Those just written, then those merged once, twice and so on.
+    runs: Vec<Vec<File>>,
 }
 
 impl Sorter {
@@ -60,10 +63,17 @@ impl Sorter {
         let mut held = std::mem::take(&mut self.held);
         self.held_bytes = 0;
         held.sort_by(|a, b| a.key.cmp(&b.key));
-        self.runs.push(write_run(held.into_iter().map(Ok))?);
-        if self.runs.len() >= self.limits.fan_in.max(2) {
-            let runs = std::mem::take(&mut self.runs);
-            self.runs.push(write_run(merge(runs, Vec::new())?)?);
+        let mut run = write_run(held.into_iter().map(Ok))?;
+        for times in 0.. {
+            if self.runs.len() == times {
+                self.runs.push(Vec::new());
+            }
+            let alike = &mut self.runs[times];
+            alike.push(run);
+            if alike.len() < self.limits.fan_in.max(2) {
+                break;
+            }
+            run = write_run(merge(std::mem::take(alike), Vec::new())?)?;
         }
         Ok(())
     }
@@ -71,12 +81,20 @@ impl Sorter {
     /// All entries in byte order of their keys.
     pub(crate) fn finish(mut self) -> io::Result<impl Iterator<Item = io::Result<Entry>>> {
         self.held.sort_by(|a, b| a.key.cmp(&b.key));
-        merge(self.runs, self.held)
+        // What was merged more often was pushed before.
+        let (mut earlier, most) = (Vec::new(), self.limits.fan_in.max(2));
+        while let Some(runs) = self.runs.pop() {
+            earlier.extend(runs);
+            if earlier.len() > most {
+                earlier = vec![write_run(merge(earlier, Vec::new())?)?];
+            }
+        }
+        merge(earlier, self.held)
     }
 }
 
 fn write_run(entries: impl Iterator<Item = io::Result<Entry>>) -> io::Result<File> {
-    let mut writer = BufWriter::with_capacity(256 << 10, tempfile::tempfile()?);
+    let mut writer = BufWriter::with_capacity(64 << 10, tempfile::tempfile()?);
     for entry in entries {
         serde_json::to_writer(&mut writer, &entry?)?;
         writer.write_all(b"\n")?;
@@ -89,7 +107,7 @@ fn write_run(entries: impl Iterator<Item = io::Result<Entry>>) -> io::Result<Fil
 type Rows = Box<dyn Iterator<Item = io::Result<Entry>> + Send>;
 
 fn read_run(file: File) -> Rows {
-    let lines = BufReader::with_capacity(64 << 10, file).split(b'\n');
+    let lines = BufReader::with_capacity(16 << 10, file).split(b'\n');
     Box::new(lines.map(|line| Ok(serde_json::from_slice(&line?)?)))
 }
 
@@ -241,18 +259,21 @@ impl Aside {
     }
 }
 
-/// The same listing in byte order, each key once. Nothing comes until the listing is complete; if
-/// it fails, only its error comes.
+/// The same listing in byte order, each key once. It is read from now on, so that two of them are read
+/// side by side. Nothing comes until the listing is complete; if it fails, only its error comes.
 pub(crate) fn sorted(
     mut listing: BoxStream<'static, Result<Entry>>,
     limits: SortLimits,
 ) -> BoxStream<'static, Result<Entry>> {
-    async_stream::try_stream! {
+    let read = AbortOnDropHandle::new(tokio::spawn(async move {
         let mut aside = Aside::new(limits);
         while let Some(entry) = listing.next().await {
             aside.push(entry?).await;
         }
-        let mut in_order = aside.finish();
+        Ok::<_, Error>(aside)
+    }));
+    async_stream::try_stream! {
+        let mut in_order = read.await.map_err(crate::object::broken)??.finish();
         while let Some(entry) = in_order.next().await {
             yield entry?;
         }
@@ -283,11 +304,15 @@ mod tests {
         #[test]
         fn what_goes_in_comes_out_in_byte_order(keys in proptest::collection::vec("[a-c\\n\"/!é]{0,4}", 0..200)) {
             let mut sorter = Sorter::new(SortLimits { run_bytes: 700, fan_in: 3 });
-            for key in &keys {
-                sorter.push(entry(key)).unwrap();
+            for (number, key) in (0..).zip(&keys) {
+                sorter.push(Entry { size: Some(number), ..entry(key) }).unwrap();
             }
-            let sorted: Vec<String> = sorter.finish().unwrap().map(|row| row.unwrap().key).collect();
-            let mut expected = keys;
+            let most = sorter.runs.iter().map(Vec::len).max().unwrap_or_default();
+            prop_assert!(most < 3, "{most} runs of one size wait");
+            let sorted: Vec<(String, Option<u64>)> =
+                sorter.finish().unwrap().map(|row| row.unwrap()).map(|row| (row.key, row.size)).collect();
+            // Equal keys stay in the order in which they were pushed.
+            let mut expected: Vec<_> = keys.into_iter().zip((0..).map(Some)).collect();
             expected.sort();
             prop_assert_eq!(sorted, expected);
         }
