@@ -10,6 +10,7 @@ mod stale;
 mod uploads;
 mod walk;
 mod write;
+mod writers;
 
 pub use here::local_side;
 pub use keys::check_key;
@@ -28,9 +29,9 @@ use std::fs::{self, File, Metadata};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 use windlass_types::path::Binding;
 use windlass_types::{Entry, Error, ErrorCode, LocalSpec, Location, Name, ObjectPath, Result};
+use writers::Writers;
 
 /// What stands for the bucket of a folder. No bucket can have this name.
 pub const BUCKET: &str = ".";
@@ -40,9 +41,6 @@ const CHUNK: u64 = 1 << 20;
 
 /// What is not larger is read at once: a part of an upload arrives in one piece.
 const WHOLE: u64 = 8 << 20;
-
-/// Files written side by side. More of them only wait for each other in the file system.
-const WRITERS: usize = 8;
 
 /// Rows handed over at once, at most.
 const BATCH: usize = 256;
@@ -60,7 +58,7 @@ struct Inner {
     /// Made from a bare path: shown as paths, not as `CONN:PATH`.
     bare: bool,
     uploads: uploads::Uploads,
-    writers: Arc<Semaphore>,
+    writers: Arc<Writers>,
     links: Links,
 }
 
@@ -86,7 +84,7 @@ impl LocalStore {
             read_only,
             bare,
             uploads: uploads::Uploads::default(),
-            writers: Arc::new(Semaphore::new(WRITERS)),
+            writers: Arc::default(),
             links: Links::Follow,
         }))
     }
@@ -128,9 +126,8 @@ impl LocalStore {
         T: Send + 'static,
         F: FnOnce(&Inner) -> Result<T> + Send + 'static,
     {
-        // Never closed.
-        let _writer = self.0.writers.acquire().await;
-        self.blocking(work).await
+        let inner = Arc::clone(&self.0);
+        self.0.writers.run(move || work(&inner)).await
     }
 
     fn shown(&self) -> String {
