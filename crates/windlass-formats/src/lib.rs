@@ -2,3 +2,5 @@
 //!
 //! Nothing here opens a connection or names the query engine: bytes come in as streams or ranges
 //! and go out as buffers.
+
+pub mod write;

@@ -3,7 +3,8 @@
 use crate::help::help;
 use std::fmt::Write as _;
 use windlass_types::options::{
-    ARRIVAL_OPTIONS, AZURE_BLOB_OPTIONS, CONTENT_TYPE_OPTIONS, FILE_TABLE_OPTIONS, FILES_OPTIONS,
+    ARRIVAL_OPTIONS, AZURE_BLOB_OPTIONS, CONTENT_TYPE_OPTIONS, FILE_FORMAT_OPTIONS,
+    FILE_TABLE_OPTIONS, FILES_OPTIONS, WRITE_OPTIONS,
     FTP_OPTIONS, GCS_OPTIONS, HTTP_OPTIONS, JOB_OPTIONS, LOCAL_OPTIONS, METADATA_OPTIONS,
     OptionDef, OptionType, REPORT_OPTIONS, S3_OPTIONS, SFTP_OPTIONS, TAGS_OPTIONS, WEBDAV_OPTIONS,
 };
@@ -41,6 +42,8 @@ pub fn reference_markdown() -> String {
         ("Options of HTTP connections", HTTP_OPTIONS),
         ("Options of file tables", FILE_TABLE_OPTIONS),
         ("Options of CONTENT_TYPE", CONTENT_TYPE_OPTIONS),
+        ("Options of COPY TO and INSERT INTO", WRITE_OPTIONS),
+        ("Options of FILE_FORMAT", FILE_FORMAT_OPTIONS),
         ("Options of COPY, MOVE and SYNC FILES", FILES_OPTIONS),
         ("Options of METADATA", METADATA_OPTIONS),
         ("Options of TAGS", TAGS_OPTIONS),
