@@ -264,7 +264,7 @@ pub(crate) async fn plan(state: &SessionState, mut statement: Statement) -> Resu
 
 fn refused(what: &str) -> Error {
     Error::new(ErrorCode::SqlPlan, format!("{what} is not possible here"))
-        .hint("queries read: SELECT, WITH, VALUES, EXPLAIN, DESCRIBE, SHOW TABLES and SHOW COLUMNS; `windlass cp` writes files")
+        .hint("queries read: SELECT, WITH, VALUES, EXPLAIN, DESCRIBE, SHOW TABLES and SHOW COLUMNS; COPY (query) TO 'connection:path' and INSERT INTO connection.\"path\" SELECT ... write files")
 }
 
 /// An error unless the statement only reads.

@@ -17,13 +17,13 @@ pub use folders::{DatePattern, Layout};
 pub(crate) use source::ReadLog;
 pub use source::{ReadFile, Source};
 pub use upload::{Body, UploadNotes, WrittenFile, give_up, publish};
+pub use windlass_formats::write::{FileFormat, Format, named};
 
 use crate::write::files::Files;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::StreamExt as _;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
-use windlass_formats::write::FileFormat;
 use windlass_s3::Storage;
 use windlass_types::{Error, ErrorCode, ObjectPath, Result};
 
@@ -57,6 +57,8 @@ pub struct WriteRequest {
     pub run: String,
     /// Whether names of files differ from run to run.
     pub unique: bool,
+    /// Whether a write of one small file holds it here until it is seen, instead of sending it first.
+    pub may_hold: bool,
 }
 
 impl WriteRequest {

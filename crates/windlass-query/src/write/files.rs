@@ -377,7 +377,8 @@ impl Files {
         let ended = async {
             self.end_all().await?;
             if let Some(small) = self.small.take() {
-                if self.done.is_empty() && self.sending.is_empty() {
+                let alone = self.done.is_empty() && self.sending.is_empty();
+                if alone && self.sender.request.may_hold {
                     let size = small.bytes.len() as u64;
                     self.bytes += size;
                     self.done.push(WrittenFile {

@@ -40,8 +40,8 @@ const DATE_COLUMN: OptionDef = def(
     Text,
     false,
     Free,
-    "",
-    "Column that DATE_PATTERN goes by: a date or a timestamp. It stays in the files.",
+    "the time of the run",
+    "Column that DATE_PATTERN goes by: a date or a timestamp, in UTC; without one the time of the run. It stays in the files.",
 );
 const MODE: OptionDef = def(
     "MODE",
