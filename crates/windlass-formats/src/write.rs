@@ -136,6 +136,11 @@ pub(crate) trait Rows: Send {
         0
     }
 
+    /// Bytes that what it holds will be in the file, by estimate.
+    fn coming(&self) -> usize {
+        self.held()
+    }
+
     /// Lets go of what it holds, where the format allows to.
     fn relieve(&mut self) -> Result<()> {
         Ok(())
@@ -191,7 +196,7 @@ impl FileEncoder {
 
     /// Bytes of the file so far, those the format still holds included, by estimate.
     pub fn size(&self) -> u64 {
-        self.taken + (self.out.with(|buffer| buffer.len()) + self.rows.held()) as u64
+        self.taken + (self.out.with(|buffer| buffer.len()) + self.rows.coming()) as u64
     }
 
     /// Bytes in memory.

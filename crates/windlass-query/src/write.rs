@@ -91,8 +91,8 @@ pub struct Prepared {
     pub bytes: u64,
 }
 
-/// Is told how far the work is: rows and bytes so far.
-pub type Watch = Arc<dyn Fn(u64, u64) + Send + Sync>;
+/// Is told how far the work is, in bytes of files.
+pub type Watch = Arc<dyn Fn(u64) + Send + Sync>;
 
 /// Runs a query to its end and sends its rows as files. Nothing can be seen afterwards; what was
 /// begun before a failure is given up.

@@ -306,14 +306,14 @@ async fn partitions_are_read_back_with_their_values() {
     let back = place.home.rows("SELECT id, kind, n FROM lake.\"p/\" ORDER BY id");
     let expected = place.home.rows(&format!("SELECT id, kind, n FROM ({query}) AS q ORDER BY id"));
     assert_eq!(back, expected);
-    let program = r#"
+    let program = r##"
 import duckdb, pyarrow.dataset as ds
 want = {1: 'a/b', 2: 'x=y %41', 3: None, 5: 'ü 漢', 6: '*?[{', 7: 'q\'"#:'}
 rows = dict(ds.dataset('p', partitioning=ds.partitioning(flavor='hive')).to_table(columns=['id', 'kind']).select(['id', 'kind']).to_pandas().itertuples(index=False, name=None))
 for id, kind in want.items():
     assert (rows[id] if rows[id] == rows[id] else None) == kind, (id, rows)
 print('good')
-"#;
+"##;
     assert_eq!(place.python(program), "good\n");
     let refused = place
         .home
@@ -528,7 +528,7 @@ async fn tables_are_made_of_queries_and_added_to() {
     place.home.sql("CREATE FILE TABLE p ON lake LOCATION = 'pq/' AS SELECT 5 AS five").good();
     assert_eq!(place.home.rows("SELECT five FROM p")[0]["five"], 5);
     assert!(!place.keys().iter().any(|key| key.starts_with("other/")));
-    let runs = place.home.rows("SELECT kind, state, definition FROM system.runs WHERE kind = 'write' AND state = 'succeeded'");
+    let runs = place.home.rows("SELECT kind, state, statement FROM system.runs WHERE kind = 'write' AND state = 'succeeded'");
     assert_eq!(runs.len(), 4, "{runs:?}");
     let items = place.home.rows("SELECT action, destination FROM system.run_items WHERE action = 'write'");
     assert_eq!(items.len(), 4, "{items:?}");
@@ -835,7 +835,7 @@ async fn killed_within_the_commit_a_write_is_completed_by_the_next_start_or_by_d
         let found = seen(&place, "lake", &to);
         assert_eq!(found, (0..5).map(|p| ((2, p), 20)).collect(), "{way}");
         place.nothing_is_left(way);
-        let runs = place.home.rows("SELECT state FROM system.runs WHERE kind = 'write' ORDER BY created_at DESC LIMIT 1");
+        let runs = place.home.rows("SELECT state FROM system.runs WHERE kind = 'write' ORDER BY started_at DESC LIMIT 1");
         assert_eq!(runs[0]["state"], "succeeded", "{way}");
     }
 }

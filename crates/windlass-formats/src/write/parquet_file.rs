@@ -47,6 +47,10 @@ impl Rows for Parquet {
         self.0.memory_size()
     }
 
+    fn coming(&self) -> usize {
+        self.0.in_progress_size()
+    }
+
     fn relieve(&mut self) -> Result<()> {
         self.0.flush().map_err(failed)
     }

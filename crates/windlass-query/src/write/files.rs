@@ -147,7 +147,7 @@ impl Files {
             }
             self.encode(work).await?;
         }
-        (self.watch)(self.rows, self.bytes);
+        (self.watch)(self.bytes);
         Ok(())
     }
 
@@ -165,7 +165,7 @@ impl Files {
                 }
                 self.encode(vec![(folder, rows)]).await?;
             }
-            (self.watch)(self.rows, self.bytes);
+            (self.watch)(self.bytes);
         }
         Ok(())
     }
@@ -412,7 +412,7 @@ impl Files {
             }
         }
         self.done.sort_by(|a, b| a.object.key.cmp(&b.object.key));
-        (self.watch)(self.rows, self.bytes);
+        (self.watch)(self.bytes);
         Ok(Prepared { files: self.done, rows: self.rows, bytes: self.bytes })
     }
 

@@ -162,6 +162,8 @@ impl Sender {
         let options = PutOptions {
             content_type: Some(self.request.format.content_type().to_owned()),
             token: Some(self.token(object)),
+            // Some services take conditions with the beginning of an upload.
+            if_none_match: !self.request.unique,
             ..PutOptions::default()
         };
         let storage = &self.request.storage;

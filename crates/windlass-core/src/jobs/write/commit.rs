@@ -20,7 +20,7 @@ use windlass_query::write::{Body, Prepared, ReadFile, UploadNotes, WrittenFile, 
 use windlass_s3::{ListOptions, Storage};
 use windlass_state::RunMark;
 use windlass_types::{
-    EntryKind, Error, ErrorCode, Level, Location, ObjectPath, Result, RunId, RunItem,
+    EntryKind, Error, ErrorCode, Level, Location, ObjectPath, Progress, Result, RunId, RunItem,
 };
 
 /// The mark that holds what is to be done.
@@ -43,7 +43,7 @@ pub(super) enum Phase {
     /// Nothing was decided.
     Before,
     /// What was decided may be half done.
-    Within(Commit),
+    Within(Box<Commit>),
     /// All was done.
     After(Wrote),
 }
@@ -150,7 +150,9 @@ impl Commit {
             return serde_json::from_str(&wrote).map(Phase::After).map_err(broken);
         }
         match context.mark(COMMIT).await?.filter(|commit| !commit.is_empty()) {
-            Some(commit) => serde_json::from_str(&commit).map(Phase::Within).map_err(broken),
+            Some(commit) => {
+                serde_json::from_str(&commit).map(Box::new).map(Phase::Within).map_err(broken)
+            }
             None => Ok(Phase::Before),
         }
     }
@@ -281,13 +283,21 @@ impl Commit {
             let to = storage.address(&file.object.bucket, &file.object.key);
             context.item(item("write", String::new(), to, Some(file.size), None)).await?;
         }
+        context.progress(Progress {
+            planned_items: Some(wrote.files),
+            planned_bytes: Some(wrote.bytes),
+            done_items: wrote.files,
+            done_bytes: wrote.bytes,
+            planned: true,
+            ..Progress::default()
+        });
         self.remove_old(context, storage, &mut wrote).await?;
         windlass.after_read(context, &self.after, &self.read, &mut wrote).await?;
         if let Some(table) = &work.table {
             windlass.make_table(context.fabric, work, table).await?;
         }
-        let seconds = context.now().signed_duration_since(self.began).as_seconds_f64();
-        wrote.seconds = (seconds * 1000.0).round() / 1000.0;
+        let took = context.now().signed_duration_since(self.began).to_std().unwrap_or_default();
+        wrote.seconds = (took.as_secs_f64() * 1000.0).round() / 1000.0;
         let mark = |name: &str, value: String| RunMark { name: name.to_owned(), value };
         let text = serde_json::to_string(&wrote).unwrap_or_default();
         // What was to be done may be long, and nobody needs it any more.

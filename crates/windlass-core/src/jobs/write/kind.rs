@@ -126,9 +126,8 @@ impl Windlass {
         });
         let watch = {
             let context = context.clone();
-            Arc::new(move |rows: u64, bytes: u64| {
-                let done = Progress { done_items: rows, done_bytes: bytes, ..Progress::default() };
-                context.progress(done);
+            Arc::new(move |bytes: u64| {
+                context.progress(Progress { done_bytes: bytes, ..Progress::default() });
             })
         };
         let prepared =
