@@ -187,9 +187,9 @@ impl FileEncoder {
 
     /// Takes what is ready, if it is at least so many bytes.
     pub fn take(&mut self, least: usize) -> Option<Vec<u8>> {
-        let bytes = self.out.with(|buffer| {
-            (buffer.len() >= least.max(1)).then(|| std::mem::take(buffer))
-        })?;
+        let bytes = self
+            .out
+            .with(|buffer| (buffer.len() >= least.max(1)).then(|| std::mem::take(buffer)))?;
         self.taken += bytes.len() as u64;
         Some(bytes)
     }

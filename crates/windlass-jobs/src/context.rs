@@ -5,7 +5,9 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
-use windlass_state::{NewUpload, RunClaim, RunEvent, RunLogBatch, RunMark, Store, Taken, UploadRow};
+use windlass_state::{
+    NewUpload, RunClaim, RunEvent, RunLogBatch, RunMark, Store, Taken, UploadRow,
+};
 use windlass_types::{
     Error, ErrorCode, FabricId, JobId, Level, Name, Progress, Result, RunId, RunItem,
 };

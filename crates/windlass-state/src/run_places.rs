@@ -5,8 +5,8 @@ use crate::Store;
 use crate::dialect::Intent;
 use crate::error::{failed, row_parse, row_string};
 use crate::leases::hold;
-use crate::runs::RunClaim;
 use crate::run_log::RunMark;
+use crate::runs::RunClaim;
 use windlass_types::{Result, RunId};
 
 /// Whether a place was taken.

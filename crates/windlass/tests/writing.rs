@@ -77,11 +77,11 @@ impl Place {
 
 /// Rows that are hard to write.
 const NASTY: &str = "SELECT * FROM (VALUES \
-    (1, 'plain', 1.5, DATE '1969-07-20', TIMESTAMP '1901-01-02 03:04:05.678', true, 12345678901234567.89), \
-    (2, 'comma, \"quote\"\nnew line', -0.0, DATE '2026-02-28', TIMESTAMP '2026-11-21 23:59:59', false, -0.01), \
-    (3, 'ünïcödé 漢字 😀', 1e300, DATE '0001-01-01', TIMESTAMP '1970-01-01 00:00:00', NULL, 0.00), \
+    (1, 'plain', 1.5, DATE '1969-07-20', TIMESTAMP '1901-01-02 03:04:05.678', true, '12345678901234567.89'), \
+    (2, 'comma, \"quote\"\nnew line', -0.0, DATE '2026-02-28', TIMESTAMP '2026-11-21 23:59:59', false, '-0.01'), \
+    (3, 'ünïcödé 漢字 😀', 1e300, DATE '0001-01-01', TIMESTAMP '1970-01-01 00:00:00', NULL, '0.00'), \
     (4, '', 0.1, NULL, NULL, true, NULL), \
-    (NULL, NULL, NULL, DATE '9999-12-31', TIMESTAMP '2262-04-11 23:47:16', NULL, 99999999999999999.99)\
+    (NULL, NULL, NULL, DATE '9999-12-31', TIMESTAMP '2262-04-11 23:47:16', NULL, '99999999999999999.99')\
     ) AS t(id, label, number, day, moment, flag, amount)";
 
 /// The same, in Python.
@@ -108,9 +108,9 @@ fn nasty() -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_format_is_read_back_by_independent_readers() {
     let place = Place::new().await;
-    for name in [
-        "n.csv", "n.tsv", "n.jsonl", "n.json", "n.parquet", "n.arrow", "n.avro", "n.xlsx", "n.xml",
-    ] {
+    for name in
+        ["n.csv", "n.tsv", "n.jsonl", "n.json", "n.parquet", "n.arrow", "n.avro", "n.xlsx", "n.xml"]
+    {
         let row = place.write(&format!("COPY ({}) TO 'lake:{name}'", nasty()));
         assert_eq!((&row["rows"], &row["files"]), (&5.into(), &1.into()), "{name}: {row}");
         let size = place.s3.state().get("lake", name).unwrap().len();
@@ -204,22 +204,43 @@ print('good')
 #[tokio::test(flavor = "multi_thread")]
 async fn csv_is_written_as_the_options_say() {
     let place = Place::new().await;
-    let query = "SELECT * FROM (VALUES (1, 'a;b'), (2, 'say \"hi\"'), (3, NULL), (4, 'x')) AS t(id, label)";
+    let query =
+        "SELECT * FROM (VALUES (1, 'a;b'), (2, 'say \"hi\"'), (3, NULL), (4, 'x')) AS t(id, label)";
     let mut wrong = Vec::new();
     for (number, (options, expected)) in [
         ("TYPE = CSV", "id,label\n1,a;b\n2,\"say \"\"hi\"\"\"\n3,\n4,x\n"),
-        ("TYPE = CSV, DELIMITER = ';', HEADER = FALSE", "1;\"a;b\"\n2;\"say \"\"hi\"\"\"\n3;\n4;x\n"),
-        ("TYPE = CSV, ESCAPE = '\\', LINE_END = CRLF", "id,label\r\n1,a;b\r\n2,\"say \\\"hi\\\"\"\r\n3,\r\n4,x\r\n"),
-        ("TYPE = CSV, QUOTING = ALWAYS, NULL_VALUE = 'NULL'", "\"id\",\"label\"\n\"1\",\"a;b\"\n\"2\",\"say \"\"hi\"\"\"\n\"3\",NULL\n\"4\",\"x\"\n"),
-        ("TYPE = CSV, QUOTING = STRINGS, QUOTE = ''''", "'id','label'\n1,'a;b'\n2,'say \"hi\"'\n3,\n4,'x'\n"),
+        (
+            "TYPE = CSV, DELIMITER = ';', HEADER = FALSE",
+            "1;\"a;b\"\n2;\"say \"\"hi\"\"\"\n3;\n4;x\n",
+        ),
+        (
+            "TYPE = CSV, ESCAPE = '\\', LINE_END = CRLF",
+            "id,label\r\n1,a;b\r\n2,\"say \\\"hi\\\"\"\r\n3,\r\n4,x\r\n",
+        ),
+        (
+            "TYPE = CSV, QUOTING = ALWAYS, NULL_VALUE = 'NULL'",
+            "\"id\",\"label\"\n\"1\",\"a;b\"\n\"2\",\"say \"\"hi\"\"\"\n\"3\",NULL\n\"4\",\"x\"\n",
+        ),
+        (
+            "TYPE = CSV, QUOTING = STRINGS, QUOTE = ''''",
+            "'id','label'\n1,'a;b'\n2,'say \"hi\"'\n3,\n4,'x'\n",
+        ),
         ("TYPE = CSV, NULL_VALUE = 'x'", "id,label\n1,a;b\n2,\"say \"\"hi\"\"\"\n3,x\n4,\"x\"\n"),
-        ("TYPE = TSV, QUOTE = '', QUOTING = NEVER", "id\tlabel\n1\ta;b\n2\tsay \"hi\"\n3\t\n4\tx\n"),
-        ("TYPE = CSV, BOM = TRUE, HEADER = FALSE, LINE_END = CR", "\u{feff}1,a;b\r2,\"say \"\"hi\"\"\"\r3,\r4,x\r"),
+        (
+            "TYPE = TSV, QUOTE = '', QUOTING = NEVER",
+            "id\tlabel\n1\ta;b\n2\tsay \"hi\"\n3\t\n4\tx\n",
+        ),
+        (
+            "TYPE = CSV, BOM = TRUE, HEADER = FALSE, LINE_END = CR",
+            "\u{feff}1,a;b\r2,\"say \"\"hi\"\"\"\r3,\r4,x\r",
+        ),
     ]
     .into_iter()
     .enumerate()
     {
-        place.write(&format!("COPY ({query}) TO 'lake:{number}.txt' OPTIONS (FILE_FORMAT = ({options}))"));
+        place.write(&format!(
+            "COPY ({query}) TO 'lake:{number}.txt' OPTIONS (FILE_FORMAT = ({options}))"
+        ));
         let found = place.text(&format!("{number}.txt"));
         if found != expected {
             wrong.push(format!("{options}: {found:?}"));
@@ -235,7 +256,10 @@ async fn csv_is_written_as_the_options_say() {
         .home
         .sql("COPY (SELECT '漢' AS x) TO 'lake:bad.csv' OPTIONS (FILE_FORMAT = (ENCODING = 'ISO-8859-1'))")
         .refused(1);
-    assert!(refused.contains("error[format.unwritable]") && refused.contains("U+6F22"), "{refused}");
+    assert!(
+        refused.contains("error[format.unwritable]") && refused.contains("U+6F22"),
+        "{refused}"
+    );
     let refused = place
         .home
         .sql("COPY (SELECT 'a,b' AS x, 1 AS y) TO 'lake:bad.csv' OPTIONS (FILE_FORMAT = (QUOTING = NEVER))")
@@ -255,13 +279,19 @@ async fn compressions_are_those_of_the_names_and_options() {
         place.write(&format!("COPY ({query}) TO 'lake:{name}'"));
     }
     for codec in ["NONE", "GZIP", "ZSTD", "SNAPPY", "LZ4", "BROTLI"] {
-        place.write(&format!("COPY ({query}) TO 'lake:{codec}.parquet' OPTIONS (COMPRESSION = {codec})"));
+        place.write(&format!(
+            "COPY ({query}) TO 'lake:{codec}.parquet' OPTIONS (COMPRESSION = {codec})"
+        ));
     }
     for codec in ["NONE", "GZIP", "ZSTD", "SNAPPY", "BZIP2", "XZ"] {
-        place.write(&format!("COPY ({query}) TO 'lake:{codec}.avro' OPTIONS (COMPRESSION = {codec})"));
+        place.write(&format!(
+            "COPY ({query}) TO 'lake:{codec}.avro' OPTIONS (COMPRESSION = {codec})"
+        ));
     }
     for codec in ["NONE", "ZSTD", "LZ4"] {
-        place.write(&format!("COPY ({query}) TO 'lake:{codec}.arrow' OPTIONS (COMPRESSION = {codec})"));
+        place.write(&format!(
+            "COPY ({query}) TO 'lake:{codec}.arrow' OPTIONS (COMPRESSION = {codec})"
+        ));
     }
     let program = r#"
 import gzip, bz2, lzma, pyarrow as pa, pyarrow.parquet as pq, fastavro
@@ -284,8 +314,10 @@ for codec, known in [('NONE', 'null'), ('GZIP', 'deflate'), ('BZIP2', 'bzip2'), 
 print('good')
 "#;
     assert_eq!(place.python(program), "good\n");
-    let refused =
-        place.home.sql("COPY (SELECT 1 AS x) TO 'lake:x.xlsx' OPTIONS (COMPRESSION = GZIP)").refused(1);
+    let refused = place
+        .home
+        .sql("COPY (SELECT 1 AS x) TO 'lake:x.xlsx' OPTIONS (COMPRESSION = GZIP)")
+        .refused(1);
     assert!(refused.contains("XLSX files are not compressed with GZIP"), "{refused}");
 }
 
@@ -317,7 +349,9 @@ print('good')
     assert_eq!(place.python(program), "good\n");
     let refused = place
         .home
-        .sql("COPY (SELECT 1 AS a) TO 'lake:q/' OPTIONS (FILE_FORMAT = CSV, PARTITIONED_BY = ('a'))")
+        .sql(
+            "COPY (SELECT 1 AS a) TO 'lake:q/' OPTIONS (FILE_FORMAT = CSV, PARTITIONED_BY = ('a'))",
+        )
         .refused(1);
     assert!(refused.contains("PARTITIONED_BY names every column"), "{refused}");
     let refused = place
@@ -330,7 +364,7 @@ print('good')
 #[tokio::test(flavor = "multi_thread")]
 async fn more_partitions_than_can_be_open_have_one_file_each_in_the_order_of_rows() {
     let place = Place::new().await;
-    let query = "SELECT id, id % 300 AS bucket FROM (SELECT unnest(range(0, 60000)) AS id) AS s";
+    let query = "SELECT id, id % 300 AS bucket FROM (SELECT unnest(range(0, 60000)) AS id) AS s ORDER BY id";
     let row = place.write(&format!(
         "COPY ({query}) TO 'lake:many/' OPTIONS (FILE_FORMAT = CSV, PARTITIONED_BY = ('bucket'))"
     ));
@@ -366,7 +400,8 @@ async fn files_are_cut_named_and_put_into_folders_of_dates() {
         "COPY (SELECT * FROM (VALUES (1, TIMESTAMP '1969-12-31 23:30:00'), (2, TIMESTAMP '2026-01-02 03:04:05'), (3, NULL)) AS t(id, at)) \
          TO 'lake:days/' OPTIONS (FILE_FORMAT = JSON, DATE_PATTERN = '''y=''yyyy/MM-dd/HH', DATE_COLUMN = 'at', COMPRESSION = GZIP)",
     );
-    let days: Vec<String> = place.keys().into_iter().filter(|key| key.starts_with("days/")).collect();
+    let days: Vec<String> =
+        place.keys().into_iter().filter(|key| key.starts_with("days/")).collect();
     assert_eq!(
         days,
         [
@@ -386,9 +421,13 @@ async fn files_are_cut_named_and_put_into_folders_of_dates() {
         ("FILE_FORMAT = (DELIMITR = ';')", "did you mean DELIMITER?"),
         ("COMPRESION = GZIP", "did you mean COMPRESSION?"),
     ] {
-        let refused = place.home.sql(&format!("COPY (SELECT 1 AS a) TO 'lake:o/' OPTIONS ({options})"));
+        let refused =
+            place.home.sql(&format!("COPY (SELECT 1 AS a) TO 'lake:o/' OPTIONS ({options})"));
         let refused = refused.refused(1);
-        assert!(refused.contains("error[option.invalid]") && refused.contains(what), "{options}: {refused}");
+        assert!(
+            refused.contains("error[option.invalid]") && refused.contains(what),
+            "{options}: {refused}"
+        );
     }
 }
 
@@ -423,10 +462,8 @@ assert book.sheetnames == ['All of it'] and len(list(book['All of it'].values)) 
 print('good')
 ";
     assert_eq!(place.python(program), "good\n");
-    let long = place
-        .home
-        .sql("COPY (SELECT repeat('x', 40000) AS big) TO 'lake:long.xlsx'")
-        .refused(1);
+    let long =
+        place.home.sql("COPY (SELECT repeat('x', 40000) AS big) TO 'lake:long.xlsx'").refused(1);
     assert!(long.contains("`big` in row 1 does not fit a cell"), "{long}");
     let bad = place.home.sql("COPY (SELECT chr(1) AS c) TO 'lake:c.xml'").refused(1);
     assert!(bad.contains("U+0001"), "{bad}");
@@ -455,7 +492,9 @@ async fn modes_decide_what_becomes_of_files_that_are_there() {
     let all = place.home.rows("SELECT x FROM lake.\"d/\" ORDER BY x");
     assert_eq!(all.len(), 3, "{all:?}");
     place.s3.state().put("lake", "d/sub/old.csv", "x,odd\n9,9\n");
-    let row = place.write("COPY (SELECT 7 AS x, 1 AS odd) TO 'lake:d/' OPTIONS (FILE_FORMAT = CSV, MODE = OVERWRITE)");
+    let row = place.write(
+        "COPY (SELECT 7 AS x, 1 AS odd) TO 'lake:d/' OPTIONS (FILE_FORMAT = CSV, MODE = OVERWRITE)",
+    );
     assert_eq!(row["removed"], 4, "{row}");
     let all = place.home.rows("SELECT x FROM lake.\"d/\"");
     assert_eq!(all.len(), 1, "{all:?}");
@@ -481,8 +520,10 @@ async fn modes_decide_what_becomes_of_files_that_are_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_answer_leaves_a_file_with_its_columns() {
     let place = Place::new().await;
-    for name in ["e.csv", "e.json", "e.jsonl", "e.parquet", "e.arrow", "e.avro", "e.xlsx", "e.xml"] {
-        let row = place.write(&format!("COPY (SELECT 1 AS a, 'x' AS b WHERE false) TO 'lake:{name}'"));
+    for name in ["e.csv", "e.json", "e.jsonl", "e.parquet", "e.arrow", "e.avro", "e.xlsx", "e.xml"]
+    {
+        let row =
+            place.write(&format!("COPY (SELECT 1 AS a, 'x' AS b WHERE false) TO 'lake:{name}'"));
         assert_eq!((&row["rows"], &row["files"]), (&0.into(), &1.into()), "{name}");
     }
     assert_eq!((place.text("e.csv").as_str(), place.text("e.jsonl").as_str()), ("a,b\n", ""));
@@ -530,7 +571,8 @@ async fn tables_are_made_of_queries_and_added_to() {
     assert!(!place.keys().iter().any(|key| key.starts_with("other/")));
     let runs = place.home.rows("SELECT kind, state, statement FROM system.runs WHERE kind = 'write' AND state = 'succeeded'");
     assert_eq!(runs.len(), 4, "{runs:?}");
-    let items = place.home.rows("SELECT action, destination FROM system.run_items WHERE action = 'write'");
+    let items =
+        place.home.rows("SELECT action, destination FROM system.run_items WHERE action = 'write'");
     assert_eq!(items.len(), 4, "{items:?}");
 }
 
@@ -539,7 +581,16 @@ async fn every_byte_keeps_the_rules_of_its_connection() {
     let place = Place::new().await;
     let (id, secret) = place.s3.admin();
     let endpoint = place.s3.endpoint();
-    place.home.connect("sealed", &endpoint, &id, &secret, "BUCKET = 'lake' PREFIX = 'in/' ENCRYPTION = 'AES256'").good();
+    place
+        .home
+        .connect(
+            "sealed",
+            &endpoint,
+            &id,
+            &secret,
+            "BUCKET = 'lake' PREFIX = 'in/' ENCRYPTION = 'AES256'",
+        )
+        .good();
     place.home.connect("shut", &endpoint, &id, &secret, "BUCKET = 'lake' READ_ONLY = TRUE").good();
     place.home.sql("COPY (SELECT 1 AS x) TO 'sealed:small.csv'").good();
     place.home.sql("COPY (SELECT 1 AS x, 2 AS p) TO 'sealed:many/' OPTIONS (FILE_FORMAT = CSV, PARTITIONED_BY = ('p'), MODE = OVERWRITE)").good();
@@ -550,7 +601,9 @@ async fn every_byte_keeps_the_rules_of_its_connection() {
         .state()
         .requests()
         .into_iter()
-        .filter(|request| ["PutObject", "CreateMultipartUpload"].contains(&request.operation.as_str()))
+        .filter(|request| {
+            ["PutObject", "CreateMultipartUpload"].contains(&request.operation.as_str())
+        })
         .collect();
     assert!(puts.len() >= 2);
     for request in &puts {
@@ -567,11 +620,14 @@ async fn every_byte_keeps_the_rules_of_its_connection() {
     place.s3.state().put("lake", "src.csv", "x\n1\n");
     let refused = place
         .home
-        .sql("COPY (SELECT * FROM shut.\"src.csv\") TO 'lake:out.csv' OPTIONS (AFTER_READ = DELETE)")
+        .sql(
+            "COPY (SELECT * FROM shut.\"src.csv\") TO 'lake:out.csv' OPTIONS (AFTER_READ = DELETE)",
+        )
         .refused(1);
     assert!(refused.contains("error[connection.read_only]"), "{refused}");
     assert!(!place.keys().contains(&"out.csv".to_owned()));
-    let outside = place.home.sql("COPY (SELECT 1 AS x) TO 'sealed:s3://lake/elsewhere.csv'").refused(1);
+    let outside =
+        place.home.sql("COPY (SELECT 1 AS x) TO 'sealed:s3://lake/elsewhere.csv'").refused(1);
     assert!(outside.contains("error[path.outside]"), "{outside}");
     place.nothing_is_left("rules");
 }
@@ -600,14 +656,14 @@ async fn what_was_read_goes_only_once_the_output_is_there() {
     assert_eq!(place.text("done/in/0.csv"), "id\n0\n");
     // One changes while the query runs: its new state was not read, and stays.
     let stall = FaultKind::Delay(Duration::from_millis(1500));
-    place.s3.state().add_fault(Fault::new("CompleteMultipartUpload", stall.clone()));
-    place.s3.state().add_fault(Fault::new("PutObject", stall));
+    place.s3.state().add_fault(Fault::new("CompleteMultipartUpload", stall));
+    let before = place.s3.state().count("CompleteMultipartUpload");
     let changed = std::thread::scope(|scope| {
         let writing = scope.spawn(|| {
             place.home.sql("COPY (SELECT * FROM lake.\"in/\") TO 'lake:out/d.csv' OPTIONS (AFTER_READ = DELETE)")
         });
         let begin = Instant::now();
-        while place.s3.state().count("UploadPart") + place.s3.state().count("PutObject") == 0 {
+        while place.s3.state().count("CompleteMultipartUpload") == before {
             assert!(begin.elapsed() < Duration::from_secs(60), "it never wrote");
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -619,8 +675,12 @@ async fn what_was_read_goes_only_once_the_output_is_there() {
     let left: Vec<String> = place.keys().into_iter().filter(|key| key.starts_with("in/")).collect();
     assert_eq!(left, ["in/3.csv"]);
     assert_eq!(place.text("in/3.csv"), "id\n33\n");
-    let items = place.home.rows("SELECT source, reason FROM system.run_items WHERE status = 'failed'");
-    assert!(items[0]["reason"].as_str().unwrap().contains("changed after it was read"), "{items:?}");
+    let items =
+        place.home.rows("SELECT source, reason FROM system.run_items WHERE status = 'failed'");
+    assert!(
+        items[0]["reason"].as_str().unwrap().contains("changed after it was read"),
+        "{items:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -634,7 +694,8 @@ async fn a_large_file_goes_in_parts_and_a_failed_one_leaves_nothing() {
     assert_eq!(text.lines().count(), 700_001);
     let last = "699999,7c590f287acefdd3ea84a7678f1e907b";
     assert!(text.lines().any(|line| line == last), "the last row is not there");
-    let denied = FaultKind::Error { status: 403, code: "AccessDenied".into(), message: "no".into() };
+    let denied =
+        FaultKind::Error { status: 403, code: "AccessDenied".into(), message: "no".into() };
     place.s3.state().add_fault(Fault::new("UploadPart", denied).after(1).always());
     let refused = place.home.sql(&format!("COPY ({query}) TO 'lake:never.csv'")).refused(1);
     assert!(refused.contains("error[connection.denied]"), "{refused}");
@@ -654,7 +715,8 @@ async fn a_commit_that_cannot_be_completed_is_undone() {
     let place = Place::new().await;
     place.home.sql("COPY (SELECT 0 AS x, 0 AS p) TO 'lake:d/' OPTIONS (FILE_FORMAT = CSV)").good();
     let before = place.keys();
-    let denied = FaultKind::Error { status: 403, code: "AccessDenied".into(), message: "no".into() };
+    let denied =
+        FaultKind::Error { status: 403, code: "AccessDenied".into(), message: "no".into() };
     let fault = Fault::new("CompleteMultipartUpload", denied).on_key("*p=7/*").always();
     place.s3.state().add_fault(fault);
     let refused = place
@@ -739,9 +801,8 @@ async fn a_write_that_is_killed_has_happened_or_has_not() {
     let rounds = number("WINDLASS_KILL_ROUNDS", 12);
     let mut usual = Duration::from_millis(900);
     let (mut happened, mut ended) = (0, 0);
-    let whole = |writer: i64| -> BTreeMap<(i64, i64), i64> {
-        (0..20).map(|p| ((writer, p), 50)).collect()
-    };
+    let whole =
+        |writer: i64| -> BTreeMap<(i64, i64), i64> { (0..20).map(|p| ((writer, p), 50)).collect() };
     for round in 0..rounds {
         let connection = if round % 3 == 2 { "disk" } else { "lake" };
         let to = format!("{round}/");
@@ -762,7 +823,8 @@ async fn a_write_that_is_killed_has_happened_or_has_not() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let moment = Duration::from_millis(dice.below(usize::try_from(usual.as_millis()).unwrap()) as u64);
+        let moment =
+            Duration::from_millis(dice.below(usize::try_from(usual.as_millis()).unwrap()) as u64);
         let what = format!("round {round} to {connection}, killed after {moment:?}");
         let begin = Instant::now();
         std::thread::sleep(moment);
@@ -785,7 +847,8 @@ async fn a_write_that_is_killed_has_happened_or_has_not() {
             .output()
             .unwrap();
         assert!(hidden.stdout.is_empty(), "{what}: {}", String::from_utf8_lossy(&hidden.stdout));
-        let open = place.home.rows("SELECT id FROM system.runs WHERE state IN ('running', 'queued')");
+        let open =
+            place.home.rows("SELECT id FROM system.runs WHERE state IN ('running', 'queued')");
         assert!(open.is_empty(), "{what}: {open:?}");
     }
     println!("{rounds} rounds: {happened} happened, {ended} ended before they were killed");
@@ -835,7 +898,9 @@ async fn killed_within_the_commit_a_write_is_completed_by_the_next_start_or_by_d
         let found = seen(&place, "lake", &to);
         assert_eq!(found, (0..5).map(|p| ((2, p), 20)).collect(), "{way}");
         place.nothing_is_left(way);
-        let runs = place.home.rows("SELECT state FROM system.runs WHERE kind = 'write' ORDER BY started_at DESC LIMIT 1");
+        let runs = place.home.rows(
+            "SELECT state FROM system.runs WHERE kind = 'write' ORDER BY started_at DESC LIMIT 1",
+        );
         assert_eq!(runs[0]["state"], "succeeded", "{way}");
     }
 }

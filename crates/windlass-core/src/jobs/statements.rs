@@ -151,7 +151,9 @@ impl Windlass {
                 ErrorCode::StatementUnsupported,
                 "this statement cannot be a job",
             )
-            .hint("a job can COPY, MOVE or SYNC FILES, COPY a query TO files, or INSERT INTO them"));
+            .hint(
+                "a job can COPY, MOVE or SYNC FILES, COPY a query TO files, or INSERT INTO them",
+            ));
         };
         let trigger = spec::trigger(job.trigger.as_ref(), Some(&files.source))?;
         let work = FilesWork::from(files);

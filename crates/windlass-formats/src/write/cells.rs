@@ -103,7 +103,8 @@ impl<'a> Cells<'a> {
             _ => match bytes(array) {
                 Some(bytes) => How::Bytes(bytes),
                 None => How::Shown(
-                    ArrayFormatter::try_new(array, &FormatOptions::new()).map_err(super::of_arrow)?,
+                    ArrayFormatter::try_new(array, &FormatOptions::new())
+                        .map_err(super::of_arrow)?,
                 ),
             },
         };

@@ -51,9 +51,9 @@ impl Csv {
                 if index > 0 {
                     csv.line.push_str(&csv.style.delimiter);
                 }
-                csv.style
-                    .push(field.name(), true, &mut csv.line)
-                    .map_err(|what| unwritable(format!("the name of column {} {what}", index + 1)))?;
+                csv.style.push(field.name(), true, &mut csv.line).map_err(|what| {
+                    unwritable(format!("the name of column {} {what}", index + 1))
+                })?;
             }
             csv.line.push_str(csv.style.end);
         }

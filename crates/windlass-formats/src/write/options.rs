@@ -211,8 +211,9 @@ impl FileFormat {
         let said = group.iter().find(|(name, _)| name == "TYPE").and_then(|(_, value)| text(value));
         let said = said.filter(|said| *said != "AUTO").map(|said| {
             word(said).ok_or_else(|| {
-                invalid(format!("{said} is not a format that is written"))
-                    .hint("known are CSV, TSV, JSON, JSON_ARRAY, PARQUET, ARROW, AVRO, XLSX and XML")
+                invalid(format!("{said} is not a format that is written")).hint(
+                    "known are CSV, TSV, JSON, JSON_ARRAY, PARQUET, ARROW, AVRO, XLSX and XML",
+                )
             })
         });
         let format = said.transpose()?.or(by_name).or(usual).ok_or_else(|| {

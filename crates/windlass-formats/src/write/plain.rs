@@ -8,7 +8,8 @@ use std::sync::Arc;
 use windlass_types::Result;
 
 fn kind(kind: &DataType) -> DataType {
-    let field = |of: &FieldRef| Arc::new(of.as_ref().clone().with_data_type(self::kind(of.data_type())));
+    let field =
+        |of: &FieldRef| Arc::new(of.as_ref().clone().with_data_type(self::kind(of.data_type())));
     match kind {
         DataType::Dictionary(_, value) => self::kind(value),
         DataType::RunEndEncoded(_, value) => self::kind(value.data_type()),
@@ -26,9 +27,10 @@ fn kind(kind: &DataType) -> DataType {
 /// The same columns without what is only a way to keep them in memory. What the engine notes about
 /// columns for itself stays behind.
 pub(super) fn schema(schema: &SchemaRef) -> SchemaRef {
-    let fields = schema.fields().iter().map(|field| {
-        Field::new(field.name(), kind(field.data_type()), field.is_nullable())
-    });
+    let fields = schema
+        .fields()
+        .iter()
+        .map(|field| Field::new(field.name(), kind(field.data_type()), field.is_nullable()));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
@@ -43,5 +45,6 @@ pub(super) fn batch(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBat
     });
     let columns: Vec<ArrayRef> = columns.collect::<Result<_>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(super::of_arrow)
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
+        .map_err(super::of_arrow)
 }

@@ -17,7 +17,11 @@ fn rows() -> RecordBatch {
     .unwrap()
 }
 
-fn written(options: &[(&str, OptionValue)], compression: Option<&str>, name: &str) -> Result<Vec<u8>> {
+fn written(
+    options: &[(&str, OptionValue)],
+    compression: Option<&str>,
+    name: &str,
+) -> Result<Vec<u8>> {
     let group: Vec<_> =
         options.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     let format = FileFormat::read(&group, compression, name, None)?;

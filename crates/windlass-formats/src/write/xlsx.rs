@@ -8,7 +8,9 @@ use super::cells::{Cells, json_options};
 use super::{FileFormat, Rows, Shared, failed, unwritable};
 use arrow::array::{Array, AsArray as _};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType, Float64Type, Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType,
+};
 use arrow::json::writer::EncoderOptions;
 use arrow::record_batch::RecordBatch;
 use rust_xlsxwriter::{Format as Style, Workbook, Worksheet};
@@ -153,7 +155,9 @@ fn column(array: &dyn Array) -> Result<Column<'_>> {
         | DataType::Int64
         | DataType::UInt8
         | DataType::UInt16
-        | DataType::UInt32 => Column::Whole(to(&DataType::Int64)?.as_primitive::<Int64Type>().clone()),
+        | DataType::UInt32 => {
+            Column::Whole(to(&DataType::Int64)?.as_primitive::<Int64Type>().clone())
+        }
         DataType::Float16 | DataType::Float32 | DataType::Float64 => {
             Column::Number(to(&DataType::Float64)?.as_primitive::<Float64Type>().clone())
         }
@@ -165,10 +169,9 @@ fn column(array: &dyn Array) -> Result<Column<'_>> {
         {
             Column::Number(to(&DataType::Float64)?.as_primitive::<Float64Type>().clone())
         }
-        DataType::Date32 | DataType::Date64 => Column::Date(to(&DataType::Timestamp(
-            TimeUnit::Microsecond,
-            None,
-        ))?),
+        DataType::Date32 | DataType::Date64 => {
+            Column::Date(to(&DataType::Timestamp(TimeUnit::Microsecond, None))?)
+        }
         // Excel knows no zones: what has one stays text.
         DataType::Timestamp(_, None) => {
             Column::Time(to(&DataType::Timestamp(TimeUnit::Microsecond, None))?)

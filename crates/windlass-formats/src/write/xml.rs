@@ -98,7 +98,8 @@ impl Xml {
             out: String::new(),
             rows: 0,
         };
-        let _ = writeln!(xml.out, "<?xml version=\"1.0\" encoding=\"{encoding}\"?>\n<{}>", xml.root);
+        let _ =
+            writeln!(xml.out, "<?xml version=\"1.0\" encoding=\"{encoding}\"?>\n<{}>", xml.root);
         Ok(xml)
     }
 
@@ -174,8 +175,11 @@ impl Rows for Xml {
         for row in 0..batch.num_rows() {
             let number = self.rows + row as u64 + 1;
             let wrong = |at: usize, what: String| {
-                unwritable(format!("the value of `{}` in row {number} {what}", schema.field(at).name()))
-                    .hint("take it out in the query, with replace() or regexp_replace()")
+                unwritable(format!(
+                    "the value of `{}` in row {number} {what}",
+                    schema.field(at).name()
+                ))
+                .hint("take it out in the query, with replace() or regexp_replace()")
             };
             let _ = write!(self.out, "<{}", self.row);
             for at in &self.attributes {

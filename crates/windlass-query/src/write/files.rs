@@ -106,7 +106,11 @@ impl Files {
     }
 
     /// Writes rows, each to the file of its folder.
-    pub(super) async fn write(&mut self, batch: RecordBatch, task: &Arc<TaskContext>) -> Result<()> {
+    pub(super) async fn write(
+        &mut self,
+        batch: RecordBatch,
+        task: &Arc<TaskContext>,
+    ) -> Result<()> {
         self.look()?;
         self.rows += batch.num_rows() as u64;
         if self.folders.is_one() {

@@ -77,7 +77,9 @@ impl DatePattern {
                 literal.push('\'');
                 rest = after;
             } else if let Some(after) = rest.strip_prefix('\'') {
-                let end = after.find('\'').ok_or_else(|| wrong("has a quote that is not closed".to_owned()))?;
+                let end = after
+                    .find('\'')
+                    .ok_or_else(|| wrong("has a quote that is not closed".to_owned()))?;
                 literal.push_str(&after[..end]);
                 rest = &after[end + 1..];
             } else if first.is_ascii_alphabetic() {
@@ -223,8 +225,7 @@ impl Folders {
         let mut text = String::new();
         for (name, at) in &self.partitions {
             let array = batch.column(*at);
-            let shown =
-                ArrayFormatter::try_new(array, &options).map_err(crate::write::of_arrow)?;
+            let shown = ArrayFormatter::try_new(array, &options).map_err(crate::write::of_arrow)?;
             for (row, folder) in folders.iter_mut().enumerate() {
                 folder.push_str(name);
                 folder.push('=');

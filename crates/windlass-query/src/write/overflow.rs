@@ -75,9 +75,8 @@ impl Overflow {
             expr: Arc::new(Column::new(name, at)),
             options: SortOptions::default(),
         };
-        let order = LexOrdering::new([by(" folder", 0), by(" row", 1)]).ok_or_else(|| {
-            Error::new(ErrorCode::Internal, "there is no order to sort by")
-        })?;
+        let order = LexOrdering::new([by(" folder", 0), by(" row", 1)])
+            .ok_or_else(|| Error::new(ErrorCode::Internal, "there is no order to sort by"))?;
         let sort = SortExec::new(order, Arc::new(table));
         let mut sorted = sort.execute(0, Arc::clone(task)).map_err(failed)?;
         let (sender, from) = mpsc::channel(1);

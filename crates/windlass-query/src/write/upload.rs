@@ -179,7 +179,13 @@ impl Sender {
         Ok(upload)
     }
 
-    async fn part(&self, upload: Arc<Upload>, number: i32, offset: u64, piece: Piece) -> Result<Part> {
+    async fn part(
+        &self,
+        upload: Arc<Upload>,
+        number: i32,
+        offset: u64,
+        piece: Piece,
+    ) -> Result<Part> {
         let (bytes, _room) = piece;
         let _request = self.requests.acquire().await.map_err(closed)?;
         let storage = &self.request.storage;

@@ -114,7 +114,9 @@ impl Parser<'_> {
         if let Some(write) = self.write_statement()? {
             return Ok(write);
         }
-        self.advise("a job can COPY, MOVE or SYNC FILES, COPY a query TO files, or INSERT INTO them");
+        self.advise(
+            "a job can COPY, MOVE or SYNC FILES, COPY a query TO files, or INSERT INTO them",
+        );
         Err(self.fail())
     }
 

@@ -16,8 +16,11 @@ fn place(text: &str) -> Result<FilesPlace> {
         _ if text.starts_with("s3://") => ("s3", text),
         Some((connection, location)) if !connection.contains('/') => (connection, location),
         _ => {
-            return Err(Error::new(ErrorCode::PathInvalid, "the text after TO names no connection")
-                .hint("write `'CONNECTION:BUCKET/KEY'`; a path that ends in `/` takes many files"));
+            return Err(Error::new(
+                ErrorCode::PathInvalid,
+                "the text after TO names no connection",
+            )
+            .hint("write `'CONNECTION:BUCKET/KEY'`; a path that ends in `/` takes many files"));
         }
     };
     Ok(FilesPlace { connection: Name::new(connection)?, location: location.to_owned() })
@@ -139,9 +142,8 @@ impl Parser<'_> {
         for word in QUERY {
             self.want(Want::Keyword(word));
         }
-        let begins = |tok: &Tok| {
-            tok.token == Token::LParen || QUERY.iter().any(|word| tok.is(word))
-        };
+        let begins =
+            |tok: &Tok| tok.token == Token::LParen || QUERY.iter().any(|word| tok.is(word));
         if !self.peek().is_some_and(begins) {
             return Err(self.fail());
         }

@@ -151,7 +151,14 @@ pub const FILE_FORMAT_OPTIONS: &[OptionDef] = &[
         "AUTO",
         "Format; AUTO goes by the name. JSON is one object a line, JSON_ARRAY one array.",
     ),
-    def("HEADER", Bool, false, Free, "TRUE", "CSV, XLSX: names of columns in the first row (U-W4)."),
+    def(
+        "HEADER",
+        Bool,
+        false,
+        Free,
+        "TRUE",
+        "CSV, XLSX: names of columns in the first row (U-W4).",
+    ),
     def("DELIMITER", Text, false, Free, ",", "CSV: text between fields; a tab is `'\\t'` (U-W3)."),
     def("QUOTE", Text, false, Free, "\"", "CSV: character around quoted fields; empty for none."),
     def(
@@ -163,14 +170,7 @@ pub const FILE_FORMAT_OPTIONS: &[OptionDef] = &[
         "CSV: character before a quote, or before itself, in a quoted field.",
     ),
     def("NULL_VALUE", Text, false, Free, "empty", "CSV: text that means NULL."),
-    def(
-        "LINE_END",
-        Choice(&["LF", "CRLF", "CR"]),
-        false,
-        Free,
-        "LF",
-        "CSV: what ends a line.",
-    ),
+    def("LINE_END", Choice(&["LF", "CRLF", "CR"]), false, Free, "LF", "CSV: what ends a line."),
     def(
         "QUOTING",
         Choice(&["NECESSARY", "ALWAYS", "STRINGS", "NEVER"]),

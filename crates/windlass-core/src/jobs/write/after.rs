@@ -90,10 +90,7 @@ fn moved_to(storage: &Storage, file: &ReadFile, folder: &str) -> Result<ObjectPa
     let binding = storage.binding();
     let place = binding.resolve_any(folder)?;
     let key = file.key.strip_prefix(binding.prefix.as_str()).unwrap_or(&file.key);
-    Ok(ObjectPath {
-        bucket: place.need_bucket()?.to_owned(),
-        key: format!("{}{key}", place.key),
-    })
+    Ok(ObjectPath { bucket: place.need_bucket()?.to_owned(), key: format!("{}{key}", place.key) })
 }
 
 async fn move_one(

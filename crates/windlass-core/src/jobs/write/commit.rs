@@ -243,7 +243,8 @@ impl Commit {
         let conflicts = |other: &str| {
             serde_json::from_str::<Taken>(other).is_ok_and(|other| {
                 other.bucket == own.bucket
-                    && (other.prefix.starts_with(&own.prefix) || own.prefix.starts_with(&other.prefix))
+                    && (other.prefix.starts_with(&own.prefix)
+                        || own.prefix.starts_with(&other.prefix))
             })
         };
         let mut told: Option<RunId> = None;

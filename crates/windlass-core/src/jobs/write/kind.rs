@@ -130,8 +130,7 @@ impl Windlass {
                 context.progress(Progress { done_bytes: bytes, ..Progress::default() });
             })
         };
-        let prepared =
-            prepare(source, request, Arc::clone(&notes), watch, context.token()).await?;
+        let prepared = prepare(source, request, Arc::clone(&notes), watch, context.token()).await?;
         let commit = Commit::new(prepared, bucket, key, mode, after, read, began);
         commit.begin(self, context, &work, &storage, notes.as_ref()).await
     }
@@ -139,9 +138,9 @@ impl Windlass {
     /// The fabric of a run.
     async fn fabric_of(&self, context: &RunContext) -> Result<windlass_state::FabricRow> {
         let all = self.inner.store.fabrics().await?;
-        all.into_iter().find(|row| row.id == context.fabric).ok_or_else(|| {
-            Error::new(ErrorCode::FabricNotFound, "the fabric of the run is gone")
-        })
+        all.into_iter()
+            .find(|row| row.id == context.fabric)
+            .ok_or_else(|| Error::new(ErrorCode::FabricNotFound, "the fabric of the run is gone"))
     }
 
     /// What is wrong with the wish to remove what was read.

@@ -29,10 +29,7 @@ pub(super) async fn found_again(storage: &Storage, file: &WrittenFile) -> Result
 }
 
 /// Gives up one upload that a write has noted.
-pub(crate) async fn give_up_noted(
-    windlass: &Windlass,
-    left: &UploadRow,
-) -> Result<usize> {
+pub(crate) async fn give_up_noted(windlass: &Windlass, left: &UploadRow) -> Result<usize> {
     let store = &windlass.inner.store;
     let row = store.connection_by_id(left.upload.connection).await?;
     let storage = windlass.open_row(&row).await?.storage();
@@ -83,12 +80,8 @@ impl Windlass {
     /// The same, the first time that this process reads or writes files of a fabric. What cannot be
     /// ended now is left to the next.
     pub(crate) async fn end_dead_writes_once(&self, fabric: &FabricRow) {
-        let first = self
-            .inner
-            .looked
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(fabric.id);
+        let first =
+            self.inner.looked.lock().unwrap_or_else(PoisonError::into_inner).insert(fabric.id);
         if first && let Err(error) = self.end_dead_writes(fabric.id).await {
             tracing::warn!(error = error.chain(), "writes of processes that are gone stay open");
         }
