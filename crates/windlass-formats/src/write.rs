@@ -164,7 +164,7 @@ impl std::fmt::Debug for FileEncoder {
 impl FileEncoder {
     /// Begins a file with these columns; an error for columns the format cannot hold.
     pub fn new(format: &FileFormat, schema: &SchemaRef) -> Result<Self> {
-        let schema = plain::schema(schema);
+        let schema = plain::schema(schema, format.format == Format::Avro);
         let out = Shared::default();
         let rows: Box<dyn Rows> = match format.format {
             Format::Csv | Format::Tsv => Box::new(csv::Csv::new(format, &schema, out.clone())?),

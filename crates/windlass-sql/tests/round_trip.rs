@@ -244,7 +244,7 @@ fn write() -> BoxedStrategy<Statement> {
             |(first, last)| WriteTo::Named { first: first.map(|n| n.as_str().to_owned()), last }
         ),
     ];
-    let table = (yes(), table_name(), place())
+    let table = (any::<bool>(), table_name(), place())
         .prop_map(|(if_not_exists, name, place)| WriteTo::Table { if_not_exists, name, place });
     prop_oneof![
         (to, settings(WRITE_OPTIONS), query()),

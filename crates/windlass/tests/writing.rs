@@ -767,6 +767,34 @@ async fn of_writers_that_want_the_same_place_each_leaves_it_whole() {
     place.nothing_is_left("writers");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn wide_rows_and_long_cells_are_written() {
+    let place = Place::new().await;
+    let columns: Vec<String> = (0..1500).map(|n| format!("{n} AS c{n}")).collect();
+    let wide = format!("SELECT {}", columns.join(", "));
+    for name in ["w.csv", "w.parquet", "w.jsonl"] {
+        place.write(&format!("COPY ({wide}) TO 'lake:{name}'"));
+    }
+    for name in ["l.csv", "l.parquet", "l.xml"] {
+        place.write(&format!("COPY (SELECT repeat('x\"<', 3500000) AS big) TO 'lake:{name}'"));
+    }
+    let program = r#"
+import csv, json, pyarrow.parquet as pq, sys
+import xml.etree.ElementTree as ET
+csv.field_size_limit(sys.maxsize)
+want = {f'c{n}': n for n in range(1500)}
+assert json.load(open('w.jsonl')) == want
+assert pq.read_table('w.parquet').to_pylist() == [want]
+assert [{k: int(v) for k, v in row.items()} for row in csv.DictReader(open('w.csv'))] == [want]
+big = 'x"<' * 3500000
+assert list(csv.reader(open('l.csv')))[1] == [big]
+assert pq.read_table('l.parquet').to_pylist() == [{'big': big}]
+assert ET.parse('l.xml').getroot()[0][0].text == big
+print('good')
+"#;
+    assert_eq!(place.python(program), "good\n");
+}
+
 fn number(name: &str, usual: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
