@@ -14,7 +14,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("windlass-s3", &["windlass-types"]),
     ("windlass-remotes", &["windlass-types", "windlass-s3"]),
     ("windlass-transfer", &["windlass-types", "windlass-s3"]),
-    ("windlass-query", &["windlass-types", "windlass-s3"]),
+    ("windlass-formats", &["windlass-types"]),
+    ("windlass-query", &["windlass-types", "windlass-s3", "windlass-formats"]),
     ("windlass-jobs", &["windlass-types", "windlass-state"]),
     (
         "windlass-core",

@@ -2,6 +2,7 @@
 
 use crate::engine::Check;
 use crate::jobs::journal::{begun_by, is_left};
+use crate::jobs::write::{give_up_noted, is_of_write};
 use crate::windlass::Windlass;
 use std::os::unix::fs::PermissionsExt as _;
 use windlass_s3::probe::Status;
@@ -39,9 +40,32 @@ pub(crate) async fn doctor(windlass: &Windlass) -> Vec<Check> {
         Ok(()) => check("state", "passed", windlass.inner.store.description(), None),
         Err(error) => check("state", "failed", error.chain(), error.hint_text()),
     });
+    checks.extend(writes(windlass).await);
     checks.extend(uploads(windlass).await);
     checks.extend(aws(windlass).await);
     checks
+}
+
+/// Ends writes whose process is gone: completes what they had decided, gives up the rest.
+async fn writes(windlass: &Windlass) -> Option<Check> {
+    let fabrics = windlass.inner.store.fabrics().await.ok()?;
+    let (mut ended, mut failed) = (0, Vec::new());
+    for fabric in fabrics {
+        match windlass.end_dead_writes(fabric.id).await {
+            Ok(count) => ended += count,
+            Err(error) => failed.push(error.chain()),
+        }
+    }
+    if let Some(first) = failed.first() {
+        let message = format!("writes of processes that are gone stay open: {first}");
+        return Some(check("writes", "warning", message, Some("see `SHOW RUNS`")));
+    }
+    let message = match ended {
+        0 => "no write was left half done".to_owned(),
+        1 => "a write of a process that is gone was ended".to_owned(),
+        many => format!("{many} writes of processes that are gone were ended"),
+    };
+    Some(check("writes", "passed", message, None))
 }
 
 /// Gives up the uploads in parts that interrupted runs have left: their parts cost until then.
@@ -71,6 +95,9 @@ async fn uploads(windlass: &Windlass) -> Option<Check> {
 }
 
 async fn give_up(windlass: &Windlass, left: &UploadRow) -> windlass_types::Result<usize> {
+    if is_of_write(left) {
+        return give_up_noted(windlass, left).await;
+    }
     let store = &windlass.inner.store;
     let row = store.connection_by_id(left.upload.connection).await?;
     let storage = windlass.open_row(&row).await?.storage();

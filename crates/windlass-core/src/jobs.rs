@@ -10,6 +10,7 @@ mod report;
 mod spec;
 mod statements;
 mod tables;
+pub(crate) mod write;
 
 pub(crate) use kind::Here;
 pub(crate) use tables::{EVENTS, ITEMS, JOBS, RUNS};
@@ -32,7 +33,9 @@ impl Windlass {
             // The scheduler is part of the engine it calls: a strong reference would keep both.
             let engine = Arc::downgrade(&self.inner);
             let store = Arc::clone(&self.inner.store);
-            let kinds = Kinds::new().with(Arc::new(kind::FilesKind(engine.clone())));
+            let kinds = Kinds::new()
+                .with(Arc::new(kind::FilesKind(engine.clone())))
+                .with(Arc::new(write::WriteKind(engine.clone())));
             let mut options =
                 SchedulerOptions::new(store, kinds, Arc::new(SystemClock), self.owner());
             options.arrivals = Some(Arc::new(arrivals::Folders(engine.clone())));

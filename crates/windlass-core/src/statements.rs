@@ -145,7 +145,12 @@ impl Windlass {
             | Statement::ShowCreateJob { .. }) => {
                 self.job_statement(&fabric, ctx, statement).boxed().await
             }
+            Statement::Write(write) => {
+                self.end_dead_writes_once(&fabric).await;
+                self.run_write(&fabric, write).boxed().await
+            }
             Statement::Engine(text) => {
+                self.end_dead_writes_once(&fabric).await;
                 let engine = self.query().await?;
                 let name = fabric.name.as_str().to_owned();
                 let rows = engine.query(&text, &name, self.scope(fabric)).boxed().await?;

@@ -256,6 +256,8 @@ fn option_rows() -> Vec<Vec<Cell>> {
         windlass_types::ConnectionKind::ALL.iter().map(|kind| (kind.as_str(), kind.options()));
     let others = [
         ("FILE TABLE", options::FILE_TABLE_OPTIONS),
+        ("COPY TO", options::WRITE_OPTIONS),
+        ("FILE_FORMAT", options::FILE_FORMAT_OPTIONS),
         ("COPY FILES", options::COPY_FILES_OPTIONS),
         ("MOVE FILES", options::MOVE_FILES_OPTIONS),
         ("SYNC FILES", options::SYNC_FILES_OPTIONS),

@@ -125,7 +125,7 @@ impl Windlass {
     }
 
     /// The schema a table name means; it must exist.
-    async fn schema_of(&self, fabric: &Fabric, name: &TableName) -> Result<Name> {
+    pub(crate) async fn schema_of(&self, fabric: &Fabric, name: &TableName) -> Result<Name> {
         let schema = match &name.schema {
             Some(schema) => schema.clone(),
             None => Name::new(DEFAULT_SCHEMA)?,

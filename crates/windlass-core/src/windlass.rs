@@ -31,6 +31,8 @@ pub(crate) struct Inner {
     /// Copies asked of this process whose runs have not begun.
     pub(crate) here: Mutex<HashMap<String, crate::jobs::Here>>,
     pub(crate) scheduler: OnceLock<windlass_jobs::Scheduler>,
+    /// Fabrics whose writes of processes that are gone were looked for.
+    pub(crate) looked: Mutex<std::collections::BTreeSet<FabricId>>,
     /// Runs that were asked to stop because nobody waits any more.
     pub(crate) stopping: Arc<AtomicUsize>,
     /// Storages by connection, with the time of the row they were made from.
@@ -74,6 +76,7 @@ impl Windlass {
                 query: OnceCell::new(),
                 here: Mutex::default(),
                 scheduler: OnceLock::new(),
+                looked: Mutex::default(),
                 stopping: Arc::default(),
                 storages: Mutex::new(HashMap::new()),
             }),

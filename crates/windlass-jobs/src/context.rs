@@ -5,7 +5,9 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
-use windlass_state::{NewUpload, RunClaim, RunEvent, RunLogBatch, RunMark, Store, UploadRow};
+use windlass_state::{
+    NewUpload, RunClaim, RunEvent, RunLogBatch, RunMark, Store, Taken, UploadRow,
+};
 use windlass_types::{
     Error, ErrorCode, FabricId, JobId, Level, Name, Progress, Result, RunId, RunItem,
 };
@@ -169,6 +171,20 @@ impl RunContext {
     pub async fn set_marks(&self, marks: &[RunMark]) -> Result<()> {
         self.inner.flush().await?;
         self.inner.held(self.inner.store.set_marks(self.inner.claim, marks).await?)
+    }
+
+    /// Takes a place that runs change one at a time; see [`Store::take_place`]. Answers the run that
+    /// has it, if another one does.
+    pub async fn take_place(
+        &self,
+        mark: &RunMark,
+        conflicts: &(dyn Fn(&str) -> bool + Sync),
+    ) -> Result<Option<RunId>> {
+        match self.inner.store.take_place(self.inner.claim, mark, conflicts).await? {
+            Taken::Ours => Ok(None),
+            Taken::Theirs(run) => Ok(Some(run)),
+            Taken::Lost => self.inner.held(false).map(|()| None),
+        }
     }
 
     /// Notes an upload, before its first part is sent.

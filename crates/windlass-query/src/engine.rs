@@ -182,7 +182,7 @@ impl Engine {
     }
 
     /// A session of its own: its files, its catalogue, its caches; only memory is shared.
-    fn session(&self, fabric: &str) -> Result<Session> {
+    pub(crate) fn session(&self, fabric: &str) -> Result<Session> {
         let store = Arc::new(QueryStore::default());
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::clone(&self.memory))
@@ -200,7 +200,7 @@ impl Engine {
     }
 
     /// Resolves all names side by side and puts what was found into the catalogue of the session.
-    async fn register(
+    pub(crate) async fn register(
         &self,
         session: &Session,
         fabric: &str,
@@ -236,7 +236,7 @@ fn reference(name: &ObjectName) -> Result<TableReference> {
 }
 
 /// Plans; column names that differ only by case are corrected one after the other.
-async fn plan(state: &SessionState, mut statement: Statement) -> Result<LogicalPlan> {
+pub(crate) async fn plan(state: &SessionState, mut statement: Statement) -> Result<LogicalPlan> {
     let mut corrections = 0;
     let plan = loop {
         match state.statement_to_plan(statement.clone()).await {
@@ -264,11 +264,11 @@ async fn plan(state: &SessionState, mut statement: Statement) -> Result<LogicalP
 
 fn refused(what: &str) -> Error {
     Error::new(ErrorCode::SqlPlan, format!("{what} is not possible here"))
-        .hint("queries read: SELECT, WITH, VALUES, EXPLAIN, DESCRIBE, SHOW TABLES and SHOW COLUMNS; `windlass cp` writes files")
+        .hint("queries read: SELECT, WITH, VALUES, EXPLAIN, DESCRIBE, SHOW TABLES and SHOW COLUMNS; COPY (query) TO 'connection:path' and INSERT INTO connection.\"path\" SELECT ... write files")
 }
 
 /// An error unless the statement only reads.
-fn only_reads(statement: &Statement) -> Result<()> {
+pub(crate) fn only_reads(statement: &Statement) -> Result<()> {
     let tree = match statement {
         Statement::Statement(tree) => tree.as_ref(),
         Statement::Explain(explain) => return only_reads(&explain.statement),

@@ -23,6 +23,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod text;
+pub mod write;
 
 pub use engine::{Engine, Rows};
 pub use entry_expr::EntryExpr;

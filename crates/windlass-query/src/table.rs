@@ -7,6 +7,7 @@ use crate::read::{RANGE, unsampled};
 use crate::sample::{Learnt, learn};
 use crate::store::{QueryStore, url};
 use crate::text::{Part, TextExec, TextScan};
+use crate::write::ReadLog;
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
@@ -224,6 +225,9 @@ impl TableProvider for FilesTable {
             projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
         let schema = Arc::new(self.schema.project(&projection)?);
         let parts = self.matching(state, filters)?;
+        if let Some(read) = state.config().get_extension::<ReadLog>() {
+            parts.iter().for_each(|part| read.add(&part.file));
+        }
         if parts.is_empty() {
             return Ok(Arc::new(EmptyExec::new(schema)));
         }

@@ -3,11 +3,13 @@
 //! Secrets in it do not show in `Debug` or `Display`; [`Statement::to_sql`] is the way to clear text.
 
 mod jobs;
+mod write;
 
 pub use jobs::{
     Calendar, CreateJob, FilesPlace, FilesStatement, FilesVerb, JobChange, Period, Trigger,
     WEEKDAYS,
 };
+pub use write::{WriteStatement, WriteTo};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use std::fmt;
@@ -222,6 +224,8 @@ pub enum Statement {
         /// The run.
         run: RunId,
     },
+    /// `COPY ... TO`, `INSERT INTO connection."path"`, `CREATE FILE TABLE ... AS`
+    Write(WriteStatement),
     /// Anything else: passed on to the query engine as it is.
     Engine(String),
 }

@@ -98,6 +98,11 @@ const HELP: &[Help] = &[
         "CREATE FILE TABLE orders ON landing LOCATION = 'orders/dt=*/*.csv' CONTENT_TYPE = (TYPE = CSV, HEADER = TRUE)",
     ),
     row(
+        "CREATE FILE TABLE [IF NOT EXISTS] [schema.]name ON connection LOCATION = 'path' [option = value ...] AS query",
+        "Writes the rows of a query to files, and names them. Options are those of COPY TO, with CONTENT_TYPE for FILE_FORMAT.",
+        "CREATE FILE TABLE totals ON landing LOCATION = 'totals/' PARTITIONED_BY = ('dt') AS SELECT dt, sum(amount) AS amount FROM landing.\"orders/\" GROUP BY dt",
+    ),
+    row(
         "DROP [FILE] TABLE [IF EXISTS] [schema.]name",
         "Removes a file table; its files stay.",
         "DROP FILE TABLE orders",
@@ -124,6 +129,16 @@ const HELP: &[Help] = &[
         "DROP FABRIC IF EXISTS staging",
     ),
     row("USE FABRIC name", "Makes a fabric the one that names belong to.", "USE FABRIC staging"),
+    row(
+        "COPY (query)|table TO 'connection:path' [OPTIONS (option = value, ...)]",
+        "Writes the rows of a query to files, and answers what was written. A path that ends in `/` takes files below it, any other is one file.",
+        "COPY (SELECT * FROM landing.\"orders/*.csv\" WHERE amount > 10) TO 'landing:big/orders.parquet' OPTIONS (MODE = OVERWRITE)",
+    ),
+    row(
+        "INSERT INTO connection.\"path\"|[schema.]table [OPTIONS (option = value, ...)] query",
+        "The same; files are added to those of a folder, or of a file table.",
+        "INSERT INTO landing.\"log/\" OPTIONS (FILE_FORMAT = JSON, COMPRESSION = GZIP) SELECT * FROM system.runs",
+    ),
     row(
         "COPY FILES FROM connection LOCATION = 'path' TO connection LOCATION = 'path' [option = value ...]",
         "Copies files, and answers what was done. A path that ends in `/` is everything below it; a pattern is what matches.",
@@ -381,6 +396,7 @@ pub const KEYWORDS: &[&str] = &[
     "NULL",
     "OFFSET",
     "ON",
+    "OPTIONS",
     "OR",
     "ORDER",
     "OVER",

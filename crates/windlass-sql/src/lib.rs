@@ -17,7 +17,7 @@ mod statements;
 pub use ast::{
     Calendar, Change, CreateJob, DescribeTarget, FilesPlace, FilesStatement, FilesVerb, JobChange,
     OptionSetting, Parsed, Period, SecretInput, SecretText, Statement, TableName, Trigger,
-    WEEKDAYS,
+    WEEKDAYS, WriteStatement, WriteTo,
 };
 pub use complete::{Completion, Suggestion, complete};
 pub use help::{Help, KEYWORDS, help};

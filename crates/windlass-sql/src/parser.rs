@@ -392,8 +392,8 @@ pub(crate) fn is_known(word: &str) -> bool {
 pub(crate) fn known_option(word: &str) -> Option<&'static OptionDef> {
     use windlass_types::ConnectionKind;
     use windlass_types::options::{
-        ARRIVAL_OPTIONS, CONTENT_TYPE_OPTIONS, FILE_TABLE_OPTIONS, FILES_OPTIONS, JOB_OPTIONS,
-        METADATA_OPTIONS, REPORT_OPTIONS, TAGS_OPTIONS,
+        ARRIVAL_OPTIONS, CONTENT_TYPE_OPTIONS, FILE_FORMAT_OPTIONS, FILE_TABLE_OPTIONS,
+        FILES_OPTIONS, JOB_OPTIONS, METADATA_OPTIONS, REPORT_OPTIONS, TAGS_OPTIONS, WRITE_OPTIONS,
     };
     ConnectionKind::ALL
         .iter()
@@ -407,6 +407,8 @@ pub(crate) fn known_option(word: &str) -> Option<&'static OptionDef> {
             REPORT_OPTIONS,
             JOB_OPTIONS,
             ARRIVAL_OPTIONS,
+            WRITE_OPTIONS,
+            FILE_FORMAT_OPTIONS,
         ])
         .flatten()
         .find(|def| def.name.eq_ignore_ascii_case(word))

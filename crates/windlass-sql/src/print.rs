@@ -4,6 +4,7 @@
 //! clear text, which parses back to an equal tree.
 
 mod jobs;
+mod write;
 
 pub use jobs::print_job;
 
@@ -247,6 +248,7 @@ impl fmt::Display for Printed<'_> {
             Statement::RunJob { name } => write!(f, "RUN JOB {name}"),
             Statement::CancelJob { name } => write!(f, "CANCEL JOB {name}"),
             Statement::CancelRun { run } => write!(f, "CANCEL RUN '{run}'"),
+            Statement::Write(write) => self.write(f, write),
             Statement::Engine(text) if self.mask => f.write_str(&crate::masked(text)),
             Statement::Engine(text) => f.write_str(text),
         }

@@ -378,7 +378,7 @@ impl Parser<'_> {
         }
     }
 
-    fn group(
+    pub(crate) fn group(
         &mut self,
         defs: Option<&'static [OptionDef]>,
         depth: usize,

@@ -2,9 +2,12 @@
 
 mod jobs;
 mod schedule;
+mod write;
 
 use crate::ParseMode;
-use crate::ast::{DescribeTarget, SecretInput, SecretText, Statement, TableName};
+use crate::ast::{
+    DescribeTarget, FilesPlace, SecretInput, SecretText, Statement, TableName, WriteTo,
+};
 use crate::help::{ENGINE_OBJECTS, ENGINE_SHOWS, ENGINE_STATEMENTS};
 use crate::lex::Tok;
 use crate::parser::{Parser, Thing, Want, error_at, located};
@@ -36,6 +39,8 @@ impl Parser<'_> {
             self.need_word("FABRIC")?;
             Statement::UseFabric { name: self.name(Want::Name(Thing::Fabric))? }
         } else if let Some(statement) = self.files_statement()? {
+            statement
+        } else if let Some(statement) = self.write_statement()? {
             statement
         } else if let Some(statement) = self.job_verb()? {
             statement
@@ -250,6 +255,10 @@ impl Parser<'_> {
         self.need_eq()?;
         let location = self.text("a path such as 's3://bucket/prefix/*.parquet'")?;
         self.symbol(&Token::Comma, ",");
+        if self.query_follows() {
+            let place = FilesPlace { connection, location };
+            return self.table_of_query(WriteTo::Table { if_not_exists, name, place });
+        }
         let options = self.settings(FILE_TABLE_OPTIONS)?;
         Ok(Statement::CreateFileTable { if_not_exists, name, connection, location, options })
     }

@@ -6,11 +6,12 @@ use proptest::prelude::*;
 use windlass_sql::{
     Calendar, Change, CreateJob, DescribeTarget, FilesPlace, FilesStatement, FilesVerb, JobChange,
     OptionSetting, ParseMode, Period, SecretInput, SecretText, Statement, TableName, Trigger,
-    parse, parse_with, print_connection, split,
+    WriteStatement, WriteTo, parse, parse_with, print_connection, split,
 };
 use windlass_types::name::RESERVED;
 use windlass_types::options::{
-    ARRIVAL_OPTIONS, FILE_TABLE_OPTIONS, JOB_OPTIONS, MASK, OptionDef, OptionType,
+    ARRIVAL_OPTIONS, CREATE_TABLE_AS_OPTIONS, FILE_TABLE_OPTIONS, JOB_OPTIONS, MASK, OptionDef,
+    OptionType, WRITE_OPTIONS,
 };
 use windlass_types::{ConnectionKind, Name, OptionMap, OptionValue, RunId};
 
@@ -218,6 +219,41 @@ fn job_changes() -> BoxedStrategy<Vec<JobChange>> {
         .boxed()
 }
 
+fn query() -> BoxedStrategy<String> {
+    prop::sample::select(vec![
+        "SELECT 1",
+        "WITH x AS (SELECT ')' AS y) SELECT * FROM x",
+        "VALUES (1, 'a;b')",
+        "SELECT a AS b FROM c.\"d/)\" -- )\n WHERE e = 'OPTIONS ('",
+    ])
+    .prop_map(str::to_owned)
+    .boxed()
+}
+
+/// Writing files: to a path, to a name, to a table that is made.
+fn write() -> BoxedStrategy<Statement> {
+    let place = || {
+        ("[a-z_][a-z0-9_]{0,8}", text()).prop_map(|(connection, location)| FilesPlace {
+            connection: Name::new(connection).unwrap(),
+            location: if location.starts_with("//") { String::new() } else { location },
+        })
+    };
+    let to = prop_oneof![
+        place().prop_map(WriteTo::Place),
+        (option::of(name()), text().prop_filter("a name", |text| !text.is_empty())).prop_map(
+            |(first, last)| WriteTo::Named { first: first.map(|n| n.as_str().to_owned()), last }
+        ),
+    ];
+    let table = (any::<bool>(), table_name(), place())
+        .prop_map(|(if_not_exists, name, place)| WriteTo::Table { if_not_exists, name, place });
+    prop_oneof![
+        (to, settings(WRITE_OPTIONS), query()),
+        (table, settings(CREATE_TABLE_AS_OPTIONS), query())
+    ]
+    .prop_map(|(to, options, query)| Statement::Write(WriteStatement { to, options, query }))
+    .boxed()
+}
+
 fn statement() -> BoxedStrategy<Statement> {
     let yes = any::<bool>;
     prop_oneof![
@@ -287,6 +323,7 @@ fn statement() -> BoxedStrategy<Statement> {
         (yes(), name()).prop_map(|(if_exists, name)| Statement::DropFabric { if_exists, name }),
         name().prop_map(|name| Statement::UseFabric { name }),
         files(),
+        write(),
         job(),
         (name(), job_changes()).prop_map(|(name, changes)| Statement::AlterJob { name, changes }),
         (yes(), name()).prop_map(|(if_exists, name)| Statement::DropJob { if_exists, name }),

@@ -15,6 +15,7 @@ const MIGRATION_LOCK: &str = "SELECT CAST(pg_advisory_xact_lock(2003723372, 1) A
 const SEAL_LOCK: &str = "SELECT CAST(pg_advisory_xact_lock_shared(2003723372, 2) AS TEXT)";
 const FIRST_SEAL_LOCK: &str = "SELECT CAST(pg_advisory_xact_lock(2003723372, 3) AS TEXT)";
 const ROTATE_LOCK: &str = "SELECT CAST(pg_advisory_xact_lock(2003723372, 2) AS TEXT)";
+const PLACE_LOCK: &str = "SELECT CAST(pg_advisory_xact_lock(2003723372, 4) AS TEXT)";
 
 /// Longest wait for another writer.
 const BUSY: Duration = Duration::from_secs(10);
@@ -33,6 +34,8 @@ pub enum Dialect {
 pub(crate) enum Intent {
     /// Write rows that hold nothing sealed.
     Write,
+    /// Take a place that runs change one at a time.
+    Place,
     /// Seal values: not while the key changes.
     Seal,
     /// Change the key: while nobody seals.
@@ -240,6 +243,7 @@ impl Dialect {
                 let mut transaction = pool.begin().await?;
                 let lock = match intent {
                     Intent::Write => return Ok(transaction),
+                    Intent::Place => PLACE_LOCK,
                     Intent::Seal => SEAL_LOCK,
                     Intent::Rotate => ROTATE_LOCK,
                     Intent::Migrate => MIGRATION_LOCK,

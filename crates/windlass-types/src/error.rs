@@ -217,6 +217,8 @@ error_codes! {
     FabricInUse = "fabric.in_use", Conflict;
     /// A file cannot be read as the format it should have.
     FormatInvalid = "format.invalid", InvalidInput;
+    /// What is to be written does not fit the format.
+    FormatUnwritable = "format.unwritable", InvalidInput;
     /// No file matches.
     FormatEmpty = "format.no_files", NotFound;
     /// A local file or folder is not there.

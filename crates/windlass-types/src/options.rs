@@ -7,6 +7,7 @@ mod kinds;
 mod remote;
 mod s3;
 mod shared;
+mod write;
 
 pub use cloud::{AZURE_BLOB_OPTIONS, GCS_OPTIONS};
 pub use files::{
@@ -17,6 +18,7 @@ pub use jobs::{ARRIVAL_OPTIONS, JOB_OPTIONS};
 pub use kinds::parse_moment;
 pub use remote::{FTP_OPTIONS, HTTP_OPTIONS, SFTP_OPTIONS, WEBDAV_OPTIONS};
 pub use s3::S3_OPTIONS;
+pub use write::{CREATE_TABLE_AS_OPTIONS, FILE_FORMAT_OPTIONS, WRITE_OPTIONS};
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::name::Name;

@@ -44,7 +44,9 @@ impl std::str::FromStr for S3Url {
 }
 
 /// One object: a bucket and an exact, non-empty key.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct ObjectPath {
     /// Bucket name or access point ARN.
     pub bucket: String,

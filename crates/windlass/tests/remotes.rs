@@ -86,6 +86,31 @@ fn holds_the_tree(home: &Home, place: &str) {
     }
 }
 
+/// Rows of a query as one file, as many, and instead of those that were there.
+#[track_caller]
+fn writes_from_sql(home: &Home, name: &str) {
+    let rows = "SELECT id, id % 3 AS p FROM (SELECT unnest(range(0, 300)) AS id) AS s";
+    let one = format!("COPY ({rows}) TO '{name}:sql/one.parquet'");
+    home.sql(&one).good();
+    let refused = home.sql(&one).refused(1);
+    assert!(refused.contains("error[object.changed]"), "{name}: {refused}");
+    let many = format!(
+        "COPY ({rows}) TO '{name}:sql/many/' OPTIONS (FILE_FORMAT = CSV, PARTITIONED_BY = ('p'), MODE = OVERWRITE)"
+    );
+    for _ in 0..2 {
+        home.sql(&many).good();
+    }
+    for path in ["sql/one.parquet", "sql/many/"] {
+        let row = home.rows(&format!("SELECT count(*) AS n, sum(id) AS s FROM {name}.\"{path}\""));
+        assert_eq!(
+            (row[0]["n"].as_i64(), row[0]["s"].as_i64()),
+            (Some(300), Some(44_850)),
+            "{name} {path}"
+        );
+    }
+    assert_eq!(keys(home, &format!("{name}:sql/many/")).len(), 3, "{name}");
+}
+
 /// There and back: copy, list, read, copy inside, synchronise, move.
 #[track_caller]
 fn round(home: &Home, s3: &TestS3, name: &str) {
@@ -106,6 +131,7 @@ fn round(home: &Home, s3: &TestS3, name: &str) {
     holds_the_tree(home, &back);
     assert_eq!(counts(home, &["cp", &at("in/"), &at("copy/")]), [all, 0, 0, 0]);
     holds_the_tree(home, &at("copy/"));
+    writes_from_sql(home, name);
     // In parts.
     assert_eq!(counts(home, &["cp", "lake:large.bin", &at("large.bin")]), [1, 0, 0, 0]);
     let (back, key) = (format!("lake:back-{name}.bin"), format!("back-{name}.bin"));

@@ -39,6 +39,11 @@ pub(crate) fn is_left(left: &LeftUpload, now: chrono::DateTime<chrono::Utc>) -> 
     left.owner.as_deref().and_then(process).is_some_and(|process| process.is_gone())
 }
 
+/// Whether the process in the name of an owner is surely gone.
+pub(crate) fn is_gone(owner: &str) -> bool {
+    process(owner).is_some_and(|process| process.is_gone())
+}
+
 /// The process in the name of an owner: `HOST:PROCESS#ID`.
 fn process(owner: &str) -> Option<ProcessName> {
     let (_, rest) = owner.rsplit_once(':')?;
@@ -100,9 +105,14 @@ impl fmt::Debug for RunJournal {
     }
 }
 
+/// The id that an upload has in the store from before it is begun until it has its own.
+pub(crate) fn unnamed(run: RunId) -> String {
+    format!("{UNNAMED}{run}")
+}
+
 impl RunJournal {
     fn unnamed(&self, to: &ObjectPath) -> Upload {
-        let id = format!("{UNNAMED}{}", self.context.run);
+        let id = unnamed(self.context.run);
         Upload { bucket: to.bucket.clone(), key: to.key.clone(), id }
     }
 

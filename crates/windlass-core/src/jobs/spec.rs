@@ -36,7 +36,10 @@ fn texts(options: &[OptionSetting], name: &str) -> Vec<String> {
 }
 
 /// The trigger; an arrival without a place looks at `source`.
-pub(crate) fn trigger(trigger: Option<&sql::Trigger>, source: &FilesPlace) -> Result<Trigger> {
+pub(crate) fn trigger(
+    trigger: Option<&sql::Trigger>,
+    source: Option<&FilesPlace>,
+) -> Result<Trigger> {
     let Some(trigger) = trigger else { return Ok(Trigger::Manual) };
     let trigger = match trigger {
         sql::Trigger::Every(seconds) => Trigger::Every { seconds: *seconds },
@@ -54,7 +57,10 @@ pub(crate) fn trigger(trigger: Option<&sql::Trigger>, source: &FilesPlace) -> Re
             Trigger::Calendar(rule.tidied())
         }
         sql::Trigger::Arrival { place, options } => {
-            let place = place.as_ref().unwrap_or(source);
+            let place = place.as_ref().or(source).ok_or_else(|| {
+                Error::new(ErrorCode::ScheduleInvalid, "ON ARRIVAL does not say where")
+                    .hint("write ON ARRIVAL IN connection LOCATION = 'path'")
+            })?;
             Trigger::Arrival(Arrival {
                 connection: place.connection.clone(),
                 location: place.location.clone(),

@@ -2,6 +2,7 @@
 
 use super::files::FilesWork;
 use super::tables::{RUNS, grade, job_rows, run_row};
+use super::write::WRITE;
 use super::{FILES, spec};
 use crate::engine::{Answer, Ctx, Grade};
 use crate::rows::{self, Cell, Columns, Kind, done};
@@ -10,7 +11,8 @@ use chrono::Utc;
 use secrecy::SecretString;
 use windlass_jobs::{Created, JobSpec};
 use windlass_sql::{
-    Change, CreateJob, JobChange, OptionSetting, ParseMode, Statement, parse_with, print_job,
+    Change, CreateJob, JobChange, OptionSetting, ParseMode, Statement, WriteStatement, WriteTo,
+    parse_with, print_job,
 };
 use windlass_state::{FabricRow as Fabric, JobRow, SecretOrigin};
 use windlass_types::options::JOB_OPTIONS;
@@ -141,18 +143,58 @@ impl Windlass {
 
     /// A job as the scheduler wants it; everything it names exists.
     async fn job_spec(&self, fabric: &Fabric, job: CreateJob) -> Result<JobSpec> {
+        if let Statement::Write(write) = &*job.work {
+            return self.write_job_spec(fabric, write.clone(), job).await;
+        }
         let Statement::Files(files) = &*job.work else {
             return Err(Error::new(
                 ErrorCode::StatementUnsupported,
                 "this statement cannot be a job",
             )
-            .hint("a job can COPY FILES, MOVE FILES or SYNC FILES"));
+            .hint(
+                "a job can COPY, MOVE or SYNC FILES, COPY a query TO files, or INSERT INTO them",
+            ));
         };
-        let trigger = spec::trigger(job.trigger.as_ref(), &files.source)?;
+        let trigger = spec::trigger(job.trigger.as_ref(), Some(&files.source))?;
         let work = FilesWork::from(files);
         self.work_sides(fabric.id, &work, Utc::now()).await?;
+        let names = vec![work.source.connection.clone(), work.destination.connection.clone()];
+        self.spec_of(fabric, job, FILES, work.to_payload()?, trigger, names).await
+    }
+
+    /// A job that writes files.
+    async fn write_job_spec(
+        &self,
+        fabric: &Fabric,
+        write: WriteStatement,
+        job: CreateJob,
+    ) -> Result<JobSpec> {
+        if let WriteTo::Table { .. } = write.to {
+            return Err(Error::new(
+                ErrorCode::StatementUnsupported,
+                "a table is made once, not by a job",
+            )
+            .hint("make it first; the job then says INSERT INTO it"));
+        }
+        let trigger = spec::trigger(job.trigger.as_ref(), None)?;
+        let work = self.write_work(fabric, &write).await?;
+        work.check(Utc::now())?;
+        self.write_plan(fabric.id, &work, Utc::now()).await?;
+        let names = vec![work.connection.clone()];
+        self.spec_of(fabric, job, WRITE, work.to_payload()?, trigger, names).await
+    }
+
+    /// What is the same for every kind; `names` are the connections of the work.
+    async fn spec_of(
+        &self,
+        fabric: &Fabric,
+        job: CreateJob,
+        kind: &str,
+        payload: serde_json::Value,
+        trigger: windlass_jobs::Trigger,
+        mut names: Vec<Name>,
+    ) -> Result<JobSpec> {
         let mut connections: Vec<ConnectionId> = Vec::new();
-        let mut names = vec![work.source.connection.clone(), work.destination.connection.clone()];
         if let windlass_jobs::Trigger::Arrival(arrival) = &trigger {
             let place = super::files::WorkPlace {
                 connection: arrival.connection.clone(),
@@ -174,8 +216,8 @@ impl Windlass {
         }
         Ok(JobSpec {
             name: job.name.clone(),
-            kind: FILES.to_owned(),
-            payload: work.to_payload()?,
+            kind: kind.to_owned(),
+            payload,
             trigger,
             policy: spec::policy(&job)?,
             alerts: spec::alerts(&job)?,

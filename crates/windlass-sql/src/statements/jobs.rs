@@ -111,7 +111,12 @@ impl Parser<'_> {
         if let Some(files) = self.files_statement()? {
             return Ok(files);
         }
-        self.advise("a job can COPY FILES, MOVE FILES or SYNC FILES");
+        if let Some(write) = self.write_statement()? {
+            return Ok(write);
+        }
+        self.advise(
+            "a job can COPY, MOVE or SYNC FILES, COPY a query TO files, or INSERT INTO them",
+        );
         Err(self.fail())
     }
 

@@ -19,7 +19,7 @@ fn read(clause: &str) -> Result<Trigger> {
         connection: windlass_types::Name::new("a")?,
         location: "x/".to_owned(),
     };
-    super::trigger(job.trigger.as_ref(), &source)
+    super::trigger(job.trigger.as_ref(), Some(&source))
 }
 
 fn at(text: &str) -> DateTime<Utc> {

@@ -1,0 +1,496 @@
+//! Making what was sent seen: in one phase that is carried out whole, or undone.
+//!
+//! 1. The place is taken: of two writes that would replace or refuse the same files, one waits.
+//! 2. What is to be done is written into the record of the run. From here on it will be done, by this
+//!    process or the next.
+//! 3. Every upload is completed. If one cannot be, those that were are deleted again, and that is the
+//!    end: nothing old has been touched.
+//! 4. Old files go, then what `AFTER_READ` says is done, then the table is made.
+
+use super::kind::Wrote;
+use super::{After, Mode, WriteWork, first_file};
+use crate::windlass::Windlass;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::StreamExt as _;
+use futures::stream;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use windlass_jobs::{Outcome, RunContext};
+use windlass_query::write::{Body, Prepared, ReadFile, UploadNotes, WrittenFile, give_up, publish};
+use windlass_s3::{ListOptions, Storage};
+use windlass_state::RunMark;
+use windlass_types::{
+    EntryKind, Error, ErrorCode, Level, Location, ObjectPath, Progress, Result, RunId, RunItem,
+};
+
+/// The mark that holds what is to be done.
+const COMMIT: &str = "commit";
+/// The mark that holds the place.
+const PLACE: &str = "place";
+/// The mark that holds what was done.
+const WROTE: &str = "wrote";
+/// Requests side by side.
+const SIDE_BY_SIDE: usize = 16;
+/// Tries to make a file seen where the failure may pass.
+const TRIES: u32 = 6;
+/// How far the clock of a service may be behind ours.
+const SKEW: TimeDelta = TimeDelta::minutes(5);
+/// Files that a run lists one by one.
+const LISTED: usize = 10_000;
+
+/// Where a run is.
+pub(super) enum Phase {
+    /// Nothing was decided.
+    Before,
+    /// What was decided may be half done.
+    Within(Box<Commit>),
+    /// All was done.
+    After(Wrote),
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Commit {
+    pub(super) bucket: String,
+    key: String,
+    mode: Mode,
+    files: Vec<WrittenFile>,
+    /// Keys of old files that give way.
+    remove: Vec<String>,
+    after: After,
+    read: Vec<ReadFile>,
+    rows: u64,
+    bytes: u64,
+    began: DateTime<Utc>,
+}
+
+/// What is taken: everything below a prefix of a bucket.
+#[derive(Debug, Serialize, Deserialize)]
+struct Taken {
+    bucket: String,
+    prefix: String,
+}
+
+/// Refuses a place where something is.
+pub(super) async fn refuse_existing(storage: &Storage, bucket: &str, key: &str) -> Result<()> {
+    let found = if key.is_empty() || key.ends_with('/') {
+        first_file(storage, bucket, key).await?
+    } else {
+        let object = ObjectPath { bucket: bucket.to_owned(), key: key.to_owned() };
+        match storage.stat(&object, None).await {
+            Ok(_) => Some(key.to_owned()),
+            Err(error) if error.code() == ErrorCode::ObjectNotFound => None,
+            Err(error) => return Err(error),
+        }
+    };
+    match found {
+        Some(found) => Err(exists(storage, bucket, &found)),
+        None => Ok(()),
+    }
+}
+
+fn exists(storage: &Storage, bucket: &str, key: &str) -> Error {
+    Error::new(ErrorCode::ObjectChanged, format!("`{}` is there", storage.address(bucket, key)))
+        .hint("use MODE = APPEND, OVERWRITE or OVERWRITE_PARTITIONS, or write elsewhere")
+}
+
+/// Every file below a prefix; an error if it is a table of Delta Lake.
+async fn below(storage: &Storage, bucket: &str, prefix: &str) -> Result<Vec<String>> {
+    let place = Location { bucket: Some(bucket.to_owned()), key: prefix.to_owned() };
+    let options = ListOptions { recursive: true, ..ListOptions::default() };
+    let mut entries = storage.list(&place, options);
+    let mut keys = Vec::new();
+    while let Some(entry) = entries.next().await {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error)
+                if matches!(error.code(), ErrorCode::ObjectNotFound | ErrorCode::LocalNotFound) =>
+            {
+                break;
+            }
+            Err(error) => return Err(error),
+        };
+        if entry.key[prefix.len()..].split('/').any(|level| level == "_delta_log") {
+            return Err(Error::new(
+                ErrorCode::OptionInvalid,
+                format!("`{}` holds a Delta Lake table", storage.address(bucket, prefix)),
+            )
+            .hint("files of a table are not replaced one by one; write elsewhere"));
+        }
+        if entry.kind == EntryKind::Object && !entry.key.ends_with('/') {
+            keys.push(entry.key);
+        }
+    }
+    keys.sort();
+    Ok(keys)
+}
+
+impl Commit {
+    #[allow(clippy::too_many_arguments, reason = "one caller; each is a field")]
+    pub(super) fn new(
+        prepared: Prepared,
+        bucket: String,
+        key: String,
+        mode: Mode,
+        after: After,
+        read: Vec<ReadFile>,
+        began: DateTime<Utc>,
+    ) -> Self {
+        let Prepared { files, rows, bytes } = prepared;
+        let read = if after == After::Keep { Vec::new() } else { read };
+        Self { bucket, key, mode, files, remove: Vec::new(), after, read, rows, bytes, began }
+    }
+
+    /// Where a run is, as its record says.
+    pub(super) async fn phase(context: &RunContext) -> Result<Phase> {
+        let broken = |error| {
+            Error::new(ErrorCode::StateNewer, "the record of a write cannot be read").source(error)
+        };
+        if let Some(wrote) = context.mark(WROTE).await? {
+            return serde_json::from_str(&wrote).map(Phase::After).map_err(broken);
+        }
+        match context.mark(COMMIT).await?.filter(|commit| !commit.is_empty()) {
+            Some(commit) => {
+                serde_json::from_str(&commit).map(Box::new).map(Phase::Within).map_err(broken)
+            }
+            None => Ok(Phase::Before),
+        }
+    }
+
+    fn is_one_file(&self) -> bool {
+        !self.key.is_empty() && !self.key.ends_with('/')
+    }
+
+    /// Takes the place, decides what goes, notes it, and does it.
+    pub(super) async fn begin(
+        mut self,
+        windlass: &Windlass,
+        context: &RunContext,
+        work: &WriteWork,
+        storage: &Storage,
+        notes: &dyn UploadNotes,
+    ) -> Result<Outcome> {
+        let held = matches!(self.files.as_slice(), [one] if matches!(one.body, Body::Held(_)));
+        let decided = async {
+            if !self.is_one_file() && self.mode != Mode::Append {
+                self.take_place(windlass, context).await?;
+                match self.mode {
+                    Mode::Overwrite => {
+                        self.remove = below(storage, &self.bucket, &self.key).await?;
+                    }
+                    Mode::OverwritePartitions => {
+                        let mut folders: Vec<&str> =
+                            self.files.iter().map(|file| file.folder.as_str()).collect();
+                        folders.sort_unstable();
+                        folders.dedup();
+                        let mut remove = Vec::new();
+                        for folder in folders {
+                            let prefix = format!("{}{folder}", self.key);
+                            remove.extend(below(storage, &self.bucket, &prefix).await?);
+                        }
+                        remove.sort();
+                        remove.dedup();
+                        self.remove = remove;
+                    }
+                    Mode::Error | Mode::Append => {
+                        refuse_existing(storage, &self.bucket, &self.key).await?;
+                    }
+                }
+                // A name that FILE_NAME gives may be that of an old file, which is replaced.
+                let files = &self.files;
+                self.remove.retain(|key| files.iter().all(|file| file.object.key != *key));
+            }
+            context.check()?;
+            if !held {
+                let text = serde_json::to_string(&self).map_err(|error| {
+                    Error::new(ErrorCode::Internal, "what is to be done cannot be written")
+                        .source(error)
+                })?;
+                context.set_mark(COMMIT, &text).await?;
+            }
+            Ok(())
+        };
+        if let Err(error) = decided.await {
+            for file in &self.files {
+                if let Err(error) = give_up(storage, notes, file).await {
+                    let error = error.chain();
+                    tracing::warn!(key = file.object.key, error, "an upload is not given up");
+                }
+            }
+            return Err(error);
+        }
+        self.carry_out(windlass, context, work, storage, notes, false).await
+    }
+
+    /// Goes on where a process has died within the phase.
+    pub(super) async fn go_on(
+        self,
+        windlass: &Windlass,
+        context: &RunContext,
+        work: &WriteWork,
+        storage: &Storage,
+        notes: &dyn UploadNotes,
+    ) -> Result<Outcome> {
+        context.event(Level::Info, "what was decided before the process died is completed");
+        self.carry_out(windlass, context, work, storage, notes, true).await
+    }
+
+    /// Waits until nobody else replaces files here.
+    async fn take_place(&self, windlass: &Windlass, context: &RunContext) -> Result<()> {
+        let own = Taken { bucket: self.bucket.clone(), prefix: self.key.clone() };
+        let value = serde_json::to_string(&own).unwrap_or_default();
+        let mark = RunMark { name: PLACE.to_owned(), value };
+        let conflicts = |other: &str| {
+            serde_json::from_str::<Taken>(other).is_ok_and(|other| {
+                other.bucket == own.bucket
+                    && (other.prefix.starts_with(&own.prefix)
+                        || own.prefix.starts_with(&other.prefix))
+            })
+        };
+        let mut told: Option<RunId> = None;
+        while let Some(other) = context.take_place(&mark, &conflicts).await? {
+            if told.replace(other) != Some(other) {
+                let text = format!("waits for run `{other}`, which replaces files there");
+                context.event(Level::Info, text);
+            }
+            windlass.end_dead_write(other).await?;
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(100)) => {}
+                () = context.cancelled() => {}
+            }
+            context.check()?;
+        }
+        Ok(())
+    }
+
+    async fn carry_out(
+        self,
+        windlass: &Windlass,
+        context: &RunContext,
+        work: &WriteWork,
+        storage: &Storage,
+        notes: &dyn UploadNotes,
+        again: bool,
+    ) -> Result<Outcome> {
+        self.publish_all(context, storage, notes, again).await?;
+        let mut wrote = Wrote {
+            run: Some(context.run),
+            rows: self.rows,
+            files: self.files.len() as u64,
+            bytes: self.files.iter().map(|file| file.size).sum(),
+            ..Wrote::default()
+        };
+        for file in self.files.iter().take(LISTED) {
+            let to = storage.address(&file.object.bucket, &file.object.key);
+            context.item(item("write", String::new(), to, Some(file.size), None)).await?;
+        }
+        context.progress(Progress {
+            planned_items: Some(wrote.files),
+            planned_bytes: Some(wrote.bytes),
+            done_items: wrote.files,
+            done_bytes: wrote.bytes,
+            planned: true,
+            ..Progress::default()
+        });
+        self.remove_old(context, storage, &mut wrote).await?;
+        windlass.after_read(context, &self.after, &self.read, &mut wrote).await?;
+        if let Some(table) = &work.table {
+            windlass.make_table(context.fabric, work, table).await?;
+        }
+        let took = context.now().signed_duration_since(self.began).to_std().unwrap_or_default();
+        wrote.seconds = (took.as_secs_f64() * 1000.0).round() / 1000.0;
+        let mark = |name: &str, value: String| RunMark { name: name.to_owned(), value };
+        let text = serde_json::to_string(&wrote).unwrap_or_default();
+        // What was to be done may be long, and nobody needs it any more.
+        context.set_marks(&[mark(WROTE, text), mark(COMMIT, String::new())]).await?;
+        wrote.outcome()
+    }
+
+    /// Makes all files seen, or none.
+    async fn publish_all(
+        &self,
+        context: &RunContext,
+        storage: &Storage,
+        notes: &dyn UploadNotes,
+        again: bool,
+    ) -> Result<()> {
+        let only_new = self.mode == Mode::Error;
+        let one = |at: usize| async move {
+            (at, self.publish_one(storage, &self.files[at], only_new, again).await)
+        };
+        let mut failure: Option<Error> = None;
+        let mut done: Vec<(usize, Option<String>)> = Vec::new();
+        // Of two writes that want the same new files, the first file decides.
+        let first = self.files.len().min(1);
+        for batch in [0..first, first..self.files.len()] {
+            if failure.is_some() {
+                break;
+            }
+            let mut publishing = stream::iter(batch).map(one).buffer_unordered(SIDE_BY_SIDE);
+            while let Some((at, result)) = publishing.next().await {
+                match result {
+                    Ok(etag) => done.push((at, etag)),
+                    Err(error) => {
+                        failure.get_or_insert(error);
+                    }
+                }
+            }
+        }
+        let Some(failure) = failure else {
+            for file in &self.files {
+                if let Body::Parts { upload, .. } = &file.body {
+                    notes.ended(upload).await?;
+                }
+            }
+            return Ok(());
+        };
+        self.undo(context, storage, notes, &done).await;
+        Err(failure)
+    }
+
+    /// Makes a file seen; its `ETag`.
+    async fn publish_one(
+        &self,
+        storage: &Storage,
+        file: &WrittenFile,
+        only_new: bool,
+        again: bool,
+    ) -> Result<Option<String>> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let file = if again {
+                match super::recover::found_again(storage, file).await {
+                    Ok(file) => file,
+                    // Perhaps it is seen already.
+                    Err(error) => match self.ours(storage, file).await? {
+                        Some(etag) => return Ok(Some(etag)),
+                        None => return Err(error),
+                    },
+                }
+            } else {
+                file.clone()
+            };
+            let error = match publish(storage, &file, only_new).await {
+                Ok(result) => return Ok(result.etag),
+                Err(error) => error,
+            };
+            let unclear = again || tries > 1;
+            match error.code() {
+                ErrorCode::ObjectNotFound | ErrorCode::ObjectChanged if unclear => {
+                    // An answer was lost: it is there if it is ours.
+                    return match self.ours(storage, &file).await? {
+                        Some(etag) => Ok(Some(etag)),
+                        None => Err(error),
+                    };
+                }
+                ErrorCode::ObjectChanged if only_new => {
+                    return Err(exists(storage, &file.object.bucket, &file.object.key));
+                }
+                _ if error.class().is_retryable() && tries < TRIES => {
+                    tokio::time::sleep(Duration::from_millis(100 << tries)).await;
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// The `ETag` of what is there, if it is what we wrote.
+    async fn ours(&self, storage: &Storage, file: &WrittenFile) -> Result<Option<String>> {
+        match storage.stat(&file.object, None).await {
+            Ok(meta) => {
+                let ours = meta.size == file.size
+                    && meta.last_modified.is_none_or(|at| at >= self.began - SKEW);
+                Ok(ours.then(|| meta.etag.unwrap_or_default()))
+            }
+            Err(error) if error.code() == ErrorCode::ObjectNotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes back what was made seen, and gives up the rest. Nothing old has been touched yet, but
+    /// where one file was to be replaced, which then has not been.
+    async fn undo(
+        &self,
+        context: &RunContext,
+        storage: &Storage,
+        notes: &dyn UploadNotes,
+        done: &[(usize, Option<String>)],
+    ) {
+        let mut left = 0;
+        for (at, etag) in done {
+            let file = &self.files[*at];
+            let deleted = match etag.as_deref().filter(|etag| !etag.is_empty()) {
+                Some(etag) => match storage.delete_if(&file.object, etag).await {
+                    Err(error) if error.code() == ErrorCode::UsageInvalid => {
+                        storage.delete(&file.object).await
+                    }
+                    other => other,
+                },
+                None => storage.delete(&file.object).await,
+            };
+            if let Err(error) = deleted
+                && !matches!(error.code(), ErrorCode::ObjectNotFound | ErrorCode::ObjectChanged)
+            {
+                left += 1;
+                let key = &file.object.key;
+                let text = format!("`{key}` could not be taken back: {}", error.chain());
+                context.event(Level::Error, text);
+            }
+        }
+        for (at, file) in self.files.iter().enumerate() {
+            let seen = done.iter().any(|(done, _)| *done == at);
+            let result = match &file.body {
+                Body::Parts { upload, .. } if seen => notes.ended(upload).await,
+                _ => give_up(storage, notes, file).await,
+            };
+            if let Err(error) = result {
+                tracing::warn!(key = file.object.key, error = error.chain(), "not given up");
+            }
+        }
+        if left == 0
+            && let Err(error) = context.set_mark(COMMIT, "").await
+        {
+            tracing::warn!(error = error.chain(), "that a write was undone could not be noted");
+        }
+    }
+
+    /// Removes the files that give way.
+    async fn remove_old(
+        &self,
+        context: &RunContext,
+        storage: &Storage,
+        wrote: &mut Wrote,
+    ) -> Result<()> {
+        for keys in self.remove.chunks(1000) {
+            let failed = storage.delete_many(&self.bucket, keys).await?;
+            wrote.removed += (keys.len() - failed.len()) as u64;
+            wrote.failed += failed.len() as u64;
+            for (key, error) in failed {
+                let from = storage.address(&self.bucket, &key);
+                context.item(item("delete", from, String::new(), None, Some(&error))).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A line of the log of items.
+pub(super) fn item(
+    action: &str,
+    source: String,
+    destination: String,
+    size: Option<u64>,
+    error: Option<&Error>,
+) -> RunItem {
+    RunItem {
+        action: action.to_owned(),
+        source,
+        destination,
+        size,
+        status: if error.is_some() { "failed" } else { "done" }.to_owned(),
+        reason: error.map(Error::chain),
+        code: error.map(|error| error.code().as_str().to_owned()),
+        hint: error.and_then(|error| error.hint_text().map(str::to_owned)),
+    }
+}

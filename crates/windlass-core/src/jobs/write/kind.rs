@@ -1,0 +1,189 @@
+//! The kind of job that writes the rows of a query to files.
+
+use super::commit::{Commit, Phase};
+use super::notes::Notes;
+use super::{After, Mode, WRITE, WritePlan, WriteWork};
+use crate::windlass::{Inner, Windlass};
+use async_trait::async_trait;
+use chrono::DateTime;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::sync::{Arc, Weak};
+use windlass_jobs::{JobKind, Outcome, RunContext};
+use windlass_query::write::{ReadFile, UploadNotes, WriteRequest, prepare};
+use windlass_s3::Storage;
+use windlass_types::{Error, ErrorCode, Location, Name, ObjectPath, Progress, Result, RunId};
+
+/// What a write did: the row it answers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Wrote {
+    /// The run.
+    pub(crate) run: Option<RunId>,
+    /// Rows.
+    pub(crate) rows: u64,
+    /// Files.
+    pub(crate) files: u64,
+    /// Bytes of them.
+    pub(crate) bytes: u64,
+    /// Files that gave way to them.
+    pub(crate) removed: u64,
+    /// Files that were read and then deleted or moved.
+    pub(crate) after_read: u64,
+    /// Old or read files that could not be removed.
+    pub(crate) failed: u64,
+    /// Seconds it took.
+    pub(crate) seconds: f64,
+}
+
+impl Wrote {
+    /// The end of its run.
+    pub(super) fn outcome(self) -> Result<Outcome> {
+        let partial = self.failed > 0;
+        let summary = serde_json::to_value(self).map_err(|error| {
+            Error::new(ErrorCode::Internal, "the summary cannot be written").source(error)
+        })?;
+        Ok(if partial { Outcome::partial(summary) } else { Outcome::succeeded(summary) })
+    }
+}
+
+/// COPY TO, INSERT INTO a path, CREATE FILE TABLE AS.
+pub(crate) struct WriteKind(pub(crate) Weak<Inner>);
+
+#[async_trait]
+impl JobKind for WriteKind {
+    fn kind(&self) -> &'static str {
+        WRITE
+    }
+
+    fn check(&self, payload: &Value) -> Result<()> {
+        WriteWork::read(payload)?.check(DateTime::UNIX_EPOCH)
+    }
+
+    async fn run(&self, context: RunContext) -> Result<Outcome> {
+        let windlass = super::super::engine(&self.0)?;
+        let work = WriteWork::read(&context.payload)?;
+        let row = windlass.connection_in(context.fabric, &work.connection).await?;
+        let notes: Arc<dyn UploadNotes> = Arc::new(Notes {
+            context: context.clone(),
+            store: Arc::clone(&windlass.inner.store),
+            connection: row.id,
+        });
+        match Commit::phase(&context).await? {
+            Phase::Before => {}
+            Phase::Within(commit) => {
+                // Whatever has changed in the connection since: what was decided is carried out.
+                let storage = windlass.open_row(&row).await?.storage();
+                return commit.go_on(&windlass, &context, &work, &storage, notes.as_ref()).await;
+            }
+            Phase::After(wrote) => return wrote.outcome(),
+        }
+        if context.resumed || context.attempt > 1 {
+            windlass.give_up_uploads(context.run).await?;
+        }
+        if context.resumed && context.job.is_none() {
+            return Err(Error::new(
+                ErrorCode::Interrupted,
+                "the process that wrote has ended before anything could be seen; nothing was written",
+            )
+            .hint("run the statement again"));
+        }
+        windlass.write(&context, work, notes).await
+    }
+}
+
+impl Windlass {
+    async fn write(
+        &self,
+        context: &RunContext,
+        work: WriteWork,
+        notes: Arc<dyn UploadNotes>,
+    ) -> Result<Outcome> {
+        let began = context.now();
+        let plan = self.write_plan(context.fabric, &work, began).await?;
+        if plan.mode == Mode::Error {
+            // Said before the query has run; looked at again when it has.
+            super::commit::refuse_existing(&plan.storage, &plan.bucket, &plan.key).await?;
+        }
+        let fabric = self.fabric_of(context).await?;
+        let engine = self.query().await?;
+        let name = fabric.name.as_str().to_owned();
+        let source = engine.source(&work.query, &name, self.scope(fabric)).await?;
+        self.check_after(context, &plan.after, &source.read, source.limited).await?;
+        let read = source.read.clone();
+        let WritePlan { storage, bucket, key, format, layout, mode, after } = plan;
+        let one_file = !key.is_empty() && !key.ends_with('/');
+        let request = Arc::new(WriteRequest {
+            storage: Storage::clone(&storage),
+            bucket: bucket.clone(),
+            key: key.clone(),
+            format,
+            layout,
+            run: context.run.to_string(),
+            unique: mode != Mode::Error,
+            may_hold: after == After::Keep
+                && (one_file || matches!(mode, Mode::Append))
+                && work.table.is_none(),
+        });
+        let watch = {
+            let context = context.clone();
+            Arc::new(move |bytes: u64| {
+                context.progress(Progress { done_bytes: bytes, ..Progress::default() });
+            })
+        };
+        let prepared = prepare(source, request, Arc::clone(&notes), watch, context.token()).await?;
+        let commit = Commit::new(prepared, bucket, key, mode, after, read, began);
+        commit.begin(self, context, &work, &storage, notes.as_ref()).await
+    }
+
+    /// The fabric of a run.
+    async fn fabric_of(&self, context: &RunContext) -> Result<windlass_state::FabricRow> {
+        let all = self.inner.store.fabrics().await?;
+        all.into_iter()
+            .find(|row| row.id == context.fabric)
+            .ok_or_else(|| Error::new(ErrorCode::FabricNotFound, "the fabric of the run is gone"))
+    }
+
+    /// What is wrong with the wish to remove what was read.
+    async fn check_after(
+        &self,
+        context: &RunContext,
+        after: &After,
+        read: &[ReadFile],
+        limited: bool,
+    ) -> Result<()> {
+        if *after == After::Keep {
+            return Ok(());
+        }
+        if limited {
+            return Err(Error::new(
+                ErrorCode::OptionInvalid,
+                "AFTER_READ with a LIMIT would remove rows that were never read",
+            )
+            .hint("leave LIMIT out, or AFTER_READ"));
+        }
+        let mut looked: Vec<&str> = Vec::new();
+        for file in read {
+            if looked.contains(&file.connection.as_str()) {
+                continue;
+            }
+            looked.push(&file.connection);
+            let name = Name::new(&*file.connection)?;
+            let row = self.connection_in(context.fabric, &name).await?;
+            let storage = self.open_row(&row).await?.storage();
+            if storage.read_only() {
+                return Err(super::super::files::read_only(&name));
+            }
+            if let After::Move(location) = after {
+                let Location { bucket, .. } = storage.binding().resolve_any(location)?;
+                let object = ObjectPath { bucket: file.bucket.clone(), key: location.clone() };
+                if bucket.is_none() {
+                    return Err(Error::new(
+                        ErrorCode::PathInvalid,
+                        format!("AFTER_READ_LOCATION `{}` names no bucket", object.key),
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}

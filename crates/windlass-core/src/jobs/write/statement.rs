@@ -1,0 +1,164 @@
+//! COPY TO, INSERT INTO a path or a file table, CREATE FILE TABLE AS: as one run, at once.
+
+use super::kind::Wrote;
+use super::{WRITE, WriteTable, WriteWork};
+use crate::engine::{Answer, Grade};
+use crate::rows::{self, Columns, Kind, done};
+use crate::tables::{CreateFileTable, DEFAULT_SCHEMA};
+use crate::windlass::Windlass;
+use chrono::Utc;
+use windlass_jobs::OneOff;
+use windlass_sql::{OptionSetting, Statement, TableName, WriteStatement, WriteTo};
+use windlass_state::{FabricRow as Fabric, RunRow};
+use windlass_types::options::{FILE_TABLE_OPTIONS, OptionDef};
+use windlass_types::{Error, ErrorCode, FabricId, Name, OptionMap, Result, RunState};
+
+/// What a write answers: part of the contract.
+const WROTE: Columns = &[
+    ("run", Kind::Text),
+    ("rows", Kind::Integer),
+    ("files", Kind::Integer),
+    ("bytes", Kind::Integer),
+    ("removed", Kind::Integer),
+    ("after_read", Kind::Integer),
+    ("seconds", Kind::Real),
+];
+
+fn map(options: &[OptionSetting]) -> OptionMap {
+    options.iter().map(|setting| (setting.name.clone(), setting.value.clone())).collect()
+}
+
+impl Windlass {
+    /// What a statement says, as the payload of a run.
+    pub(crate) async fn write_work(
+        &self,
+        fabric: &Fabric,
+        statement: &WriteStatement,
+    ) -> Result<WriteWork> {
+        let WriteStatement { to, options, query } = statement;
+        let work = |connection: Name, location: String| WriteWork {
+            connection,
+            location,
+            options: map(options),
+            query: query.clone(),
+            insert: false,
+            table: None,
+        };
+        match to {
+            WriteTo::Place(place) => Ok(work(place.connection.clone(), place.location.clone())),
+            WriteTo::Table { name, place, .. } => Ok(WriteWork {
+                table: Some(WriteTable { schema: name.schema.clone(), name: name.table.clone() }),
+                ..work(place.connection.clone(), place.location.clone())
+            }),
+            WriteTo::Named { first, last } => {
+                if let Some(first) = first {
+                    let name = Name::new(first)?;
+                    if self.inner.store.find_connection(fabric.id, &name).await?.is_some() {
+                        return Ok(WriteWork { insert: true, ..work(name, last.clone()) });
+                    }
+                }
+                let schema = Name::new(first.as_deref().unwrap_or(DEFAULT_SCHEMA))?;
+                let table = Name::new(last)?;
+                let row = self.inner.store.file_table(fabric.id, &schema, &table).await?;
+                let shown = first.as_ref().map_or(last.clone(), |first| format!("{first}.{last}"));
+                let row = row.ok_or_else(|| {
+                    Error::new(ErrorCode::TableNotFound, format!("no table `{shown}`")).hint(
+                        "files are named CONNECTION.\"BUCKET/KEY\"; see SHOW FILE TABLES and SHOW CONNECTIONS",
+                    )
+                })?;
+                let mut all = row.options;
+                all.retain(|name, _| name == "CONTENT_TYPE");
+                if options.iter().any(|setting| setting.name == "FILE_FORMAT") {
+                    all.clear();
+                }
+                all.extend(map(options));
+                Ok(WriteWork {
+                    insert: true,
+                    options: all,
+                    ..work(row.connection_name, row.location)
+                })
+            }
+        }
+    }
+
+    /// Writes, and answers what was written.
+    pub(crate) async fn run_write(
+        &self,
+        fabric: &Fabric,
+        statement: WriteStatement,
+    ) -> Result<Answer> {
+        if let WriteTo::Table { if_not_exists, name, .. } = &statement.to {
+            let schema = self.schema_of(fabric, name).await?;
+            let known = self.inner.store.file_table(fabric.id, &schema, &name.table).await?;
+            if known.is_some() && *if_not_exists {
+                return Ok(done(format!("table `{name}` exists; nothing changed"), vec![]));
+            }
+            if known.is_some() {
+                return Err(Error::new(ErrorCode::TableExists, format!("table `{name}` exists"))
+                    .hint("drop it first, or add `IF NOT EXISTS`"));
+            }
+        }
+        let work = self.write_work(fabric, &statement).await?;
+        // What is wrong with the statement itself is an error, not a failed run.
+        work.check(Utc::now())?;
+        self.write_plan(fabric.id, &work, Utc::now()).await?;
+        let definition = Statement::Write(statement).to_string();
+        let what = OneOff::new(WRITE, fabric.id, definition, work.to_payload()?);
+        let run = self.scheduler().start(what, None).await?;
+        let wrote = wrote(self.wait_or_stop(run).await?)?;
+        let cells = vec![
+            wrote.run.map(|run| run.to_string()).into(),
+            wrote.rows.into(),
+            wrote.files.into(),
+            wrote.bytes.into(),
+            wrote.removed.into(),
+            wrote.after_read.into(),
+            wrote.seconds.into(),
+        ];
+        let grade = if wrote.failed > 0 { Grade::Partial } else { Grade::Good };
+        rows::answer(WROTE, &[cells], grade)
+    }
+
+    /// Makes the table of what was written; one that a process has made before it died is there.
+    pub(super) async fn make_table(
+        &self,
+        fabric: FabricId,
+        work: &WriteWork,
+        table: &WriteTable,
+    ) -> Result<()> {
+        let all = self.inner.store.fabrics().await?;
+        let row = all.into_iter().find(|row| row.id == fabric);
+        let Some(fabric) = row else {
+            return Err(Error::new(ErrorCode::FabricNotFound, "the fabric of the run is gone"));
+        };
+        let known = |name: &str| FILE_TABLE_OPTIONS.iter().any(|def: &OptionDef| def.name == name);
+        let options = work.options.iter().filter(|(name, _)| known(name));
+        let options = options
+            .map(|(name, value)| OptionSetting { name: name.clone(), value: value.clone() })
+            .collect();
+        let create = CreateFileTable {
+            if_not_exists: true,
+            name: TableName { schema: table.schema.clone(), table: table.name.clone() },
+            connection: work.connection.clone(),
+            location: work.location.clone(),
+            options,
+        };
+        self.create_file_table(&fabric, create).await.map(drop)
+    }
+}
+
+/// What a run did, or its error.
+fn wrote(row: RunRow) -> Result<Wrote> {
+    match (row.state, row.summary) {
+        (RunState::Succeeded | RunState::Partial, Some(summary)) => serde_json::from_value(summary)
+            .map_err(|error| {
+                Error::new(ErrorCode::Internal, "the summary of the run cannot be read")
+                    .source(error)
+            }),
+        (RunState::Cancelled, _) => Err(Error::new(ErrorCode::Interrupted, "interrupted")),
+        (_, _) => Err(match row.error {
+            Some(error) => error.into(),
+            None => Error::new(ErrorCode::Internal, "the run ended without a word"),
+        }),
+    }
+}

@@ -1,0 +1,108 @@
+use super::*;
+use ::arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
+use ::arrow::datatypes::{DataType, Field, Schema};
+use std::io::Read as _;
+use windlass_types::OptionValue;
+
+fn text(text: &str) -> OptionValue {
+    OptionValue::Text(text.to_owned())
+}
+
+fn rows() -> RecordBatch {
+    RecordBatch::try_from_iter([
+        ("id", Arc::new(Int64Array::from(vec![Some(1), None])) as ArrayRef),
+        ("label", Arc::new(StringArray::from(vec![Some("a"), Some("")])) as ArrayRef),
+        ("n", Arc::new(Float64Array::from(vec![f64::NAN, -0.5])) as ArrayRef),
+    ])
+    .unwrap()
+}
+
+fn written(
+    options: &[(&str, OptionValue)],
+    compression: Option<&str>,
+    name: &str,
+) -> Result<Vec<u8>> {
+    let group: Vec<_> =
+        options.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let format = FileFormat::read(&group, compression, name, None)?;
+    let mut encoder = FileEncoder::new(&format, &rows().schema())?;
+    encoder.write(&rows())?;
+    let size = encoder.size();
+    let mut bytes = encoder.take(1).unwrap_or_default();
+    bytes.extend(encoder.finish()?);
+    assert!(size <= bytes.len() as u64 + 4096, "{size} of {}", bytes.len());
+    Ok(bytes)
+}
+
+const CSV: &str = "id,label,n\n1,a,NaN\n,\"\",-0.5\n";
+
+#[test]
+fn names_say_format_and_compression() {
+    assert_eq!(named("a/b.CSV.gz"), (Some(Format::Csv), Some(Compression::Gzip)));
+    assert_eq!(named("b.parquet"), (Some(Format::Parquet), None));
+    assert_eq!(named("csv"), (None, None));
+    assert_eq!(named("x.gz"), (None, Some(Compression::Gzip)));
+    assert_eq!(named("a.json/b"), (None, None));
+}
+
+#[test]
+fn every_compression_of_text_gives_the_text_back() {
+    let plain = written(&[], None, "x.csv").unwrap();
+    assert_eq!(String::from_utf8(plain).unwrap(), CSV);
+    let unpacked = |name: &str, reads: &dyn Fn(Vec<u8>) -> Box<dyn std::io::Read>| {
+        let mut found = String::new();
+        reads(written(&[], None, name).unwrap()).read_to_string(&mut found).unwrap();
+        assert_eq!(found, CSV, "{name}");
+    };
+    unpacked("x.csv.gz", &|bytes| Box::new(flate2::read::GzDecoder::new(io::Cursor::new(bytes))));
+    unpacked("x.csv.bz2", &|bytes| Box::new(bzip2::read::BzDecoder::new(io::Cursor::new(bytes))));
+    unpacked("x.csv.xz", &|bytes| Box::new(liblzma::read::XzDecoder::new(io::Cursor::new(bytes))));
+    unpacked("x.csv.sz", &|bytes| Box::new(snap::read::FrameDecoder::new(io::Cursor::new(bytes))));
+    unpacked("x.csv.lz4", &|bytes| {
+        Box::new(lz4_flex::frame::FrameDecoder::new(io::Cursor::new(bytes)))
+    });
+    unpacked("x.csv.zst", &|bytes| {
+        Box::new(zstd::stream::read::Decoder::new(io::Cursor::new(bytes)).unwrap())
+    });
+}
+
+#[test]
+fn what_is_said_counts_more_than_the_name() {
+    let json = written(&[("TYPE", text("JSON"))], Some("NONE"), "x.csv.gz").unwrap();
+    assert_eq!(
+        String::from_utf8(json).unwrap(),
+        "{\"id\":1,\"label\":\"a\",\"n\":null}\n{\"id\":null,\"label\":\"\",\"n\":-0.5}\n"
+    );
+    let array = written(&[], None, "x.json").unwrap();
+    assert!(array.starts_with(b"[\n{\"id\":1") && array.ends_with(b"}\n]\n"));
+}
+
+#[test]
+fn what_a_format_cannot_hold_is_an_error() {
+    for (options, compression, name, what) in [
+        (vec![], None, "x", "says no format"),
+        (vec![("TYPE", text("FIXED"))], None, "x", "not a format that is written"),
+        (vec![], Some("BZIP2"), "x.parquet", "not compressed with BZIP2"),
+        (vec![("DELIMITER", text(""))], None, "x.csv", "DELIMITER is empty"),
+        (vec![("DELIMITER", text("\""))], None, "x.csv", "same character"),
+        (vec![("QUOTE", text("''"))], None, "x.csv", "QUOTE is not one character"),
+        (vec![("ENCODING", text("UTF-7"))], None, "x.csv", "no encoding"),
+        (vec![("ROW_TAG", text("a b"))], None, "x.xml", "not the name of an element"),
+        (vec![("SHEET", text("a/b"))], None, "x.xlsx", "name of a sheet"),
+        (vec![("ATTRIBUTES", OptionValue::List(vec![text("z")]))], None, "x.xml", "no column"),
+    ] {
+        let error = written(&options, compression, name).unwrap_err();
+        assert!(error.message().contains(what), "{what}: {}", error.message());
+    }
+    let twice = Arc::new(Schema::new(vec![
+        Field::new("a", DataType::Int64, true),
+        Field::new("a", DataType::Int64, true),
+    ]));
+    for format in [Format::Parquet, Format::JsonLines, Format::Avro, Format::Arrow] {
+        let error = FileEncoder::new(&FileFormat::of(format), &twice).unwrap_err();
+        assert!(error.message().contains("two columns are called `a`"), "{}", error.message());
+    }
+    let odd = Arc::new(Schema::new(vec![Field::new("a b", DataType::Int64, true)]));
+    let error = FileEncoder::new(&FileFormat::of(Format::Avro), &odd).unwrap_err();
+    assert!(error.message().contains("`a b` cannot be the name"), "{}", error.message());
+}

@@ -1,0 +1,112 @@
+//! The query whose rows are written, and the files it reads.
+
+use crate::engine::{Engine, only_reads, plan};
+use crate::error::{from_engine, syntax};
+use crate::files::SourceFile;
+use crate::resolve::Resolver;
+use crate::store::QueryStore;
+use datafusion::common::tree_node::TreeNode as _;
+use datafusion::execution::TaskContext;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
+use datafusion::sql::parser::{DFParser, Statement};
+use datafusion::sql::resolve::resolve_table_references;
+use serde::{Deserialize, Serialize};
+use sqlparser::ast::Statement as Tree;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use windlass_types::{Error, ErrorCode, Result};
+
+/// A file that a query reads, in the state that it was read in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ReadFile {
+    /// The connection.
+    pub connection: String,
+    /// Its bucket.
+    pub bucket: String,
+    /// Its key.
+    pub key: String,
+    /// Its `ETag`, where the storage has them.
+    pub etag: Option<String>,
+    /// Its bytes.
+    pub size: u64,
+}
+
+/// What a query reads: planning notes it.
+#[derive(Debug, Default)]
+pub(crate) struct ReadLog(Mutex<BTreeMap<(String, String, String), ReadFile>>);
+
+impl ReadLog {
+    /// Notes a file.
+    pub(crate) fn add(&self, file: &SourceFile) {
+        let read = ReadFile {
+            connection: file.storage.name().as_str().to_owned(),
+            bucket: file.object.bucket.clone(),
+            key: file.object.key.clone(),
+            etag: file.etag.clone(),
+            size: file.size,
+        };
+        let place = (read.connection.clone(), read.bucket.clone(), read.key.clone());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(place, read);
+    }
+
+    fn all(&self) -> Vec<ReadFile> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+}
+
+/// A query that was planned and has not begun.
+pub struct Source {
+    pub(super) stream: SendableRecordBatchStream,
+    pub(super) store: Arc<QueryStore>,
+    pub(super) task: Arc<TaskContext>,
+    /// The files it reads, in the state they were found in.
+    pub read: Vec<ReadFile>,
+    /// Whether it may leave rows of them unread.
+    pub limited: bool,
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source").field("schema", &self.stream.schema()).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Plans a query whose rows are to be written.
+    pub async fn source(
+        &self,
+        sql: &str,
+        fabric: &str,
+        resolver: Arc<dyn Resolver>,
+    ) -> Result<Source> {
+        let mut statements =
+            DFParser::parse_sql(sql).map_err(|error| syntax(sql, from_engine(error)))?;
+        let statement = statements.pop_front().filter(|_| statements.is_empty());
+        let query = statement.filter(|statement| {
+            matches!(statement, Statement::Statement(tree) if matches!(tree.as_ref(), Tree::Query(_)))
+        });
+        let statement = query.ok_or_else(|| {
+            Error::new(ErrorCode::SqlPlan, "what is written must be one query")
+                .hint("write SELECT, WITH or VALUES")
+        })?;
+        only_reads(&statement)?;
+        let mut session = self.session(fabric)?;
+        let log = Arc::new(ReadLog::default());
+        session.state.config_mut().set_extension(Arc::clone(&log));
+        let (references, _) = resolve_table_references(&statement, true).map_err(from_engine)?;
+        self.register(&session, fabric, resolver.as_ref(), references).await?;
+        let plan = plan(&session.state, statement).await?;
+        let limits = |plan: &LogicalPlan| Ok(matches!(plan, LogicalPlan::Limit(_)));
+        let limited = plan.exists(limits).map_err(from_engine)?;
+        let store = Arc::clone(&session.store);
+        let physical = session
+            .state
+            .create_physical_plan(&plan)
+            .await
+            .map_err(|error| store.explain(error))?;
+        let task = session.state.task_ctx();
+        let stream = execute_stream(physical, Arc::clone(&task)).map_err(from_engine)?;
+        Ok(Source { stream, store, task, read: log.all(), limited })
+    }
+}
