@@ -3,6 +3,7 @@
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use oem_cp::code_table::DECODING_TABLE_CP_MAP;
 use oem_cp::code_table_type::TableType;
+use std::io::{self, BufRead, Read};
 use windlass_types::options::nearest;
 use windlass_types::{Error, ErrorCode, Result};
 
@@ -139,6 +140,54 @@ impl Decoder {
                 table.decode_string_checked(bytes)
             }
         }
+    }
+}
+
+/// A stream brought to UTF-8.
+pub(crate) struct Decoding {
+    stream: Box<dyn BufRead + Send>,
+    charset: Charset,
+    decoder: Decoder,
+    text: Vec<u8>,
+    done: usize,
+    ended: bool,
+}
+
+impl Decoding {
+    pub(crate) fn new(stream: Box<dyn BufRead + Send>, charset: Charset) -> Self {
+        let decoder = charset.decoder();
+        Self { stream, charset, decoder, text: Vec::new(), done: 0, ended: false }
+    }
+}
+
+impl Read for Decoding {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let text = self.fill_buf()?;
+        let taken = text.len().min(buffer.len());
+        buffer[..taken].copy_from_slice(&text[..taken]);
+        self.consume(taken);
+        Ok(taken)
+    }
+}
+
+impl BufRead for Decoding {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.done == self.text.len() && !self.ended {
+            let chunk = self.stream.fill_buf()?;
+            let taken = chunk.len();
+            self.ended = taken == 0;
+            let text = self.decoder.push(chunk, self.ended).ok_or_else(|| {
+                io::Error::other(format!("it is not text in {}", self.charset.name()))
+            })?;
+            self.stream.consume(taken);
+            self.text = text.into_bytes();
+            self.done = 0;
+        }
+        Ok(&self.text[self.done..])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.done += amount;
     }
 }
 

@@ -173,7 +173,7 @@ impl Value {
     }
 }
 
-/// A row: its number in the sheet from 1, and its values.
+/// A row: its number in the sheet from 1, and its values; none of a row without any.
 type Row = (u64, Vec<Option<Value>>);
 
 impl Xlsx {
@@ -217,6 +217,8 @@ impl Xlsx {
         let mut cells = book.worksheet_cells_reader(sheet)?;
         let mut names: Option<Vec<String>> = None;
         let mut row: Row = (0, Vec::new());
+        // Rows between those with values are told as rows without any.
+        let mut next = self.skip_rows as u64 + 1;
         loop {
             let cell = cells.next_cell()?;
             let place = cell.as_ref().map(calamine::Cell::get_position);
@@ -236,24 +238,23 @@ impl Xlsx {
                     (names.len()..whole.len())
                         .for_each(|at| names.push(format!("column_{}", at + 1)));
                 }
-                let skipped = row.0 <= self.skip_rows as u64;
-                match &names {
-                    _ if skipped => {}
-                    None if self.header => names = Some(header(&whole)),
-                    None => {
-                        let plain: Vec<String> =
-                            (1..=whole.len()).map(|number| format!("column_{number}")).collect();
-                        let more = take(&plain, (row.0, whole))?;
-                        names = Some(plain);
-                        if !more {
-                            return Ok(());
+                if row.0 > self.skip_rows as u64 {
+                    if names.is_none() && self.header {
+                        names = Some(header(&whole));
+                    } else {
+                        let known = names.get_or_insert_with(|| {
+                            (1..=whole.len()).map(|number| format!("column_{number}")).collect()
+                        });
+                        for gap in next..row.0 {
+                            if !take(known, (gap, Vec::new()))? {
+                                return Ok(());
+                            }
                         }
-                    }
-                    Some(known) => {
                         if !take(known, (row.0, whole))? {
                             return Ok(());
                         }
                     }
+                    next = row.0 + 1;
                 }
             }
             let (Some(cell), Some(number)) = (cell, number) else { return Ok(()) };
@@ -306,7 +307,6 @@ impl Rows for Xlsx {
             .map(|field| (field.name().clone(), field.data_type().clone()))
             .collect();
         for sheet in self.chosen(&book)? {
-            let mut before: Option<u64> = None;
             let mut more = true;
             let mut checked = 0;
             self.rows(&mut book, &sheet, &mut |names, (number, row)| {
@@ -314,22 +314,19 @@ impl Rows for Xlsx {
                     reading.check_names(names.iter().map(String::as_str))?;
                     checked = names.len();
                 }
-                // Without a header, rows before the first value are rows too.
-                let first = if self.header { number } else { self.skip_rows as u64 + 1 };
-                for gap in before.map_or(first, |before| before + 1)..number {
+                if row.is_empty() {
                     match self.empty {
-                        RowRule::Keep => texts.push(gap, |_| None),
-                        RowRule::Skip => {}
+                        RowRule::Skip => return Ok(true),
                         RowRule::Bad => {
-                            reading
-                                .reject(Some(gap), &format!("sheet `{sheet}`: the row is empty"))?;
+                            let why = format!("sheet `{sheet}`: the row is empty");
+                            reading.reject(Some(number), &why)?;
+                            return Ok(true);
                         }
+                        RowRule::Keep => {}
                     }
                 }
-                before = Some(number);
-                let missing = self
-                    .complete
-                    .then(|| (0..names.len()).find(|at| row.get(*at).is_none_or(Option::is_none)));
+                let complete = self.complete && !row.is_empty();
+                let missing = complete.then(|| (0..names.len()).find(|at| row.get(*at).is_none_or(Option::is_none)));
                 if let Some(Some(missing)) = missing {
                     let why = format!("sheet `{sheet}`: column `{}` has no value", names[missing]);
                     reading.reject(Some(number), &why)?;

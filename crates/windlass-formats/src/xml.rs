@@ -5,6 +5,7 @@
 mod shape;
 mod tree;
 
+use crate::encoding::{Charset, Decoding};
 use crate::format::{Failure, Format, Limits, OnError, Reading, Rows, reason};
 use crate::source::{Source, without_mark};
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
@@ -23,11 +24,13 @@ pub struct Xml {
     pub row_tag: Option<String>,
     /// What stands before the names of attributes.
     pub attribute_prefix: String,
+    /// Whether the encoding is the one the file says of itself; else it comes in UTF-8.
+    pub own_encoding: bool,
 }
 
 impl Default for Xml {
     fn default() -> Self {
-        Self { row_tag: None, attribute_prefix: "_".to_owned() }
+        Self { row_tag: None, attribute_prefix: "_".to_owned(), own_encoding: true }
     }
 }
 
@@ -41,8 +44,25 @@ impl Xml {
     fn open(&self, source: &dyn Source, longest: usize) -> Result<Elements, Failure> {
         let mut stream = source.stream()?;
         without_mark(&mut *stream)?;
+        if self.own_encoding
+            && let Some(charset) = declared(stream.fill_buf()?)
+        {
+            stream = Box::new(Decoding::new(stream, charset));
+        }
         Ok(Elements::new(stream, self.row_tag.clone(), self.attribute_prefix.clone(), longest))
     }
+}
+
+/// The encoding that the first line of XML says, unless that is UTF-8. What can be read as bytes is
+/// not UTF-16, whatever it says.
+fn declared(start: &[u8]) -> Option<Charset> {
+    let start = &start[..start.len().min(200)];
+    let text = String::from_utf8_lossy(start);
+    let line = text.strip_prefix("<?xml")?.split("?>").next()?;
+    let rest = line.split("encoding").nth(1)?.trim_start().strip_prefix('=')?.trim_start();
+    let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let charset = Charset::find(rest[1..].split(quote).next()?).ok()?;
+    (!charset.is_utf8() && !charset.name().starts_with("UTF-16")).then_some(charset)
 }
 
 /// The row as an object: one without attributes and parts has its text only.

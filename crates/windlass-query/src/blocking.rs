@@ -241,8 +241,9 @@ impl Source for FileSource {
     }
 }
 
-fn lost(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::new(ErrorCode::Internal, "a file was not read").source(error)
+/// The error of a reader that panicked: libraries of formats do so on some broken files.
+fn lost(file: &SourceFile, label: &str, error: impl std::fmt::Display) -> Error {
+    unreadable(file, label, io::Error::other(format!("its reader gave up: {error}")))
 }
 
 /// The columns of a file.
@@ -253,14 +254,19 @@ pub(crate) async fn infer(
     limits: Limits,
 ) -> Result<Schema> {
     let source = FileSource::new(file, options);
+    let label = format.label();
     let task = SpawnedTask::spawn_blocking(move || {
         format.infer(&source, &limits).map_err(|failure| source.explain(format.label(), failure))
     });
-    task.join().await.map_err(lost)?
+    task.join().await.map_err(|error| lost(file, label, error))?
 }
 
 /// The columns a format must bring, of which there is at least one.
 fn wanted(scan: &TextScan) -> SchemaRef {
+    // Which rows are bad must not depend on what a query asks of them.
+    if scan.on_error != OnError::Fail {
+        return Arc::clone(&scan.file_schema);
+    }
     let known = scan.file_schema.fields();
     let mut fields: Vec<Field> = scan
         .projection
@@ -275,9 +281,10 @@ fn wanted(scan: &TextScan) -> SchemaRef {
 }
 
 /// All columns a file may have, if one that no file read for the schema has is an error.
-fn strict(scan: &TextScan, wanted: &Schema) -> Option<SchemaRef> {
+fn strict(scan: &TextScan) -> Option<SchemaRef> {
     let known = scan.file_schema.fields();
-    (wanted.fields().len() == known.len()).then(|| {
+    let wanted = scan.projection.iter().filter(|index| **index < known.len()).count();
+    (wanted == known.len()).then(|| {
         let hidden =
             scan.hidden.iter().map(|name| Field::new(name, arrow::datatypes::DataType::Utf8, true));
         let all: Vec<Field> =
@@ -312,7 +319,7 @@ pub(crate) fn rows(
         let task = SpawnedTask::spawn_blocking(move || {
             let mut failed = None;
             let read = format.read(&source, &mut Reading {
-                strict: strict(&reader, &wide),
+                strict: strict(&reader),
                 schema: Arc::clone(&wide),
                 rows,
                 longest: reader.options.longest,
@@ -330,9 +337,14 @@ pub(crate) fn rows(
                 (Some(failure), _) | (None, Err(failure)) => failure,
                 (None, Ok(())) => return Ok(()),
             };
+            if source.stopped.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            // A column that was not learnt is no fault of the file.
+            let skips = reader.on_error != OnError::Fail && failure.unknown.is_none();
             let error = source.explain(format.label(), failure);
             // A bad file ends where it is bad; what was read of it stays.
-            if reader.on_error != OnError::Fail && error.code() == ErrorCode::FormatInvalid {
+            if skips && error.code() == ErrorCode::FormatInvalid {
                 reader.told.add_file(&source.file, &error);
                 return Ok(());
             }
@@ -343,7 +355,12 @@ pub(crate) fn rows(
             yield arrange(&scan, &part, &batch)
                 .map_err(|error| unreadable(&part.file, &label, error))?;
         }
-        task.join().await.map_err(lost)??;
+        let ended = task.join().await;
+        let ended = ended.map_err(|error| lost(&part.file, &scan.kind.to_string(), error));
+        match ended {
+            Err(error) if scan.on_error != OnError::Fail => scan.told.add_file(&part.file, &error),
+            ended => ended??,
+        }
     }
 }
 

@@ -87,7 +87,18 @@ pub(crate) async fn learn(
     let learning = Learning { state, store, declared, chosen: &chosen };
     // Most JSON is lines; that is tried first, since it is soonest known to be wrong.
     let lines = kind == Kind::Json && !declared.is_json_of_its_own();
-    let tried = if lines { Kind::JsonLines } else { kind };
+    let tried = match kind {
+        // Lines that are left out if they are bad would hide that it is no lines.
+        Kind::Json if lines && skips => match other(&chosen, declared, Kind::JsonLines).await {
+            Some((Kind::Json, said, _)) => {
+                why = format!("{why}; {said}");
+                Kind::Json
+            }
+            _ => Kind::JsonLines,
+        },
+        Kind::Json if lines => Kind::JsonLines,
+        kind => kind,
+    };
     let (kind, samples) = match learning.all(tried).await {
         Ok(samples) if samples.iter().any(Result::is_ok) || files.is_empty() => (tried, samples),
         outcome => {
@@ -393,6 +404,10 @@ async fn json(file: &Arc<SourceFile>, options: &TextOptions, infer: Infer) -> Re
         // No line end among the bytes looked at before: only what came is looked at.
         if !whole && !rest[seen..].iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
             seen = rest.len();
+            // A long array is soonest known by how it begins.
+            if records == 0 && text::without_mark(&rest).trim_ascii_start().starts_with(b"[") {
+                object(file, b"[", 1, 0)?;
+            }
             if rest.len() > options.longest {
                 return Err(text::endless(file, Kind::JsonLines, options));
             }

@@ -40,21 +40,25 @@ fn elements_below_the_root_are_rows_and_nest() {
     let text = "<?xml version=\"1.0\"?>\n<!-- c --><o xmlns:n=\"u\">\
         <row id=\"7\"><n:name>A &amp; B&#233;</n:name><tag>x</tag><tag>y</tag><at><city>Ulm</city></at></row>\n\
         <row id=\"8\"><name><![CDATA[<i>]]></name><tag>z</tag><at/><price>1.5</price></row></o>";
-    insta_like(
+    same(
         &rows(&Xml::default(), text),
         "_id|name|tag|at|price\n7|A & Bé|[x, y]|{city: Ulm}|\n8|<i>|[z]||1.5",
     );
 }
 
-fn insta_like(found: &str, expected: &str) {
+fn same(found: &str, expected: &str) {
     assert_eq!(found, expected);
 }
 
 #[test]
 fn a_row_tag_finds_rows_wherever_they_are() {
-    let xml = Xml { row_tag: Some("b".to_owned()), attribute_prefix: "@".to_owned() };
+    let xml = Xml {
+        row_tag: Some("b".to_owned()),
+        attribute_prefix: "@".to_owned(),
+        ..Xml::default()
+    };
     let text = "<a><x><b n='1'>one</b></x><b n='2'/><c><d><b>three</b></d></c></a>";
-    insta_like(&rows(&xml, text), "@n|_VALUE\n1|one\n2|\n|three");
+    same(&rows(&xml, text), "@n|_VALUE\n1|one\n2|\n|three");
     assert_eq!(rows(&xml, "<a><c/></a>"), "it has no element `b`");
 }
 
