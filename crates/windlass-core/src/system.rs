@@ -77,6 +77,18 @@ pub(crate) const TABLES: &[SystemTable] = &[
         doc: "Options of connections, of file tables, of moving files, and of jobs.",
     },
     SystemTable {
+        name: "read_errors",
+        columns: &[
+            ("query", Kind::Integer),
+            ("time", Kind::Time),
+            ("file", Kind::Text),
+            ("bad_rows", Kind::Integer),
+            ("line", Kind::Integer),
+            ("reason", Kind::Text),
+        ],
+        doc: "Rows and files that queries of this process could not read (ON_ERROR = SKIP or NULL): how many of each file, and the first ten.",
+    },
+    SystemTable {
         name: "run_events",
         columns: crate::jobs::EVENTS,
         doc: "What runs said: their logs.",
@@ -189,6 +201,7 @@ impl Windlass {
                 })
                 .collect(),
             "jobs" => self.job_table(fabric.id).await?,
+            "read_errors" => self.read_errors(fabric),
             "run_events" => self.event_table(fabric.id).await?,
             "run_items" => self.item_table(fabric.id).await?,
             "runs" => self.run_table(fabric.id).await?,
@@ -228,6 +241,30 @@ impl Windlass {
             _ => TABLES.iter().map(|table| vec![table.name.into(), table.doc.into()]).collect(),
         };
         rows::batch(table.columns, &rows).map(Some)
+    }
+}
+
+impl Windlass {
+    /// What queries of the fabric could not read: a row for each that is told.
+    fn read_errors(&self, fabric: &Fabric) -> Vec<Vec<Cell>> {
+        let Some(query) = self.inner.query.get() else { return Vec::new() };
+        let files = query.bad_files().all();
+        files
+            .iter()
+            .filter(|file| file.fabric == fabric.name.as_str())
+            .flat_map(|file| {
+                file.first.iter().map(|bad| {
+                    vec![
+                        file.query.into(),
+                        file.time.into(),
+                        file.file.as_str().into(),
+                        file.rows.into(),
+                        bad.line.into(),
+                        bad.reason.as_str().into(),
+                    ]
+                })
+            })
+            .collect()
     }
 }
 

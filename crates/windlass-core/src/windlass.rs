@@ -27,7 +27,7 @@ pub struct Windlass {
 pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) store: Arc<Store>,
-    query: OnceCell<Arc<QueryEngine>>,
+    pub(crate) query: OnceCell<Arc<QueryEngine>>,
     /// Copies asked of this process whose runs have not begun.
     pub(crate) here: Mutex<HashMap<String, crate::jobs::Here>>,
     pub(crate) scheduler: OnceLock<windlass_jobs::Scheduler>,

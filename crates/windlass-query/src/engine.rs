@@ -4,7 +4,7 @@ use crate::describe::describe;
 use crate::error::{from_engine, missing_column, syntax};
 use crate::identifiers::correct;
 use crate::resolve::{MAIN, Resolved, Resolver, columns, resolve, tables};
-use crate::store::{QueryStore, url};
+use crate::store::{QueryStore, Told, url};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::{
@@ -27,6 +27,8 @@ use futures::stream::BoxStream;
 use sqlparser::ast::{ObjectName, SetExpr, Statement as Tree};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use windlass_formats::bad::BadFiles;
 use windlass_types::{Error, ErrorCode, Result};
 
 /// Bytes all queries of an engine may hold together; sorts and groupings spill beyond their share.
@@ -58,6 +60,8 @@ impl Rows {
 pub struct Engine {
     template: SessionState,
     memory: Arc<dyn MemoryPool>,
+    bad: Arc<BadFiles>,
+    queries: AtomicU64,
 }
 
 impl std::fmt::Debug for Engine {
@@ -83,7 +87,17 @@ impl Engine {
             .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false);
         let template =
             SessionStateBuilder::new().with_config(config).with_default_features().build();
-        Ok(Self { template, memory: Arc::new(FairSpillPool::new(MEMORY)) })
+        Ok(Self {
+            template,
+            memory: Arc::new(FairSpillPool::new(MEMORY)),
+            bad: Arc::default(),
+            queries: AtomicU64::new(0),
+        })
+    }
+
+    /// What the last queries could not read, under `ON_ERROR = SKIP` and `NULL`.
+    pub fn bad_files(&self) -> &BadFiles {
+        &self.bad
     }
 
     /// Runs one statement that reads.
@@ -183,7 +197,8 @@ impl Engine {
 
     /// A session of its own: its files, its catalogue, its caches; only memory is shared.
     pub(crate) fn session(&self, fabric: &str) -> Result<Session> {
-        let store = Arc::new(QueryStore::default());
+        let query = self.queries.fetch_add(1, Ordering::Relaxed) + 1;
+        let store = Arc::new(QueryStore::new(Told::new(Arc::clone(&self.bad), fabric, query)));
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::clone(&self.memory))
             .build_arc()

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
+use std::sync::Arc;
+use windlass_formats::zip::Member;
 use windlass_s3::Storage;
 use windlass_s3::access::{ByteRange, GetOptions, ListOptions};
 use windlass_types::{EntryKind, Error, ErrorCode, KeyPattern, Location, ObjectPath, Result};
@@ -19,17 +21,29 @@ pub(crate) struct SourceFile {
     pub(crate) size: u64,
     pub(crate) etag: Option<String>,
     pub(crate) modified: Option<DateTime<Utc>>,
+    /// The member of the archive, if the object is one.
+    pub(crate) member: Option<Arc<Member>>,
 }
 
 impl SourceFile {
     /// The last level of the key.
     pub(crate) fn name(&self) -> &str {
-        self.object.key.rsplit('/').next().unwrap_or(&self.object.key)
+        let path = self.member.as_ref().map_or(&self.object.key, |member| &member.name);
+        path.rsplit('/').next().unwrap_or(path)
     }
 
     /// What a person types to name it.
     pub(crate) fn address(&self) -> String {
-        self.storage.address(&self.object.bucket, &self.object.key)
+        let object = self.storage.address(&self.object.bucket, &self.object.key);
+        match &self.member {
+            Some(member) => format!("{object}!{}", member.name),
+            None => object,
+        }
+    }
+
+    /// Bytes of the file, decompressed as far as its archive says.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.member.as_ref().map_or(self.size, |member| member.size)
     }
 
     /// Opens the file, or a part of it, if it is still what was listed.
@@ -145,6 +159,7 @@ async fn list(storage: &Storage, bucket: &str, prefix: String) -> Result<Vec<Sou
                 size: entry.size.unwrap_or(0),
                 etag: entry.etag,
                 modified: entry.last_modified,
+                member: None,
             });
             futures::future::ready(Ok(file))
         })
@@ -160,6 +175,7 @@ async fn exact(storage: &Storage, object: ObjectPath) -> Result<SourceFile> {
             size: meta.size,
             etag: meta.etag,
             modified: meta.last_modified,
+            member: None,
         }),
         Err(error) if error.code() == ErrorCode::ObjectNotFound => {
             let below =

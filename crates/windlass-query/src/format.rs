@@ -1,33 +1,21 @@
 //! What format files have: by option, by name, then by content.
 
+use crate::careful::Careful;
 use crate::files::SourceFile;
 use arrow::datatypes::DataType;
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
-use std::fmt;
 use std::sync::Arc;
-use windlass_types::{Error, ErrorCode, OptionMap, OptionValue, Result};
-
-/// A format of files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Csv,
-    Tsv,
-    Json,
-    Parquet,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Csv => "CSV",
-            Self::Tsv => "TSV",
-            Self::Json => "JSON lines",
-            Self::Parquet => "Parquet",
-        })
-    }
-}
+use windlass_formats::compress::{Codec, LZ4_FRAME, SNAPPY_FRAMES};
+pub(crate) use windlass_formats::detect::Kind;
+use windlass_formats::detect::by_extension;
+use windlass_formats::encoding::Charset;
+use windlass_formats::{
+    ArrowIpc, Avro, Failure, FixedColumn, FixedWidth, Format, Json, Lines, OnError, Orc, Regex,
+    RowRule, Rows, Sheets, Xlsx, Xml,
+};
+use windlass_types::{Error, ErrorCode, KeyPattern, OptionMap, OptionValue, Result};
 
 /// A compression of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +25,9 @@ pub(crate) enum Compression {
     Zstd,
     Bzip2,
     Xz,
+    /// In frames or one block, as the first bytes say.
+    Snappy,
+    Blocking(Codec),
 }
 
 /// How much of the files decides the types of their columns.
@@ -61,6 +52,12 @@ pub(crate) struct TextOptions {
     pub(crate) null: Option<String>,
     /// None: by the name of each file, then by its first bytes.
     pub(crate) compression: Option<Compression>,
+    /// None: UTF-8, or UTF-16 by its byte order mark.
+    pub(crate) encoding: Option<Charset>,
+    /// Lines before the header, or before the first record, that are none.
+    pub(crate) skip_rows: usize,
+    /// Whether the files are no text, so that nothing is decoded.
+    pub(crate) binary: bool,
     /// Most bytes of a first record or of a JSON line.
     pub(crate) longest: usize,
 }
@@ -75,6 +72,9 @@ impl Default for TextOptions {
             comment: None,
             null: None,
             compression: None,
+            encoding: None,
+            skip_rows: 0,
+            binary: false,
             longest: 16 << 20,
         }
     }
@@ -86,27 +86,147 @@ const FILES: usize = 8;
 /// What the option `CONTENT_TYPE` says.
 #[derive(Debug)]
 pub(crate) struct Declared {
+    /// [`Kind::Json`] is any layout of JSON.
     pub(crate) kind: Option<Kind>,
     pub(crate) infer: Infer,
     /// Files of which the heads are read.
     pub(crate) sample: usize,
     /// Names and types the person gave.
     pub(crate) types: Vec<(String, DataType)>,
+    pub(crate) on_error: OnError,
+    /// Whether the files are archives, and which of their members are read.
+    pub(crate) zip: Option<bool>,
+    pub(crate) members: Option<KeyPattern>,
     delimiter: Option<u8>,
     text: TextOptions,
+    json: Json,
+    xml: Xml,
+    xlsx: Xlsx,
+    fixed: FixedWidth,
+    regex: Option<Regex>,
 }
 
-impl Declared {
-    /// Reads the options of a file table.
-    pub(crate) fn read(options: &OptionMap) -> Result<Self> {
-        let mut declared = Self {
+impl Default for Declared {
+    fn default() -> Self {
+        Self {
             kind: None,
             infer: Infer::Sample,
             sample: FILES,
             types: Vec::new(),
+            on_error: OnError::Fail,
+            zip: None,
+            members: None,
             delimiter: None,
             text: TextOptions::default(),
-        };
+            json: Json::default(),
+            xml: Xml::default(),
+            xlsx: Xlsx {
+                sheets: Sheets::First,
+                sheet_column: None,
+                header: true,
+                skip_rows: 0,
+                empty: RowRule::Keep,
+                complete: false,
+            },
+            fixed: FixedWidth {
+                columns: Vec::new(),
+                skip_rows: 0,
+                skip_bytes: 0,
+                line_delimited: true,
+                strip: false,
+                point: '.',
+            },
+            regex: None,
+        }
+    }
+}
+
+/// Values of an option by the types they come in.
+fn texts<'a>(name: &str, value: &'a OptionValue) -> Result<Vec<&'a str>> {
+    match value {
+        OptionValue::Text(text) | OptionValue::Word(text) => Ok(vec![text]),
+        OptionValue::List(items) => {
+            items.iter().map(|item| texts(name, item).map(|texts| texts[0])).collect()
+        }
+        _ => Err(invalid(name, "has the wrong type")),
+    }
+}
+
+fn text<'a>(name: &str, value: &'a OptionValue) -> Result<&'a str> {
+    match value {
+        OptionValue::Text(text) | OptionValue::Word(text) => Ok(text),
+        _ => Err(invalid(name, "has the wrong type")),
+    }
+}
+
+fn flag(name: &str, value: &OptionValue) -> Result<bool> {
+    match value {
+        OptionValue::Bool(flag) => Ok(*flag),
+        OptionValue::Text(text) | OptionValue::Word(text) => {
+            match text.to_ascii_uppercase().as_str() {
+                "TRUE" => Ok(true),
+                "FALSE" => Ok(false),
+                _ => Err(invalid(name, "is not TRUE or FALSE")),
+            }
+        }
+        _ => Err(invalid(name, "has the wrong type")),
+    }
+}
+
+fn number(name: &str, value: &OptionValue, least: usize) -> Result<usize> {
+    let OptionValue::Integer(number) = value else {
+        return Err(invalid(name, "has the wrong type"));
+    };
+    usize::try_from(*number).ok().filter(|number| *number >= least).ok_or_else(|| match least {
+        0 => invalid(name, "is below 0"),
+        _ => invalid(name, "is not a number above 0"),
+    })
+}
+
+/// One of some words, each with what it means.
+fn choice<T: Copy>(name: &str, value: &OptionValue, words: &[(&str, T)]) -> Result<T> {
+    let word = text(name, value)?;
+    if let Some((_, meaning)) = words.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)) {
+        return Ok(*meaning);
+    }
+    let (last, others) = words.split_last().expect("there are words");
+    let others: Vec<&str> = others.iter().map(|(word, _)| *word).collect();
+    Err(invalid(name, &format!("is not {} or {}", others.join(", "), last.0)))
+}
+
+const TYPES: &[(&str, Option<Kind>)] = &[
+    ("AUTO", None),
+    ("CSV", Some(Kind::Csv)),
+    ("TSV", Some(Kind::Tsv)),
+    ("JSON", Some(Kind::Json)),
+    ("JSONL", Some(Kind::JsonLines)),
+    ("PARQUET", Some(Kind::Parquet)),
+    ("AVRO", Some(Kind::Avro)),
+    ("ARROW", Some(Kind::Arrow)),
+    ("ORC", Some(Kind::Orc)),
+    ("XLSX", Some(Kind::Xlsx)),
+    ("XML", Some(Kind::Xml)),
+    ("FIXED_WIDTH", Some(Kind::Fixed)),
+    ("REGEX", Some(Kind::Regex)),
+    ("LINES", Some(Kind::Lines)),
+];
+
+/// None and false: by name and content.
+const DECLARED_COMPRESSIONS: &[(&str, Option<Compression>)] = &[
+    ("AUTO", None),
+    ("NONE", Some(Compression::None)),
+    ("GZIP", Some(Compression::Gzip)),
+    ("ZSTD", Some(Compression::Zstd)),
+    ("BZIP2", Some(Compression::Bzip2)),
+    ("XZ", Some(Compression::Xz)),
+    ("SNAPPY", Some(Compression::Snappy)),
+    ("LZ4", Some(Compression::Blocking(Codec::Lz4))),
+];
+
+impl Declared {
+    /// Reads the options of a file table.
+    pub(crate) fn read(options: &OptionMap) -> Result<Self> {
+        let mut declared = Self::default();
         if let Some(value) = options.get("COMPRESSION") {
             declared.set("COMPRESSION", value)?;
         }
@@ -119,78 +239,117 @@ impl Declared {
             Some(value) => declared.set("TYPE", value)?,
             None => {}
         }
+        declared.check()?;
         Ok(declared)
     }
 
+    /// What a format cannot do without.
+    fn check(&self) -> Result<()> {
+        let missing = |what: &str, hint: &str| {
+            Err(Error::new(ErrorCode::OptionInvalid, what.to_owned()).hint(hint))
+        };
+        if self.kind == Some(Kind::Regex) && self.regex.is_none() {
+            return missing(
+                "TYPE = REGEX needs PATTERN",
+                r"its named groups are the columns: PATTERN = '^(?P<level>\w+) (?P<text>.*)$'",
+            );
+        }
+        if self.kind == Some(Kind::Fixed) && self.fixed.columns.is_empty() {
+            return missing(
+                "TYPE = FIXED_WIDTH needs COLUMNS",
+                "write name, type, offset and length of each: COLUMNS = ('id BIGINT 0 5', 'name TEXT 5 20')",
+            );
+        }
+        Ok(())
+    }
+
     fn set(&mut self, name: &str, value: &OptionValue) -> Result<()> {
-        let text = match value {
-            OptionValue::Text(text) | OptionValue::Word(text) => text.as_str(),
-            OptionValue::Bool(flag) if name == "HEADER" => {
-                self.text.header = *flag;
-                return Ok(());
+        let said = |failure: Failure| {
+            let error = Error::new(ErrorCode::OptionInvalid, format!("{name}: {}", failure.reason));
+            match failure.hint {
+                Some(hint) => error.hint(hint),
+                None => error,
             }
-            OptionValue::Integer(number) if matches!(name, "SAMPLE_FILES" | "MAX_LINE") => {
-                let number = usize::try_from(*number).ok().filter(|number| *number > 0);
-                let number = number.ok_or_else(|| invalid(name, "is not a number above 0"))?;
-                if name == "MAX_LINE" {
-                    self.text.longest = number.saturating_mul(1 << 20);
-                } else {
-                    self.sample = number;
-                }
-                return Ok(());
-            }
-            OptionValue::List(items) if name == "TYPES" => {
-                for item in items {
-                    let (OptionValue::Text(text) | OptionValue::Word(text)) = item else {
-                        return Err(invalid(name, "has the wrong type"));
-                    };
-                    self.types.push(column(text)?);
-                }
-                return Ok(());
-            }
-            _ => return Err(invalid(name, "has the wrong type")),
         };
         match name {
-            "TYPE" => {
-                self.kind = match text.to_ascii_uppercase().as_str() {
-                    "AUTO" => None,
-                    "CSV" => Some(Kind::Csv),
-                    "TSV" => Some(Kind::Tsv),
-                    "JSON" => Some(Kind::Json),
-                    "PARQUET" => Some(Kind::Parquet),
-                    _ => return Err(invalid(name, "is not AUTO, CSV, TSV, JSON or PARQUET")),
-                }
+            "TYPE" => self.kind = choice(name, value, TYPES)?,
+            "COMPRESSION" if text(name, value)?.eq_ignore_ascii_case("ZIP") => {
+                self.zip = Some(true)
             }
             "COMPRESSION" => {
-                self.text.compression = match text.to_ascii_uppercase().as_str() {
-                    "AUTO" => None,
-                    "NONE" => Some(Compression::None),
-                    "GZIP" => Some(Compression::Gzip),
-                    "ZSTD" => Some(Compression::Zstd),
-                    "BZIP2" => Some(Compression::Bzip2),
-                    "XZ" => Some(Compression::Xz),
-                    _ => return Err(invalid(name, "is not AUTO, NONE, GZIP, ZSTD, BZIP2 or XZ")),
-                }
+                self.text.compression = choice(name, value, DECLARED_COMPRESSIONS)?;
+                self.zip = self.text.compression.map(|_| false);
             }
-            "HEADER" => match text.to_ascii_uppercase().as_str() {
-                "TRUE" => self.text.header = true,
-                "FALSE" => self.text.header = false,
-                _ => return Err(invalid(name, "is not TRUE or FALSE")),
-            },
+            "MEMBERS" => self.members = Some(KeyPattern::parse(text(name, value)?)?),
+            "ENCODING" => {
+                let charset = Charset::find(text(name, value)?)?;
+                self.text.encoding = Some(charset);
+            }
+            "HEADER" => {
+                self.text.header = flag(name, value)?;
+                self.xlsx.header = self.text.header;
+            }
             "INFER" => {
-                self.infer = match text.to_ascii_uppercase().as_str() {
-                    "SAMPLE" => Infer::Sample,
-                    "FULL" => Infer::Full,
-                    "NONE" => Infer::None,
-                    _ => return Err(invalid(name, "is not SAMPLE, FULL or NONE")),
-                }
+                let words =
+                    [("SAMPLE", Infer::Sample), ("FULL", Infer::Full), ("NONE", Infer::None)];
+                self.infer = choice(name, value, &words)?;
             }
-            "TYPES" => self.types.push(column(text)?),
-            "DELIMITER" => self.delimiter = Some(byte(name, text)?),
-            "QUOTE" => self.text.quote = byte(name, text)?,
-            "ESCAPE" => self.text.escape = Some(byte(name, text)?),
-            "COMMENT" => self.text.comment = Some(byte(name, text)?),
-            "NULL_VALUE" => self.text.null = Some(text.to_owned()),
+            "ON_ERROR" => {
+                let words =
+                    [("FAIL", OnError::Fail), ("SKIP", OnError::Skip), ("NULL", OnError::Null)];
+                self.on_error = choice(name, value, &words)?;
+            }
+            "TYPES" => {
+                self.types =
+                    texts(name, value)?.into_iter().map(column).collect::<Result<Vec<_>>>()?;
+            }
+            "SAMPLE_FILES" => self.sample = number(name, value, 1)?,
+            "MAX_LINE" => self.text.longest = number(name, value, 1)?.saturating_mul(1 << 20),
+            "DELIMITER" => self.delimiter = Some(byte(name, text(name, value)?)?),
+            "QUOTE" => self.text.quote = byte(name, text(name, value)?)?,
+            "ESCAPE" => self.text.escape = Some(byte(name, text(name, value)?)?),
+            "COMMENT" => self.text.comment = Some(byte(name, text(name, value)?)?),
+            "NULL_VALUE" => self.text.null = Some(text(name, value)?.to_owned()),
+            "SPLIT_ROOT_ARRAY" => self.json.split = flag(name, value)?,
+            "STORE_JSON_AS_STRING" => {
+                self.json.text_column = Some(text(name, value)?.to_owned());
+            }
+            "ROW_TAG" => self.xml.row_tag = Some(text(name, value)?.to_owned()),
+            "ATTRIBUTE_PREFIX" => text(name, value)?.clone_into(&mut self.xml.attribute_prefix),
+            "PATTERN" => self.regex = Some(Regex::new(text(name, value)?).map_err(said)?),
+            "COLUMNS" => {
+                self.fixed.columns =
+                    texts(name, value)?.into_iter().map(place).collect::<Result<Vec<_>>>()?;
+            }
+            "SKIP_ROWS" => {
+                self.fixed.skip_rows = number(name, value, 0)?;
+                self.xlsx.skip_rows = self.fixed.skip_rows;
+                self.text.skip_rows = self.fixed.skip_rows;
+            }
+            "SKIP_BYTES" => self.fixed.skip_bytes = number(name, value, 0)?,
+            "LINE_DELIMITED" => self.fixed.line_delimited = flag(name, value)?,
+            "STRIP_BLANKS" => self.fixed.strip = flag(name, value)?,
+            "DECIMAL_POINT" => self.fixed.point = char::from(byte(name, text(name, value)?)?),
+            "SHEET" => self.xlsx.sheets = Sheets::Named(vec![text(name, value)?.to_owned()]),
+            "SHEETS" => {
+                let names = texts(name, value)?;
+                self.xlsx.sheets = match names.as_slice() {
+                    [all] if all.eq_ignore_ascii_case("ALL") || *all == "*" => Sheets::All,
+                    names => Sheets::Named(names.iter().map(|name| (*name).to_owned()).collect()),
+                };
+            }
+            "SHEET_PREFIX" => self.xlsx.sheets = Sheets::Prefix(text(name, value)?.to_owned()),
+            "SHEET_SUFFIX" => self.xlsx.sheets = Sheets::Suffix(text(name, value)?.to_owned()),
+            "SHEET_CONTAINS" => self.xlsx.sheets = Sheets::Contains(text(name, value)?.to_owned()),
+            "SHEET_COLUMN" => self.xlsx.sheet_column = Some(text(name, value)?.to_owned()),
+            "EMPTY_ROWS" => {
+                let words =
+                    [("KEEP", RowRule::Keep), ("SKIP", RowRule::Skip), ("FAIL", RowRule::Bad)];
+                self.xlsx.empty = choice(name, value, &words)?;
+            }
+            "INCOMPLETE_ROWS" => {
+                self.xlsx.complete = choice(name, value, &[("KEEP", false), ("FAIL", true)])?;
+            }
             _ => return Err(invalid(name, "is not an option of CONTENT_TYPE")),
         }
         Ok(())
@@ -199,7 +358,45 @@ impl Declared {
     /// The options of text files of this kind.
     pub(crate) fn text(&self, kind: Kind) -> TextOptions {
         let default = if kind == Kind::Tsv { b'\t' } else { b',' };
-        TextOptions { delimiter: self.delimiter.unwrap_or(default), ..self.text.clone() }
+        let delimiter = self.delimiter.unwrap_or(default);
+        TextOptions { delimiter, binary: !kind.is_text(), ..self.text.clone() }
+    }
+
+    /// Whether JSON is read in a way that lines side by side do not allow.
+    pub(crate) fn is_json_of_its_own(&self) -> bool {
+        self.json.text_column.is_some() || !self.json.split
+    }
+
+    /// What reads the rows of files of this kind; None as for [`Self::format`].
+    pub(crate) fn rows(&self, kind: Kind) -> Result<Option<Arc<dyn Rows>>> {
+        Ok(self.format(kind)?.map(|format| format as Arc<dyn Rows>))
+    }
+
+    /// What reads files of this kind one by one; None: CSV, JSON lines and Parquet, which are read in
+    /// ranges side by side.
+    pub(crate) fn format(&self, kind: Kind) -> Result<Option<Arc<dyn Format>>> {
+        let careful = self.on_error != OnError::Fail;
+        Ok(Some(match kind {
+            Kind::Parquet => return Ok(None),
+            Kind::Csv | Kind::Tsv if careful => Arc::new(Careful { options: self.text(kind) }),
+            Kind::JsonLines if careful => Arc::new(Json { lines: true, ..self.json.clone() }),
+            Kind::Csv | Kind::Tsv | Kind::JsonLines => return Ok(None),
+            Kind::Json => Arc::new(self.json.clone()),
+            Kind::Avro => Arc::new(Avro),
+            Kind::Arrow => Arc::new(ArrowIpc),
+            Kind::Orc => Arc::new(Orc),
+            Kind::Xlsx => Arc::new(self.xlsx.clone()),
+            Kind::Xml => Arc::new(Xml {
+                own_encoding: self.text.encoding.is_none(),
+                ..self.xml.clone()
+            }),
+            Kind::Fixed => Arc::new(self.fixed.clone()),
+            Kind::Lines => Arc::new(Lines),
+            Kind::Regex => match &self.regex {
+                Some(regex) => Arc::new(regex.clone()),
+                None => return Err(invalid("PATTERN", "is missing")),
+            },
+        }))
     }
 }
 
@@ -234,6 +431,28 @@ fn column(text: &str) -> Result<(String, DataType)> {
     Ok((name, kind))
 }
 
+/// One entry of `COLUMNS`: a column, the characters before it and its characters.
+fn place(text: &str) -> Result<FixedColumn> {
+    let wrong = || {
+        invalid("COLUMNS", &format!("does not place a column in `{text}`"))
+            .hint("write `'name TYPE OFFSET LENGTH'`, such as `'price DECIMAL(10, 2) 25 8'`; the first character is 0, and TYPE may be left out")
+    };
+    let (rest, length) = text.trim().rsplit_once(char::is_whitespace).ok_or_else(wrong)?;
+    let (rest, offset) = rest.trim().rsplit_once(char::is_whitespace).ok_or_else(wrong)?;
+    let length = length.parse().ok().filter(|length| (1..=1 << 20).contains(length));
+    let offset = offset.parse().ok().filter(|offset: &usize| *offset < 1 << 24);
+    let (Some(length), Some(offset)) = (length, offset) else { return Err(wrong()) };
+    let rest = rest.trim();
+    let (name, kind) = match column(rest) {
+        Ok((name, kind)) => (name, Some(kind)),
+        Err(_) if !rest.contains(char::is_whitespace) && !rest.is_empty() => {
+            (rest.trim_matches('"').to_owned(), None)
+        }
+        Err(_) => return Err(wrong()),
+    };
+    Ok(FixedColumn { name, kind, offset, length })
+}
+
 fn byte(name: &str, text: &str) -> Result<u8> {
     match text {
         "\\t" => Ok(b'\t'),
@@ -250,6 +469,9 @@ const COMPRESSIONS: &[(&str, Compression)] = &[
     ("zstd", Compression::Zstd),
     ("bz2", Compression::Bzip2),
     ("xz", Compression::Xz),
+    ("snappy", Compression::Snappy),
+    ("sz", Compression::Snappy),
+    ("lz4", Compression::Blocking(Codec::Lz4)),
 ];
 
 fn split(name: &str) -> (&str, Compression) {
@@ -275,44 +497,15 @@ pub(crate) fn compression_in(bytes: &[u8]) -> Compression {
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
         [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, ..] => Compression::Bzip2,
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Compression::Xz,
+        _ if bytes.starts_with(SNAPPY_FRAMES) => Compression::Blocking(Codec::SnappyFramed),
+        _ if bytes.starts_with(LZ4_FRAME) => Compression::Blocking(Codec::Lz4),
         _ => Compression::None,
     }
 }
 
 /// The format the name of a file says.
 pub(crate) fn kind_of(name: &str) -> Option<Kind> {
-    let extension = split(name).0.rsplit_once('.')?.1.to_ascii_lowercase();
-    Some(match extension.as_str() {
-        "csv" => Kind::Csv,
-        "tsv" | "tab" => Kind::Tsv,
-        "json" | "jsonl" | "ndjson" => Kind::Json,
-        "parquet" | "parq" | "pq" => Kind::Parquet,
-        _ => return None,
-    })
-}
-
-/// The format the first (decompressed) bytes of a file say.
-pub(crate) fn kind_in(bytes: &[u8]) -> Option<Kind> {
-    if bytes.starts_with(b"PAR1") {
-        return Some(Kind::Parquet);
-    }
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        // The head may end inside a character.
-        Err(error) if bytes.len() - error.valid_up_to() < 4 => {
-            std::str::from_utf8(&bytes[..error.valid_up_to()]).ok()?
-        }
-        Err(_) => return None,
-    };
-    let text = text.trim_start_matches('\u{feff}').trim_start();
-    if text.starts_with('{') {
-        return Some(Kind::Json);
-    }
-    let first = text.lines().next().filter(|line| !line.trim().is_empty())?;
-    if text.chars().any(|c| c.is_control() && !c.is_whitespace()) || text.starts_with(['[', '<']) {
-        return None;
-    }
-    Some(if first.contains('\t') && !first.contains(',') { Kind::Tsv } else { Kind::Csv })
+    by_extension(split(name).0.rsplit_once('.')?.1)
 }
 
 /// The one format the names of all files say; None: no name says any.
@@ -328,6 +521,9 @@ pub(crate) fn by_names(files: &[Arc<SourceFile>], table: &str) -> Result<Option<
     match found.as_slice() {
         [] | [(None, ..)] => Ok(None),
         [(Some(kind), ..)] => Ok(Some(*kind)),
+        [(Some(Kind::Json | Kind::JsonLines), ..), (Some(Kind::Json | Kind::JsonLines), ..)] => {
+            Ok(Some(Kind::Json))
+        }
         several => {
             let counts: Vec<String> = several
                 .iter()
@@ -354,16 +550,19 @@ mod tests {
     fn names_tell_format_and_compression() {
         assert_eq!(kind_of("a.CSV.gz"), Some(Kind::Csv));
         assert_eq!(compression_of("a.CSV.gz"), Compression::Gzip);
-        assert_eq!(kind_of("a.ndjson.zst"), Some(Kind::Json));
+        assert_eq!(kind_of("a.ndjson.zst"), Some(Kind::JsonLines));
+        assert_eq!(kind_of("a.avro"), Some(Kind::Avro));
         assert_eq!(kind_of("part-00000"), None);
     }
 
     #[test]
-    fn content_tells_format_where_the_name_does_not() {
-        assert_eq!(kind_in(b"PAR1\x15"), Some(Kind::Parquet));
-        assert_eq!(kind_in(b"\xef\xbb\xbf {\"a\":1}"), Some(Kind::Json));
-        assert_eq!(kind_in(b"a\tb\n1\t2"), Some(Kind::Tsv));
-        assert_eq!(kind_in(b"a,b\n1,\xc3"), Some(Kind::Csv));
-        assert_eq!(kind_in(b"\x89PNG\r\n"), None);
+    fn places_of_columns_are_read() {
+        let read = |text: &str| place(text).map(|c| (c.name, c.kind, c.offset, c.length)).ok();
+        let price = Some(DataType::Decimal128(10, 2));
+        assert_eq!(read("price DECIMAL(10, 2) 25 8"), Some(("price".to_owned(), price, 25, 8)));
+        assert_eq!(read("id 0 5"), Some(("id".to_owned(), None, 0, 5)));
+        for wrong in ["id", "id 0", "id TEXT 0", "id TEXT 0 0", "id NOTYPE 0 1", "", " 1 2"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
     }
 }

@@ -3,6 +3,9 @@
 //! A statement is resolved first (names to files with their state and schemas, asynchronously), then planned
 //! against what was found. Nothing here writes, and nothing reaches a disk but through a connection.
 
+mod archive;
+mod blocking;
+mod careful;
 mod describe;
 mod engine;
 mod entry_expr;
@@ -10,7 +13,6 @@ mod error;
 mod files;
 mod format;
 mod identifiers;
-mod infer;
 mod parquet_file;
 mod partition;
 mod read;

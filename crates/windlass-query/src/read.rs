@@ -5,6 +5,7 @@
 //! that ends there, outside quotes, was the guess right. Else the range is decoded again from where it
 //! truly begins. Rows stay in the order of the file.
 
+use crate::blocking;
 use crate::error::from_io;
 use crate::files::SourceFile;
 use crate::format::{Kind, TextOptions};
@@ -123,7 +124,7 @@ impl Layout {
             options: scan.options.clone(),
             strict: every && scan.hidden.is_empty(),
         };
-        if scan.kind == Kind::Json {
+        if scan.kind == Kind::JsonLines {
             let mut fields: Vec<Field> = wanted.into_iter().cloned().collect();
             if fields.is_empty() {
                 // Rows are counted by a column: a schema without one has no length.
@@ -165,7 +166,7 @@ impl Layout {
     }
 
     pub(crate) fn decoder(&self, rows: usize) -> Result<Decoder, ArrowError> {
-        if self.kind == Kind::Json {
+        if self.kind == Kind::JsonLines {
             return arrow::json::ReaderBuilder::new(Arc::clone(&self.schema))
                 .with_coerce_primitive(true)
                 .with_strict_mode(self.strict)
@@ -186,7 +187,7 @@ impl Layout {
     }
 
     fn quoting(&self) -> Option<&TextOptions> {
-        (self.kind != Kind::Json).then_some(&self.options)
+        (self.kind != Kind::JsonLines).then_some(&self.options)
     }
 }
 
@@ -210,11 +211,11 @@ struct Start {
 
 /// Reads until the header is whole; of JSON, until a byte order mark would be.
 async fn start(scan: &TextScan, file: &Arc<SourceFile>) -> Result<Option<Start>> {
-    let (mut stream, _) = open(Arc::clone(file), scan.options.compression).await?;
+    let (mut stream, _) = open(Arc::clone(file), &scan.options).await?;
     let mut buffer: Vec<u8> = Vec::new();
     let whole = loop {
         let ready = match scan.kind {
-            Kind::Json => buffer.len() >= 3,
+            Kind::JsonLines => buffer.len() >= 3,
             _ => first_record(without_mark(&buffer), &scan.options, false).is_some(),
         };
         if ready {
@@ -242,6 +243,9 @@ pub(crate) fn read(
     part: Part,
     rows: usize,
 ) -> BoxStream<'static, Result<RecordBatch>> {
+    if scan.format.is_some() {
+        return blocking::rows(scan, part, rows).boxed();
+    }
     if part.tasks > 1 { ranges(scan, part, rows).boxed() } else { whole(scan, part, rows).boxed() }
 }
 
@@ -419,7 +423,7 @@ async fn search(
     file: &Arc<SourceFile>,
     offset: u64,
 ) -> Result<Option<(u64, ArrowError)>> {
-    let (mut stream, _) = open(Arc::clone(file), scan.options.compression).await?;
+    let (mut stream, _) = open(Arc::clone(file), &scan.options).await?;
     let Ok(mut decoder) = layout.decoder(1 << 13) else { return Ok(None) };
     let mut lines = Lines::default();
     let mut skip = offset;
@@ -483,7 +487,7 @@ fn describe(file: &SourceFile, layout: &Layout, line: Option<u64>, error: ArrowE
                     last.push(sign);
                 }
             }
-            ("column", Some(number)) if layout.kind != Kind::Json => {
+            ("column", Some(number)) if layout.kind != Kind::JsonLines => {
                 let after = rest.next().unwrap_or_default();
                 let name = layout.schema.fields().get(number).map_or(after, |field| field.name());
                 words.push(format!("column `{name}`"));
@@ -497,7 +501,7 @@ fn describe(file: &SourceFile, layout: &Layout, line: Option<u64>, error: ArrowE
         || text.contains("Error parsing column")
         || text.contains("failed to parse")
         || text.contains("whilst decoding")
-        || text.contains("expected ") && layout.kind == Kind::Json;
+        || text.contains("expected ") && layout.kind == Kind::JsonLines;
     let missing = text.contains("missing from schema");
     let error = unreadable(file, &layout.kind.to_string(), std::io::Error::other(text));
     if missing {
@@ -514,7 +518,11 @@ fn describe(file: &SourceFile, layout: &Layout, line: Option<u64>, error: ArrowE
 }
 
 /// The wanted columns in order: read, missing (NULL) or of the folder.
-fn arrange(scan: &TextScan, part: &Part, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn arrange(
+    scan: &TextScan,
+    part: &Part,
+    batch: &RecordBatch,
+) -> Result<RecordBatch, ArrowError> {
     let rows = batch.num_rows();
     let columns: Vec<ArrayRef> = scan
         .projection

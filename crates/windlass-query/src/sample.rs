@@ -1,9 +1,9 @@
 //! Reading the heads of a few files to learn what all of them hold.
 
+use crate::blocking;
 use crate::error::from_io;
 use crate::files::SourceFile;
-use crate::format::{Compression, Declared, Infer, Kind, TextOptions, by_names, kind_in};
-use crate::infer::{Guess, join, of_json};
+use crate::format::{Declared, Infer, Kind, TextOptions, by_names};
 use crate::read::Layout;
 use crate::records::{Lines, last_start, line_end};
 use crate::schema::{Column, merge};
@@ -20,6 +20,9 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::ObjectStore;
 use std::collections::HashSet;
 use std::sync::Arc;
+use windlass_formats::detect;
+use windlass_formats::infer::{Guess, join, of_json};
+use windlass_formats::{Format, Limits, OnError, Rows};
 use windlass_types::{Error, ErrorCode, Result};
 
 /// Records of each that decide the types.
@@ -35,12 +38,16 @@ const MOST: usize = 32 << 20;
 #[derive(Debug)]
 pub(crate) struct Learnt {
     pub(crate) kind: Kind,
-    pub(crate) why: &'static str,
+    pub(crate) why: String,
     pub(crate) text: TextOptions,
+    /// What reads the files one by one; None: they are read in ranges.
+    pub(crate) rows: Option<Arc<dyn Rows>>,
     pub(crate) columns: Vec<Column>,
     pub(crate) sampled: usize,
     /// Keys of the sampled files that are not compressed.
     pub(crate) plain: HashSet<String>,
+    /// Files that cannot be read at all, and are left out.
+    pub(crate) bad: HashSet<String>,
 }
 
 /// What one file taught.
@@ -48,6 +55,9 @@ struct Sample {
     schema: Schema,
     plain: bool,
 }
+
+/// Bytes that tell a format.
+const HEAD: usize = 64 << 10;
 
 /// Files read side by side to learn from.
 const AT_ONCE: usize = 8;
@@ -60,54 +70,178 @@ pub(crate) async fn learn(
     declared: &Declared,
     table: &str,
 ) -> Result<Learnt> {
-    let (kind, why) = match declared.kind {
-        Some(kind) => (kind, "as declared"),
+    let (kind, mut why) = match declared.kind {
+        Some(kind) => (kind, "as declared".to_owned()),
         None => match by_names(files, table)? {
-            Some(kind) => (kind, "by the names of the files"),
+            Some(kind) => (kind, "by the names of the files".to_owned()),
             None => {
-                (by_content(&files[0], declared, table).await?, "by the content of the first file")
+                let (kind, why) = by_content(&files[0], declared, table).await?;
+                (kind, format!("by the content of `{}`: {why}", files[0].name()))
             }
         },
     };
-    let text = declared.text(kind);
-    let most = if declared.infer == Infer::Full { files.len() } else { declared.sample };
-    let chosen = spread(files, most);
-    // Boxed one by one: a closure over references would not be `Send` for every lifetime.
-    let mut heads: Vec<BoxFuture<'_, Result<Sample>>> = Vec::with_capacity(chosen.len());
-    for file in &chosen {
-        let text = &text;
-        heads.push(Box::pin(async move {
-            match kind {
-                Kind::Parquet => {
-                    let schema = parquet(state, store, file).await?;
-                    Ok(Sample { schema, plain: false })
-                }
-                Kind::Json => json(file, text, declared.infer).await,
-                Kind::Csv | Kind::Tsv => csv(file, kind, text, declared.infer).await,
+    // Of Parquet, a bad footer is all that can be told before the query runs.
+    let skips = declared.on_error != OnError::Fail;
+    let all = declared.infer == Infer::Full || (skips && kind == Kind::Parquet);
+    let chosen = spread(files, if all { files.len() } else { declared.sample });
+    let learning = Learning { state, store, declared, chosen: &chosen };
+    // Most JSON is lines; that is tried first, since it is soonest known to be wrong.
+    let lines = kind == Kind::Json && !declared.is_json_of_its_own();
+    let tried = match kind {
+        // Lines that are left out if they are bad would hide that it is no lines.
+        Kind::Json if lines && skips => match other(&chosen, declared, Kind::JsonLines).await {
+            Some((Kind::Json, said, _)) => {
+                why = format!("{why}; {said}");
+                Kind::Json
             }
-        }));
-    }
-    let samples: Vec<Sample> = futures::stream::iter(heads).buffered(AT_ONCE).try_collect().await?;
+            _ => Kind::JsonLines,
+        },
+        Kind::Json if lines => Kind::JsonLines,
+        kind => kind,
+    };
+    let (kind, samples) = match learning.all(tried).await {
+        Ok(samples) if samples.iter().any(Result::is_ok) || files.is_empty() => (tried, samples),
+        outcome => {
+            let error = match outcome {
+                Ok(samples) => samples.into_iter().find_map(Result::err),
+                Err(error) => Some(error),
+            };
+            let error = error.unwrap_or_else(|| empty(table));
+            if error.code() != ErrorCode::FormatInvalid {
+                return Err(error);
+            }
+            match other(&chosen, declared, tried).await {
+                Some((other, said, name)) => {
+                    let otherwise = declared.kind.is_none() && !other.resembles(kind);
+                    if otherwise {
+                        why = format!("by the content of `{name}`: {said}, whatever its name says");
+                    } else {
+                        why = format!("{why}; {said}");
+                    }
+                    (other, learning.all(other).await?)
+                }
+                None => return Err(error),
+            }
+        }
+    };
+    let text = declared.text(kind);
     let mut plain = HashSet::new();
+    let mut bad = HashSet::new();
     let mut schemas = Vec::with_capacity(samples.len());
     for (file, sample) in chosen.iter().zip(samples) {
+        let sample = match sample {
+            Ok(sample) => sample,
+            Err(error) if skips => {
+                store.told.add_file(file, &error);
+                bad.insert(file.address());
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         if sample.plain {
             plain.insert(file.object.key.clone());
         }
         schemas.push((file.name().to_owned(), sample.schema));
     }
     if schemas.iter().all(|(_, schema)| schema.fields().is_empty()) {
-        return Err(Error::new(
-            ErrorCode::FormatEmpty,
-            format!("every file of `{table}` is empty"),
-        )
-        .hint("they hold neither rows nor names of columns"));
+        return Err(empty(table));
     }
     let mut columns = merge(&schemas);
     for (name, kind) in &declared.types {
         declare(&mut columns, name, kind)?;
     }
-    Ok(Learnt { kind, why, text, columns, sampled: schemas.len(), plain })
+    let rows = declared.rows(kind)?;
+    Ok(Learnt { kind, why, text, rows, columns, sampled: schemas.len(), plain, bad })
+}
+
+fn empty(table: &str) -> Error {
+    Error::new(ErrorCode::FormatEmpty, format!("every file of `{table}` is empty"))
+        .hint("they hold neither rows nor names of columns")
+}
+
+/// What the heads of the chosen files are read with.
+struct Learning<'a> {
+    state: &'a dyn Session,
+    store: &'a Arc<QueryStore>,
+    declared: &'a Declared,
+    chosen: &'a [Arc<SourceFile>],
+}
+
+impl Learning<'_> {
+    /// What each file teaches, read as `kind`. An error of a file that is not of that kind stands in its
+    /// place where bad files are left out; any other fails.
+    async fn all(&self, kind: Kind) -> Result<Vec<Result<Sample>>> {
+        let text = self.declared.text(kind);
+        let format = self.declared.format(kind)?;
+        let skips = self.declared.on_error != OnError::Fail;
+        // Boxed one by one: a closure over references would not be `Send` for every lifetime.
+        let mut heads: Vec<BoxFuture<'_, Result<Result<Sample>>>> =
+            Vec::with_capacity(self.chosen.len());
+        for file in self.chosen {
+            let (text, format) = (&text, format.clone());
+            heads.push(Box::pin(async move {
+                match self.one(kind, format, file, text).await {
+                    Err(error) if skips && error.code() == ErrorCode::FormatInvalid => {
+                        Ok(Err(error))
+                    }
+                    outcome => outcome.map(Ok),
+                }
+            }));
+        }
+        futures::stream::iter(heads).buffered(AT_ONCE).try_collect().await
+    }
+
+    async fn one(
+        &self,
+        kind: Kind,
+        format: Option<Arc<dyn Format>>,
+        file: &Arc<SourceFile>,
+        text: &TextOptions,
+    ) -> Result<Sample> {
+        let infer = self.declared.infer;
+        match (kind, format) {
+            (Kind::Parquet, _) => {
+                if file.member.is_some() {
+                    return Err(text::unreadable(file, "Parquet", "it is inside of an archive")
+                        .hint("Parquet is read where it is a file of its own"));
+                }
+                let schema = parquet(self.state, self.store, file).await?;
+                Ok(Sample { schema, plain: false })
+            }
+            (_, Some(format)) => {
+                let limits = Limits {
+                    rows: RECORDS,
+                    bytes: BYTES,
+                    full: infer == Infer::Full,
+                    text: infer == Infer::None,
+                    longest: text.longest,
+                };
+                let schema = blocking::infer(format, file, text, limits).await?;
+                Ok(Sample { schema, plain: false })
+            }
+            (Kind::JsonLines, None) => json(file, text, infer).await,
+            (_, None) => csv(file, kind, text, infer).await,
+        }
+    }
+}
+
+/// What the first of these files says it is that is not of this kind, if it may be of another.
+async fn other(
+    files: &[Arc<SourceFile>],
+    declared: &Declared,
+    kind: Kind,
+) -> Option<(Kind, &'static str, String)> {
+    for file in files {
+        let (head, whole) = head(file, declared).await.ok()?;
+        let Some((found, why)) = detect::by_content(&head, whole) else { continue };
+        let json = kind == Kind::JsonLines && found == Kind::Json;
+        // What is said holds; of what goes by names, only what content says for sure.
+        let free = declared.kind.is_none() && !found.resembles(kind) && found != Kind::Csv;
+        if json && declared.kind != Some(Kind::JsonLines) || free {
+            return Some((found, why, file.name().to_owned()));
+        }
+    }
+    None
 }
 
 /// Gives the column the type the person said.
@@ -138,32 +272,37 @@ fn spread(files: &[Arc<SourceFile>], most: usize) -> Vec<Arc<SourceFile>> {
     (0..most).map(|step| Arc::clone(&files[step * (files.len() - 1) / gaps])).collect()
 }
 
-async fn by_content(file: &Arc<SourceFile>, declared: &Declared, table: &str) -> Result<Kind> {
-    let head = head(file, &declared.text(Kind::Csv)).await?;
+async fn by_content(
+    file: &Arc<SourceFile>,
+    declared: &Declared,
+    table: &str,
+) -> Result<(Kind, &'static str)> {
+    let (head, whole) = head(file, declared).await?;
     if head.is_empty() {
-        return Ok(Kind::Csv); // compressed nothing, which is said as of every empty file
+        return Ok((Kind::Csv, "it is empty")); // compressed nothing, which is said as of every empty file
     }
-    kind_in(&head).ok_or_else(|| {
+    detect::by_content(&head, whole).ok_or_else(|| {
         Error::new(
             ErrorCode::FormatInvalid,
             format!("neither name nor content of `{}` says what format it has", file.address()),
         )
         .hint(format!(
-            "Windlass reads CSV, TSV, JSON lines and Parquet; choose the files of `{table}` with a glob, or say it: CREATE FILE TABLE ... CONTENT_TYPE = CSV"
+            "choose the files of `{table}` with a glob, or say it: CREATE FILE TABLE ... CONTENT_TYPE = CSV (or TSV, JSON, XML, AVRO, LINES, ...)"
         ))
     })
 }
 
-/// The first bytes, decompressed: enough to know a format by.
-async fn head(file: &Arc<SourceFile>, options: &TextOptions) -> Result<Vec<u8>> {
-    let (mut stream, _) = text::open(Arc::clone(file), options.compression).await?;
+/// The first bytes, decompressed: enough to know a format by; and whether they are all.
+async fn head(file: &Arc<SourceFile>, declared: &Declared) -> Result<(Vec<u8>, bool)> {
+    let (mut stream, _) = text::open(Arc::clone(file), &declared.text(Kind::Csv)).await?;
     let mut bytes = Vec::new();
-    while bytes.len() < BYTES
-        && let Some(chunk) = stream.try_next().await.map_err(|error| from_io(error, file))?
-    {
-        bytes.extend_from_slice(&chunk);
+    while bytes.len() < HEAD {
+        match stream.try_next().await.map_err(|error| from_io(error, file))? {
+            Some(chunk) => bytes.extend_from_slice(&chunk),
+            None => return Ok((bytes, true)),
+        }
     }
-    Ok(bytes)
+    Ok((bytes, false))
 }
 
 /// Whether a sample of so many records and bytes is enough.
@@ -180,8 +319,7 @@ async fn csv(
     options: &TextOptions,
     infer: Infer,
 ) -> Result<Sample> {
-    let (mut stream, compression) = text::open(Arc::clone(file), options.compression).await?;
-    let plain = compression == Compression::None;
+    let (mut stream, plain) = text::open(Arc::clone(file), options).await?;
     let bad = |error: ArrowError| text::unreadable(file, &kind.to_string(), error);
     let mut bytes: Vec<u8> = Vec::new();
     let mut whole = false;
@@ -195,6 +333,9 @@ async fn csv(
         }
     }
     let lines = text::without_mark(&bytes);
+    if let Some((found, why)) = detect::by_magic(lines) {
+        return Err(not_text(file, kind, found, why));
+    }
     let Some(names) = header(lines, options, whole).map_err(bad)? else {
         return Ok(Sample { schema: Schema::empty(), plain });
     };
@@ -247,7 +388,7 @@ async fn csv(
 }
 
 async fn json(file: &Arc<SourceFile>, options: &TextOptions, infer: Infer) -> Result<Sample> {
-    let (mut stream, compression) = text::open(Arc::clone(file), options.compression).await?;
+    let (mut stream, plain) = text::open(Arc::clone(file), options).await?;
     let mut kind = DataType::Null;
     let mut rest: Vec<u8> = Vec::new();
     let mut count = Lines::default();
@@ -263,8 +404,12 @@ async fn json(file: &Arc<SourceFile>, options: &TextOptions, infer: Infer) -> Re
         // No line end among the bytes looked at before: only what came is looked at.
         if !whole && !rest[seen..].iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
             seen = rest.len();
+            // A long array is soonest known by how it begins.
+            if records == 0 && text::without_mark(&rest).trim_ascii_start().starts_with(b"[") {
+                object(file, b"[", 1, 0)?;
+            }
             if rest.len() > options.longest {
-                return Err(text::endless(file, Kind::Json, options));
+                return Err(text::endless(file, Kind::JsonLines, options));
             }
             continue;
         }
@@ -276,7 +421,7 @@ async fn json(file: &Arc<SourceFile>, options: &TextOptions, infer: Infer) -> Re
                 None => break,
             };
             if line.len() > options.longest {
-                return Err(text::endless(file, Kind::Json, options));
+                return Err(text::endless(file, Kind::JsonLines, options));
             }
             let value = text::without_mark(line).trim_ascii();
             if !value.is_empty() && (records < RECORDS || infer == Infer::Full) {
@@ -309,27 +454,38 @@ async fn json(file: &Arc<SourceFile>, options: &TextOptions, infer: Infer) -> Re
             }
         })
         .collect();
-    Ok(Sample { schema: Schema::new(fields), plain: compression == Compression::None })
+    Ok(Sample { schema: Schema::new(fields), plain })
 }
 
 /// The type of the object that is line number `line`.
 fn object(file: &SourceFile, value: &[u8], line: u64, before: usize) -> Result<DataType> {
+    if before == 0
+        && let Some((found, why)) = detect::by_magic(value)
+    {
+        return Err(not_text(file, Kind::JsonLines, found, why));
+    }
     if before == 0 && value.starts_with(b"[") {
         return Err(Error::new(
             ErrorCode::FormatInvalid,
             format!("`{}` is a JSON array, not JSON lines", file.address()),
         )
-        .hint("write one object a line, for example with `jq -c '.[]'`"));
+        .hint("say so: CREATE FILE TABLE ... CONTENT_TYPE = JSON"));
     }
     let wrong = |why: String| {
         let why = std::io::Error::other(format!("line {line}: {why}"));
-        text::unreadable(file, &Kind::Json.to_string(), why)
+        text::unreadable(file, &Kind::JsonLines.to_string(), why)
             .hint("every line is one JSON object; `jq -c .` writes them so")
     };
     match of_json(value).map_err(wrong)? {
         kind @ DataType::Struct(_) => Ok(kind),
         _ => Err(wrong("it is not an object".to_owned())),
     }
+}
+
+/// The error of a file that is text by its name alone.
+fn not_text(file: &SourceFile, kind: Kind, found: Kind, why: &str) -> Error {
+    text::unreadable(file, &kind.to_string(), format!("it is {found}: {why}"))
+        .hint(format!("leave its kind out, or say what it is: CONTENT_TYPE = {found}"))
 }
 
 async fn parquet(

@@ -6,7 +6,7 @@
 use crate::error::from_engine;
 use crate::files::SourceFile;
 use async_trait::async_trait;
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use datafusion::error::DataFusionError;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use futures::StreamExt as _;
@@ -18,13 +18,39 @@ use object_store::{
 };
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use windlass_formats::bad::BadFiles;
 use windlass_s3::access::ByteRange;
 use windlass_types::Error;
 use windlass_types::error::ErrorBody;
 
+/// Where one query tells of bad rows and files.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    files: Arc<BadFiles>,
+    fabric: Arc<str>,
+    query: u64,
+}
+
+impl Told {
+    pub(crate) fn new(files: Arc<BadFiles>, fabric: &str, query: u64) -> Self {
+        Self { files, fabric: fabric.into(), query }
+    }
+
+    /// Tells of a bad row of a file, or of the file if there is no line.
+    pub(crate) fn add(&self, file: &SourceFile, line: Option<u64>, why: &str) {
+        self.files.add((&self.fabric, self.query), Utc::now(), &file.address(), line, why);
+    }
+
+    /// Tells of a file that cannot be read at all.
+    pub(crate) fn add_file(&self, file: &SourceFile, error: &Error) {
+        self.add(file, None, &error.chain());
+    }
+}
+
 /// The files of one query.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct QueryStore {
+    pub(crate) told: Told,
     files: Arc<RwLock<Vec<Arc<SourceFile>>>>,
     failure: Arc<Mutex<Option<ErrorBody>>>,
 }
@@ -35,6 +61,11 @@ pub(crate) fn url() -> ObjectStoreUrl {
 }
 
 impl QueryStore {
+    /// The store of a query that tells `told` of what is bad.
+    pub(crate) fn new(told: Told) -> Self {
+        Self { told, files: Arc::default(), failure: Arc::default() }
+    }
+
     /// Gives `file` a path.
     pub(crate) fn add(&self, file: &Arc<SourceFile>) -> ObjectMeta {
         let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,6 @@
 //! Files as a table of DataFusion: which files a filter leaves, and the plan that reads them.
 
+use crate::archive::expand;
 use crate::files::SourceFile;
 use crate::format::{Declared, Kind};
 use crate::partition::{Partitions, partitions};
@@ -30,6 +31,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::scalar::ScalarValue;
 use std::sync::Arc;
+use windlass_formats::OnError;
 use windlass_types::{ByteSize, Result};
 
 /// The files of one table, resolved.
@@ -43,6 +45,7 @@ pub(crate) struct FilesTable {
     schema: SchemaRef,
     /// Columns of the files that give way to folders.
     hidden: Vec<String>,
+    on_error: OnError,
 }
 
 impl FilesTable {
@@ -54,9 +57,10 @@ impl FilesTable {
         declared: &Declared,
         table: &str,
     ) -> Result<Self> {
-        let files: Vec<Arc<SourceFile>> = files.into_iter().map(Arc::new).collect();
-        let partitions = partitions(&files);
+        let mut files = expand(files, declared, table).await?;
         let mut learnt = learn(state, store, &files, declared, table).await?;
+        files.retain(|file| learnt.bad.is_empty() || !learnt.bad.contains(&file.address()));
+        let partitions = partitions(&files);
         // A folder says the same of every row; a column of that name in the files gives way.
         let folder = |name: &String| partitions.fields.iter().any(|field| field.name() == name);
         let mut hidden: Vec<String> = Vec::new();
@@ -77,12 +81,13 @@ impl FilesTable {
             file_schema: Arc::new(Schema::new(fields)),
             schema: Arc::new(Schema::new(all)),
             hidden,
+            on_error: declared.on_error,
         })
     }
 
     /// What DESCRIBE says besides the columns.
     pub(crate) fn notes(&self) -> Vec<(&'static str, String)> {
-        let size: u64 = self.files.iter().map(|file| file.size).sum();
+        let size: u64 = self.files.iter().map(|file| file.bytes()).sum();
         let mut names: Vec<String> =
             self.files.iter().take(3).map(|file| file.name().to_owned()).collect();
         if self.files.len() > 3 {
@@ -250,6 +255,9 @@ impl TableProvider for FilesTable {
                 projection,
                 schema,
                 hidden: self.partitions.fields.iter().map(|field| field.name().clone()).collect(),
+                format: self.learnt.rows.clone(),
+                on_error: self.on_error,
+                told: self.store.told.clone(),
             };
             return Ok(Arc::new(TextExec::new(scan, groups)));
         }

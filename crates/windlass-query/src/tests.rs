@@ -1,5 +1,6 @@
 //! The engine over a storage in memory.
 
+mod bad;
 mod fake;
 mod files;
 mod reading;

@@ -3,11 +3,14 @@
 //! DataFusion's CSV scan goes by position with one header for all files; here a file may lack columns,
 //! have more, or have them in another order.
 
+use crate::error::from_io;
 use crate::files::SourceFile;
 use crate::format::{Compression, Kind, TextOptions, compression_in, compression_of};
 use crate::read::read;
-use crate::records::record_end;
-use arrow::csv::reader::Format;
+use crate::records::{line_end, record_end};
+use crate::store::Told;
+use crate::{archive, blocking};
+use arrow::csv::reader::Format as CsvFormat;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use async_compression::tokio::bufread::{BzDecoder, GzipDecoder, XzDecoder, ZstdDecoder};
@@ -31,32 +34,44 @@ use std::fmt;
 use std::io::Cursor;
 use std::sync::Arc;
 use tokio_util::io::{ReaderStream, StreamReader};
+use windlass_formats::compress::Codec;
+use windlass_formats::encoding::Charset;
+use windlass_formats::{OnError, Rows as FormatRows};
 use windlass_types::{Error, ErrorCode};
 
 /// Decompressed bytes.
 pub(crate) type Bytewise = BoxStream<'static, std::io::Result<Bytes>>;
 
-/// Opens a text file and decompresses it as its name, else its first bytes, say.
+/// Opens a file, decompresses it as its name, else its first bytes, say, and decodes text; the flag
+/// says whether its bytes are handed out as they are stored.
 pub(crate) async fn open(
     file: Arc<SourceFile>,
-    compression: Option<Compression>,
-) -> windlass_types::Result<(Bytewise, Compression)> {
-    let mut body = file.open(None).await?;
+    options: &TextOptions,
+) -> windlass_types::Result<(Bytewise, bool)> {
+    let mut body = match file.member.clone() {
+        Some(member) => archive::open(Arc::clone(&file), member),
+        None => file.open(None).await?.map_err(std::io::Error::other).boxed(),
+    };
     let mut first = Vec::new();
-    let compression = match compression.unwrap_or_else(|| compression_of(file.name())) {
-        Compression::None if compression.is_none() => {
-            while first.len() < 6 {
-                match body.try_next().await? {
-                    Some(chunk) => first.extend_from_slice(&chunk),
-                    None => break,
-                }
+    let declared = options.compression;
+    let named = declared.unwrap_or_else(|| compression_of(file.name()));
+    if declared.is_none() || named == Compression::Snappy {
+        while first.len() < 10 {
+            match body.try_next().await.map_err(|error| from_io(error, &file))? {
+                Some(chunk) => first.extend_from_slice(&chunk),
+                None => break,
             }
-            compression_in(&first)
         }
+    }
+    let compression = match named {
+        Compression::None if declared.is_none() => compression_in(&first),
+        Compression::Snappy => match compression_in(&first) {
+            Compression::None => Compression::Blocking(Codec::SnappyRaw),
+            framed => framed,
+        },
         known => known,
     };
-    let body =
-        futures::stream::iter([Ok(Bytes::from(first))]).chain(body.map_err(std::io::Error::other));
+    let body = futures::stream::iter([Ok(Bytes::from(first))]).chain(body);
     // The decoders go on after the end of one member or frame: concatenated files are legal.
     macro_rules! decode {
         ($decoder:ident) => {{
@@ -66,13 +81,52 @@ pub(crate) async fn open(
         }};
     }
     let stream = match compression {
-        Compression::None => body.boxed(),
+        Compression::None | Compression::Snappy => body.boxed(),
         Compression::Gzip => decode!(GzipDecoder),
         Compression::Zstd => decode!(ZstdDecoder),
         Compression::Bzip2 => decode!(BzDecoder),
         Compression::Xz => decode!(XzDecoder),
+        Compression::Blocking(codec) => blocking::decompress(codec, body.boxed()),
     };
-    Ok((stream, compression))
+    let plain = compression == Compression::None && file.member.is_none();
+    if options.binary || options.encoding.is_some_and(Charset::is_utf8) {
+        return Ok((stream, plain));
+    }
+    let (stream, decoded) = in_utf8(stream, options.encoding, &file).await?;
+    Ok((stream, plain && !decoded))
+}
+
+/// The text in UTF-8, by the encoding given or its byte order mark.
+async fn in_utf8(
+    mut stream: Bytewise,
+    encoding: Option<Charset>,
+    file: &SourceFile,
+) -> windlass_types::Result<(Bytewise, bool)> {
+    let mut first = Vec::new();
+    while first.len() < 4 && encoding.is_none() {
+        match stream.try_next().await.map_err(|error| from_io(error, file))? {
+            Some(chunk) => first.extend_from_slice(&chunk),
+            None => break,
+        }
+    }
+    let encoding = encoding.or_else(|| Charset::by_mark(&first));
+    let mut stream = futures::stream::iter([Ok(Bytes::from(first))]).chain(stream).boxed();
+    let Some(encoding) = encoding else { return Ok((stream, false)) };
+    let text = async_stream::try_stream! {
+        let mut decoder = encoding.decoder();
+        let wrong = || std::io::Error::other(format!("it is not text in {}", encoding.name()));
+        while let Some(chunk) = stream.try_next().await? {
+            let text = decoder.push(&chunk, false).ok_or_else(wrong)?;
+            if !text.is_empty() {
+                yield Bytes::from(text);
+            }
+        }
+        let text = decoder.push(&[], true).ok_or_else(wrong)?;
+        if !text.is_empty() {
+            yield Bytes::from(text);
+        }
+    };
+    Ok((text.boxed(), true))
 }
 
 /// The error of a file that is not what it should be.
@@ -93,7 +147,7 @@ pub(crate) fn without_mark(bytes: &[u8]) -> &[u8] {
 /// The error of a header or a JSON line that does not end.
 pub(crate) fn endless(file: &SourceFile, kind: Kind, options: &TextOptions) -> Error {
     let (what, advice) = match kind {
-        Kind::Json => ("a line", "write one object a line"),
+        Kind::JsonLines => ("a line", "write one object a line"),
         _ => ("the first record", "check QUOTE and DELIMITER, or what the file is"),
     };
     let limit = options.longest >> 20;
@@ -105,8 +159,8 @@ pub(crate) fn endless(file: &SourceFile, kind: Kind, options: &TextOptions) -> E
 }
 
 /// How arrow reads this CSV, without the header.
-pub(crate) fn format(options: &TextOptions) -> Result<Format, ArrowError> {
-    let mut format = Format::default()
+pub(crate) fn format(options: &TextOptions) -> Result<CsvFormat, ArrowError> {
+    let mut format = CsvFormat::default()
         .with_header(false)
         .with_delimiter(options.delimiter)
         .with_quote(options.quote);
@@ -140,6 +194,9 @@ pub(crate) fn first_record(
     whole: bool,
 ) -> Option<(usize, usize)> {
     let mut start = 0;
+    for _ in 0..options.skip_rows {
+        start += line_end(&bytes[start..])?;
+    }
     loop {
         let rest = &bytes[start..];
         let skipped = rest.first() == options.comment.as_ref() && options.comment.is_some();
@@ -205,6 +262,11 @@ pub(crate) struct TextScan {
     pub(crate) schema: SchemaRef,
     /// Columns of files that folders hide.
     pub(crate) hidden: Vec<String>,
+    /// What reads the files one by one; None: they are read here.
+    pub(crate) format: Option<Arc<dyn FormatRows>>,
+    pub(crate) on_error: OnError,
+    /// Who is told of bad rows and files.
+    pub(crate) told: Told,
 }
 
 /// The scan of text files as a plan.

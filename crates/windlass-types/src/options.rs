@@ -1,6 +1,7 @@
 //! Options of connections: one table that the parser, validation, docs and completion read.
 
 mod cloud;
+mod content;
 mod files;
 mod jobs;
 mod kinds;
@@ -10,6 +11,7 @@ mod shared;
 mod write;
 
 pub use cloud::{AZURE_BLOB_OPTIONS, GCS_OPTIONS};
+pub use content::CONTENT_TYPE_OPTIONS;
 pub use files::{
     COPY_FILES_OPTIONS, FILES_OPTIONS, METADATA_OPTIONS, MOVE_FILES_OPTIONS, REPORT_OPTIONS,
     SYNC_FILES_OPTIONS, TAGS_OPTIONS,
@@ -188,50 +190,6 @@ pub const FILE_TABLE_OPTIONS: &[OptionDef] = &[
     def("COMMENT", Text, false, Free, "", "A description."),
 ];
 
-/// Options inside `CONTENT_TYPE = (...)`.
-pub const CONTENT_TYPE_OPTIONS: &[OptionDef] = &[
-    def(
-        "TYPE",
-        Choice(&["AUTO", "CSV", "TSV", "JSON", "PARQUET"]),
-        false,
-        Free,
-        "AUTO",
-        "Format of the files; AUTO goes by name and content. JSON is one value a line.",
-    ),
-    def(
-        "COMPRESSION",
-        Choice(&["AUTO", "NONE", "GZIP", "ZSTD", "BZIP2", "XZ"]),
-        false,
-        Free,
-        "AUTO",
-        "Compression of the files; AUTO goes by the name.",
-    ),
-    def("HEADER", Bool, false, Free, "TRUE", "Whether the first line of a CSV file names columns."),
-    def("DELIMITER", Text, false, Free, ",", "Character between the fields of a CSV file."),
-    def("QUOTE", Text, false, Free, "\"", "Character around quoted fields of a CSV file."),
-    def("ESCAPE", Text, false, Free, "doubled quote", "Character that escapes a quote."),
-    def("NULL_VALUE", Text, false, Free, "empty", "Text that means NULL in a CSV file."),
-    def("COMMENT", Text, false, Free, "none", "Character that begins a comment line."),
-    def(
-        "TYPES",
-        TextList,
-        false,
-        Free,
-        "",
-        "Types of columns, each as `name TYPE`: `('id TEXT', 'price DECIMAL(10, 2)')`; others are inferred.",
-    ),
-    def(
-        "INFER",
-        Choice(&["SAMPLE", "FULL", "NONE"]),
-        false,
-        Free,
-        "SAMPLE",
-        "What decides types: first rows of some files, every row, or nothing (columns of text).",
-    ),
-    def("SAMPLE_FILES", Integer(1, 1_000_000), false, Free, "8", "Files read to learn columns."),
-    def("MAX_LINE", Integer(1, 2048), false, Free, "16", "Longest header or JSON line, in MiB."),
-];
-
 /// Finds an option without regard to case; else an error that suggests the nearest and lists all.
 pub fn find(defs: &'static [OptionDef], name: &str) -> Result<&'static OptionDef> {
     if let Some(found) = defs.iter().find(|def| def.name.eq_ignore_ascii_case(name)) {
@@ -288,7 +246,8 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 /// Options whose empty text says something: nothing written, or that there is no such character.
-const EMPTY_MEANS: &[&str] = &["LABEL", "COMMENT", "NULL_VALUE", "DELIMITER", "QUOTE", "ESCAPE"];
+const EMPTY_MEANS: &[&str] =
+    &["LABEL", "COMMENT", "NULL_VALUE", "DELIMITER", "QUOTE", "ESCAPE", "ATTRIBUTE_PREFIX"];
 
 /// Checks a value against its definition and brings it to one form: `Choice` to its listed
 /// spelling as `Text`, `Seconds` to `Interval`, one text of a `TextList` to a `List`.

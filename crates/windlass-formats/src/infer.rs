@@ -7,9 +7,9 @@ use chrono::Utc;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// What the values of one CSV column have in common.
+/// What the values of one column of text have in common.
 #[derive(Debug, Clone)]
-pub(crate) struct Guess {
+pub struct Guess {
     kind: DataType,
     note: Option<&'static str>,
 }
@@ -22,7 +22,7 @@ impl Default for Guess {
 
 impl Guess {
     /// Takes one more value.
-    pub(crate) fn add(&mut self, value: &str) {
+    pub fn add(&mut self, value: &str) {
         if self.kind == DataType::Utf8 && self.note.is_some() {
             return;
         }
@@ -36,8 +36,13 @@ impl Guess {
         };
     }
 
+    /// The type all values so far have; Null: there was none.
+    pub fn kind(&self) -> &DataType {
+        &self.kind
+    }
+
     /// The column.
-    pub(crate) fn field(&self, name: &str) -> Field {
+    pub fn field(&self, name: &str) -> Field {
         let field = Field::new(name, self.kind.clone(), true);
         match self.note {
             Some(note) if self.kind == DataType::Utf8 => {
@@ -111,7 +116,7 @@ fn of_text(value: &str) -> (DataType, Option<&'static str>) {
 const DEPTH: usize = 128;
 
 /// The type of the one JSON value in `line`, whole numbers exactly; an error says what is wrong.
-pub(crate) fn of_json(line: &[u8]) -> Result<DataType, String> {
+pub fn of_json(line: &[u8]) -> Result<DataType, String> {
     let mut reader = Json { bytes: line, at: 0 };
     let kind = reader.value(0)?;
     match reader.peek() {
@@ -278,7 +283,7 @@ impl Json<'_> {
 }
 
 /// The type both JSON values fit without losing digits.
-pub(crate) fn join(a: &DataType, b: &DataType) -> DataType {
+pub fn join(a: &DataType, b: &DataType) -> DataType {
     let exact = |kind: &DataType| matches!(kind, DataType::UInt64 | DataType::Decimal128(..));
     if (exact(a) && b.is_floating()) || (a.is_floating() && exact(b)) {
         return DataType::Utf8;
