@@ -326,7 +326,8 @@ impl Rows for Xlsx {
                     }
                 }
                 let complete = self.complete && !row.is_empty();
-                let missing = complete.then(|| (0..names.len()).find(|at| row.get(*at).is_none_or(Option::is_none)));
+                let missing = complete
+                    .then(|| (0..names.len()).find(|at| row.get(*at).is_none_or(Option::is_none)));
                 if let Some(Some(missing)) = missing {
                     let why = format!("sheet `{sheet}`: column `{}` has no value", names[missing]);
                     reading.reject(Some(number), &why)?;

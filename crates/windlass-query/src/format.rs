@@ -386,10 +386,9 @@ impl Declared {
             Kind::Arrow => Arc::new(ArrowIpc),
             Kind::Orc => Arc::new(Orc),
             Kind::Xlsx => Arc::new(self.xlsx.clone()),
-            Kind::Xml => Arc::new(Xml {
-                own_encoding: self.text.encoding.is_none(),
-                ..self.xml.clone()
-            }),
+            Kind::Xml => {
+                Arc::new(Xml { own_encoding: self.text.encoding.is_none(), ..self.xml.clone() })
+            }
             Kind::Fixed => Arc::new(self.fixed.clone()),
             Kind::Lines => Arc::new(Lines),
             Kind::Regex => match &self.regex {

@@ -52,11 +52,8 @@ fn same(found: &str, expected: &str) {
 
 #[test]
 fn a_row_tag_finds_rows_wherever_they_are() {
-    let xml = Xml {
-        row_tag: Some("b".to_owned()),
-        attribute_prefix: "@".to_owned(),
-        ..Xml::default()
-    };
+    let xml =
+        Xml { row_tag: Some("b".to_owned()), attribute_prefix: "@".to_owned(), ..Xml::default() };
     let text = "<a><x><b n='1'>one</b></x><b n='2'/><c><d><b>three</b></d></c></a>";
     same(&rows(&xml, text), "@n|_VALUE\n1|one\n2|\n|three");
     assert_eq!(rows(&xml, "<a><c/></a>"), "it has no element `b`");

@@ -1,0 +1,75 @@
+//! Rows and files that cannot be read: left out, read in part, told.
+
+use super::Bench;
+use windlass_types::OptionValue;
+
+fn word(text: &str) -> OptionValue {
+    OptionValue::Word(text.to_owned())
+}
+
+fn types(columns: &[&str]) -> OptionValue {
+    OptionValue::List(columns.iter().map(|c| OptionValue::Text((*c).to_owned())).collect())
+}
+
+const MESSY: &str =
+    "# a comment\nid,name\n1,one\n\n2,\"two\nlines\"\nx,three\n4\n5,five,more\n6,\"six\n7,seven\n";
+
+fn bench(rule: &str) -> Bench {
+    let options = [
+        ("TYPE", word("CSV")),
+        ("COMMENT", OptionValue::Text("#".to_owned())),
+        ("ON_ERROR", word(rule)),
+        ("TYPES", types(&["id BIGINT"])),
+    ];
+    Bench::new(&[("a.csv", MESSY)]).table("t", "a.csv", &options)
+}
+
+impl Bench {
+    /// Line and reason of all bad rows.
+    fn told(&self) -> Vec<(Option<u64>, String)> {
+        let files = self.engine.bad_files().all();
+        files.into_iter().flat_map(|f| f.first).map(|bad| (bad.line, bad.reason)).collect()
+    }
+}
+
+#[tokio::test]
+async fn bad_rows_are_left_out_whatever_is_asked_of_them() {
+    let bench = bench("SKIP");
+    assert_eq!(bench.ask("SELECT id FROM t ORDER BY id").await, "1\n2\n7");
+    let mut lines: Vec<_> = bench.told().into_iter().map(|(line, _)| line.unwrap()).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, [7, 8, 9, 10]);
+    for sql in ["SELECT count(*) FROM t", "SELECT count(name) FROM t"] {
+        assert_eq!(bench.ask(sql).await, "3", "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn what_can_be_read_of_a_bad_row_is_kept() {
+    let bench = bench("NULL");
+    let answer = bench.ask("SELECT id, replace(name, chr(10), '/') FROM t").await;
+    let mut rows: Vec<&str> = answer.lines().collect();
+    rows.sort_unstable();
+    assert_eq!(rows, ["1|one", "2|two/lines", "4|", "5|five", "7|seven", "|three"]);
+    let reasons: Vec<String> = bench.told().into_iter().map(|(_, reason)| reason).collect();
+    assert!(reasons.iter().any(|r| r == "column `id`: `x` is not BIGINT"), "{reasons:?}");
+    assert!(reasons.iter().any(|r| r == "a quote is not closed"), "{reasons:?}");
+}
+
+#[tokio::test]
+async fn a_file_of_another_kind_is_left_out_and_errors_of_the_storage_are_not() {
+    let options = [("TYPE", word("PARQUET")), ("ON_ERROR", word("SKIP"))];
+    let noise = b"PAR1 and nothing else".to_vec();
+    let good = super::files::parquet(vec![(
+        "id",
+        std::sync::Arc::new(arrow::array::Int64Array::from(vec![7])) as _,
+    )]);
+    let bench = Bench::new(&[("p/a.parquet", noise), ("p/b.parquet", good)])
+        .table("t", "p/", &options)
+        .table("secret", "private/x.parquet", &options);
+    assert_eq!(bench.ask("SELECT * FROM t").await, "7");
+    let told = bench.told();
+    assert!(told.len() == 1 && told[0].0.is_none(), "{told:?}");
+    assert!(told[0].1.contains("p/a.parquet"), "{told:?}");
+    assert!(!bench.ask("SELECT * FROM secret").await.contains("format.invalid"));
+}
