@@ -54,6 +54,12 @@ impl Windlass {
                     verdict: Verdict::new(Grade::Good),
                 })
             }
+            Statement::Show { what, like: None } if crate::system::is_none(&what) => {
+                match crate::session::read(&format!("SHOW {what}"))? {
+                    Some(shown) => ctx.session.run(shown),
+                    None => self.show(fabric, &what, None).boxed().await,
+                }
+            }
             Statement::Show { what, like } => {
                 self.show(fabric, &what, like.as_deref()).boxed().await
             }
@@ -146,9 +152,14 @@ impl Windlass {
                 self.job_statement(&fabric, ctx, statement).boxed().await
             }
             Statement::Engine(text) => {
+                if let Some(set) = crate::session::read(&text)? {
+                    return ctx.session.run(set);
+                }
                 let engine = self.query().await?;
                 let name = fabric.name.as_str().to_owned();
-                let rows = engine.query(&text, &name, self.scope(fabric)).boxed().await?;
+                let given = ctx.given();
+                let rows =
+                    engine.query_with(&text, &name, self.scope(fabric), &given).boxed().await?;
                 Ok(Answer::Rows {
                     schema: rows.schema,
                     batches: rows.stream,
