@@ -156,11 +156,6 @@ pub trait Engine: Send + Sync {
         Ok(Shape::Unknown)
     }
 
-    /// A session with the defaults of this engine.
-    fn session(&self) -> Session {
-        Session::default()
-    }
-
     /// Opens the storage of a connection (no request is sent).
     async fn storage(&self, ctx: &Ctx, connection: &Name) -> Result<Storage>;
 

@@ -1,8 +1,7 @@
 //! [`Engine`] in this process.
 
 use crate::engine::{
-    Answer, Check, CopyOptions, CopySide, Ctx, Engine, PresignMethod, Progress, Session, Shape,
-    Summary,
+    Answer, Check, CopyOptions, CopySide, Ctx, Engine, PresignMethod, Progress, Shape, Summary,
 };
 use crate::limit::Limit;
 use crate::windlass::Windlass;
@@ -22,6 +21,7 @@ use windlass_types::{ConnectionSpec, Error, ErrorCode, Name, Result};
 #[async_trait]
 impl Engine for Windlass {
     fn sql<'a>(&'a self, ctx: &'a mut Ctx, text: &'a str) -> BoxStream<'a, Result<Answer>> {
+        ctx.session.adopt(self.inner.settings.session());
         async_stream::try_stream! {
             for parsed in windlass_sql::parse(text)? {
                 let limit = Limit::of(ctx);
@@ -34,10 +34,6 @@ impl Engine for Windlass {
 
     async fn shape(&self, ctx: &Ctx, text: &str, types: &[Option<DataType>]) -> Result<Shape> {
         self.shape_of(ctx, text, types).await
-    }
-
-    fn session(&self) -> Session {
-        self.inner.settings.session()
     }
 
     async fn storage(&self, ctx: &Ctx, connection: &Name) -> Result<Storage> {

@@ -274,6 +274,13 @@ impl Session {
         self.defaults.insert(name.to_owned(), value.into());
     }
 
+    /// Takes the defaults of a process, where it has none.
+    pub(crate) fn adopt(&mut self, process: Self) {
+        for (name, value) in process.defaults {
+            self.defaults.entry(name).or_insert(value);
+        }
+    }
+
     /// Sets a parameter; answers the value as it is kept.
     pub fn set(&mut self, name: &str, value: &str) -> Result<String> {
         let name = canonical(name);

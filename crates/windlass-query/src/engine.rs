@@ -226,10 +226,21 @@ impl Engine {
             .into_iter()
             .map(|name| TableReference::from(name.resolve(fabric, MAIN)))
             .collect();
-        let found = names.iter().map(|name| resolve(session, fabric, resolver, name));
-        let found: Vec<Resolved> = futures::future::try_join_all(found).await?;
+        let found = names.iter().map(async |name| {
+            match resolve(session, fabric, resolver, name).await {
+                // `generate_series(1, 3)` is named as tables are.
+                Err(error)
+                    if error.code() == ErrorCode::TableNotFound
+                        && session.state.table_functions().contains_key(name.table()) =>
+                {
+                    Ok(None)
+                }
+                found => found.map(Some),
+            }
+        });
+        let found: Vec<Option<Resolved>> = futures::future::try_join_all(found).await?;
         let catalog = MemoryCatalogProvider::new();
-        for table in found {
+        for table in found.into_iter().flatten() {
             let schema = if let Some(schema) = catalog.schema(&table.schema) {
                 schema
             } else {

@@ -240,7 +240,6 @@ async fn session(engine: &dyn Engine, startup: &HashMap<String, String>) -> Resu
     let mut ctx = Ctx {
         fabric: if fabric.is_empty() { "default".to_owned() } else { fabric.clone() },
         remote: true,
-        session: engine.session(),
         user: Some(user.clone()),
         ..Ctx::default()
     };

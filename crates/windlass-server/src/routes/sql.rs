@@ -113,7 +113,6 @@ async fn sql(
     let ctx = Ctx {
         fabric: body.fabric.unwrap_or_else(|| "default".to_owned()),
         remote: true,
-        session: app.engine.session(),
         ..Ctx::default()
     };
     let mut stream = match format {
