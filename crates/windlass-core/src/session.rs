@@ -55,13 +55,28 @@ const QUIET: &str = "of PostgreSQL; changes nothing";
 const PARAMETERS: &[Parameter] = &[
     row("application_name", "", Takes::Any, "the client's name"),
     row("bytea_output", "hex", Takes::Only(&["hex"]), "how binary values are written as text"),
-    row("client_encoding", "UTF8", Takes::Only(&["utf8", "utf-8", "unicode", "sql_ascii"]), "the encoding of texts"),
+    row(
+        "client_encoding",
+        "UTF8",
+        Takes::Only(&["utf8", "utf-8", "unicode", "sql_ascii"]),
+        "the encoding of texts",
+    ),
     row("client_min_messages", "notice", Takes::Any, QUIET),
-    row("datestyle", "ISO, YMD", Takes::Only(&["iso", "iso, mdy", "iso, dmy", "iso, ymd", "iso,mdy", "iso,dmy", "iso,ymd"]), "how times are written"),
+    row(
+        "datestyle",
+        "ISO, YMD",
+        Takes::Only(&["iso", "iso, mdy", "iso, dmy", "iso, ymd", "iso,mdy", "iso,dmy", "iso,ymd"]),
+        "how times are written",
+    ),
     row("default_transaction_isolation", "read committed", ISOLATION, QUIET),
     row("default_transaction_read_only", "off", ON_OFF, QUIET),
     row("enable_seqscan", "on", ON_OFF, QUIET),
-    row("extra_float_digits", "1", Takes::Any, "numbers are always written so that they read back the same"),
+    row(
+        "extra_float_digits",
+        "1",
+        Takes::Any,
+        "numbers are always written so that they read back the same",
+    ),
     row("idle_in_transaction_session_timeout", "0", Takes::Time, QUIET),
     row("integer_datetimes", "on", Takes::Told, "how PostgreSQL's protocol carries times"),
     row("intervalstyle", "postgres", Takes::Only(&["postgres"]), "how intervals are written"),
@@ -71,18 +86,38 @@ const PARAMETERS: &[Parameter] = &[
     row("lock_timeout", "0", Takes::Time, QUIET),
     row("max_identifier_length", "63", Takes::Told, QUIET),
     row("max_index_keys", "32", Takes::Told, QUIET),
-    row("memory_limit", "", Takes::Told, "memory all queries of the process may hold; `WINDLASS_MEMORY_LIMIT` sets it"),
+    row(
+        "memory_limit",
+        "",
+        Takes::Told,
+        "memory all queries of the process may hold; `WINDLASS_MEMORY_LIMIT` sets it",
+    ),
     row("role", "none", Takes::Any, QUIET),
     row("row_security", "on", ON_OFF, QUIET),
-    row("search_path", "main, public", Takes::Any, "names without a schema always are those of `main`"),
+    row(
+        "search_path",
+        "main, public",
+        Takes::Any,
+        "names without a schema always are those of `main`",
+    ),
     row("server_encoding", "UTF8", Takes::Told, "the encoding of texts"),
     row("server_version", "15.4", Takes::Told, "the version of PostgreSQL this is like"),
     row("server_version_num", "150004", Takes::Told, "the same as a number"),
     row("session_authorization", "windlass", Takes::Any, QUIET),
-    row("standard_conforming_strings", "on", Takes::Only(&["on", "true", "yes", "1"]), "a backslash in a text is a backslash"),
+    row(
+        "standard_conforming_strings",
+        "on",
+        Takes::Only(&["on", "true", "yes", "1"]),
+        "a backslash in a text is a backslash",
+    ),
     row("statement_timeout", "0", Takes::Time, "how long a statement may take; 0 is for ever"),
     row("synchronous_commit", "on", Takes::Any, QUIET),
-    row("timezone", "UTC", Takes::Zone, "the zone in which PostgreSQL's protocol writes times that have one"),
+    row(
+        "timezone",
+        "UTC",
+        Takes::Zone,
+        "the zone in which PostgreSQL's protocol writes times that have one",
+    ),
     row("transaction_isolation", "read committed", ISOLATION, QUIET),
     row("transaction_read_only", "off", ON_OFF, QUIET),
     row("work_mem", "4MB", Takes::Any, QUIET),
@@ -90,8 +125,7 @@ const PARAMETERS: &[Parameter] = &[
 ];
 
 /// Columns of `SHOW ALL`.
-const ALL: Columns =
-    &[("name", Kind::Text), ("setting", Kind::Text), ("description", Kind::Text)];
+const ALL: Columns = &[("name", Kind::Text), ("setting", Kind::Text), ("description", Kind::Text)];
 
 /// Parameters of one client, and those of the process behind them.
 #[derive(Debug, Clone, Default)]
@@ -228,9 +262,7 @@ fn value(name: &str, text: &str) -> Option<SetStatement> {
 /// The first word and what follows it.
 fn word(text: &str) -> (&str, &str) {
     let text = text.trim_start();
-    let end = text
-        .find(|c: char| c.is_whitespace() || c == '=' || c == ';')
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| c.is_whitespace() || c == '=' || c == ';').unwrap_or(text.len());
     text.split_at(end)
 }
 
@@ -319,7 +351,8 @@ impl Session {
             Takes::Zone => {
                 let zone = value.trim();
                 let known = zone.parse::<chrono_tz::Tz>().is_ok();
-                let short = ["utc", "gmt", "z", "local"].iter().any(|z| z.eq_ignore_ascii_case(zone));
+                let short =
+                    ["utc", "gmt", "z", "local"].iter().any(|z| z.eq_ignore_ascii_case(zone));
                 match (known, short) {
                     (true, _) => zone.to_owned(),
                     (false, true) => "UTC".to_owned(),

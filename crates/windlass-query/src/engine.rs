@@ -150,11 +150,8 @@ impl Engine {
     /// Runs a plan.
     pub(crate) async fn run(&self, session: &Session, plan: &LogicalPlan) -> Result<Rows> {
         let store = Arc::clone(&session.store);
-        let physical = session
-            .state
-            .create_physical_plan(plan)
-            .await
-            .map_err(|error| store.explain(error))?;
+        let physical =
+            session.state.create_physical_plan(plan).await.map_err(|error| store.explain(error))?;
         let stream = execute_stream(physical, session.state.task_ctx()).map_err(from_engine)?;
         let schema = stream.schema();
         Ok(Rows {

@@ -52,8 +52,7 @@ impl Budget {
             Some(folder) => DiskManagerMode::Directories(vec![folder.clone()]),
             None => DiskManagerMode::OsTmpDirectory,
         };
-        let disk =
-            DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(DISK);
+        let disk = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(DISK);
         RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::clone(&self.pool))
             .with_disk_manager_builder(disk)

@@ -99,7 +99,8 @@ fn python(pg: &Pg, who: &str, program: &str) -> Output {
     run(command, "")
 }
 
-const ORDERS: &str = "id,item,price,day\n1,bolt,1.50,2024-01-01\n2,nut,0.25,1969-12-31\n3,\"a, b\",,2024-02-29\n";
+const ORDERS: &str =
+    "id,item,price,day\n1,bolt,1.50,2024-01-01\n2,nut,0.25,1969-12-31\n3,\"a, b\",,2024-02-29\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn psql_runs_statements_of_windlass_and_queries() {
@@ -111,8 +112,12 @@ async fn psql_runs_statements_of_windlass_and_queries() {
     // Several statements in one message, some without rows.
     let many = "CREATE FILE TABLE orders ON lake LOCATION = 'orders.csv'; SELECT count(*) FROM orders; SHOW FILE TABLES; ; SELECT 'x'";
     let output = bench.psql(&["-At", "-c", many], "").good();
-    assert!(output.starts_with("CREATE TABLE\n3\n") && output.ends_with("|\nx\n") || output.ends_with("x\n"), "{output}");
-    assert!(bench.psql(&["-At", "-c", "SHOW CONNECTIONS"], "").good().contains("lake|s3|default"));
+    assert!(
+        output.starts_with("CREATE TABLE\n3\n") && output.ends_with("|\nx\n")
+            || output.ends_with("x\n"),
+        "{output}"
+    );
+    assert!(bench.psql(&["-At", "-c", "SHOW CONNECTIONS"], "").good().contains("lake|S3|default"));
     let listed = bench.rows("LIST lake.\"\"");
     assert!(listed.contains("orders.csv|object|"), "{listed}");
     let tested = bench.psql(&["-At", "-c", "TEST CONNECTION lake"], "").good();
@@ -121,7 +126,8 @@ async fn psql_runs_statements_of_windlass_and_queries() {
     assert!(created.stderr.contains("NOTICE") && !created.stderr.contains("hidden"), "{created:?}");
     assert_eq!(created.good(), "CREATE SECRET\n");
     // Transactions are taken; what is done stays done.
-    let rolled = bench.psql(&["-At"], "BEGIN;\nCREATE SCHEMA lab;\nROLLBACK;\nSHOW SCHEMAS LIKE 'lab';");
+    let rolled =
+        bench.psql(&["-At"], "BEGIN;\nCREATE SCHEMA lab;\nROLLBACK;\nSHOW SCHEMAS LIKE 'lab';");
     assert!(rolled.stderr.contains("stays"), "{rolled:?}");
     assert_eq!(rolled.good(), "BEGIN\nCREATE SCHEMA\nROLLBACK\nlab|schema\n");
     // Read-only connections are so here too.
@@ -130,7 +136,10 @@ async fn psql_runs_statements_of_windlass_and_queries() {
         "CREATE S3 CONNECTION still ENDPOINT = '{}' ALLOW_HTTP = TRUE AWS_ACCESS_KEY_ID = '{id}' AWS_SECRET_ACCESS_KEY = '{secret}' READ_ONLY = TRUE BUCKET = 'lake'",
         bench.s3.endpoint()
     ));
-    let refused = bench.psql(&["-At"], "COPY FILES FROM lake.\"orders.csv\" TO still.\"copy.csv\"");
+    let refused = bench.psql(
+        &["-At"],
+        "COPY FILES FROM lake LOCATION = 'orders.csv' TO still LOCATION = 'copy.csv'",
+    );
     assert_eq!(refused.code, 3, "{refused:?}");
     assert!(refused.stderr.contains("READ_ONLY") || refused.stderr.contains("read"), "{refused:?}");
 }
@@ -182,7 +191,7 @@ sql = """SELECT 1::smallint AS i2, 2::int AS i4, -9000000000 AS i8, CAST(1844674
     'ünï' AS t, x'00ff' AS bin, DATE '1969-12-31' AS d, TIME '23:59:59.5' AS tm,
     TIMESTAMP '1969-12-31 23:59:59.123456' AS ts,
     arrow_cast(TIMESTAMP '2024-06-01 12:00:00', 'Timestamp(Nanosecond, Some("UTC"))') AS tz,
-    INTERVAL '1 month 2 days 03:04:05' AS iv, [1, NULL, 3] AS l, ['a b', 'c"d'] AS ls, [] AS e,
+    INTERVAL '1 month 2 days 3 hours 4 minutes 5 seconds' AS iv, [1, NULL, 3] AS l, ['a b', 'c"d'] AS ls, [] AS e,
     named_struct('a', 1, 'b', 'x') AS s, [[1],[2,3]] AS ll, NULL AS n"""
 for binary in (False, True):
     with connect() as c:
@@ -260,7 +269,8 @@ print(a.execute("SELECT current_user, current_schema()").fetchone())
     let unknown = psql(&bench.pg, "dbname=nowhere user=ada", &[], "");
     assert_eq!(unknown.code, 2);
     assert!(
-        unknown.stderr.contains("FATAL") && unknown.stderr.contains("database \"nowhere\" does not exist"),
+        unknown.stderr.contains("FATAL")
+            && unknown.stderr.contains("database \"nowhere\" does not exist"),
         "{unknown:?}"
     );
     assert!(unknown.stderr.contains("`default`"), "{unknown:?}");
@@ -384,10 +394,7 @@ c.commit()
 try: c.execute('FETCH 1 FROM walk')
 except psycopg.Error as e: print(e.sqlstate)
 "#;
-    assert_eq!(
-        bench.python(program).good(),
-        "(2,) [(3,)]\n[('1',), ('2',), ('3',)]\n34000\n"
-    );
+    assert_eq!(bench.python(program).good(), "(2,) [(3,)]\n[('1',), ('2',), ('3',)]\n34000\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -395,7 +402,7 @@ async fn the_catalogue_shows_what_is_there() {
     let bench = Bench::new(&[("orders.csv", ORDERS)]).await;
     bench.rows("CREATE FABRIC lab;\nCREATE SCHEMA shop;\nCREATE FILE TABLE orders ON lake LOCATION = 'orders.csv';\nCREATE FILE TABLE shop.gone ON lake LOCATION = 'gone.csv';");
     let mut said = String::new();
-    for command in ["\\l", "\\dn", "\\dt", "\\dt shop.*", "\\d orders", "\\du"] {
+    for command in ["\\l", "\\dn", "\\dt", "\\dt shop.*", "\\d orders"] {
         let output = bench.psql(&["-At"], command);
         let _ = write!(said, "# {command}\n{}{}", output.stderr, output.stdout);
     }
@@ -408,7 +415,7 @@ async fn questions_of_drivers_and_tools_are_answered() {
     let bench = Bench::new(&[("orders.csv", ORDERS)]).await;
     bench.rows("CREATE FILE TABLE orders ON lake LOCATION = 'orders.csv'");
     let mut failed = String::new();
-    for (name, least, sql) in include!("pg_questions.rs") {
+    for (name, least, sql) in include!("pg/questions.rs") {
         let output = bench.psql(&["-At"], sql);
         let rows = output.stdout.lines().count();
         if output.code != 0 || rows < least {
@@ -435,26 +442,66 @@ async fn others_come_in_with_a_password_over_tls_only() {
     // Off loopback all of it is asked for before anything listens.
     for arguments in [
         vec!["serve", "--listen", "127.0.0.1:0", "--pg", "0.0.0.0:0"],
-        vec!["serve", "--listen", "127.0.0.1:0", "--pg", "0.0.0.0:0", "--pg-password-file", &passwords],
-        vec!["serve", "--listen", "127.0.0.1:0", "--pg", "0.0.0.0:0", "--pg-tls-cert", &certificate, "--pg-tls-key", &private],
+        vec![
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--pg",
+            "0.0.0.0:0",
+            "--pg-password-file",
+            &passwords,
+        ],
+        vec![
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--pg",
+            "0.0.0.0:0",
+            "--pg-tls-cert",
+            &certificate,
+            "--pg-tls-key",
+            &private,
+        ],
     ] {
         let refused = home.run(&arguments).refused(1);
-        assert!(refused.contains("server.listen") && refused.contains("--pg-password-file"), "{refused}");
+        assert!(
+            refused.contains("server.listen") && refused.contains("--pg-password-file"),
+            "{refused}"
+        );
     }
     let all = [
-        "--pg-password-file", passwords.as_str(), "--pg-tls-cert", certificate.as_str(), "--pg-tls-key", private.as_str(),
+        "--pg-password-file",
+        passwords.as_str(),
+        "--pg-tls-cert",
+        certificate.as_str(),
+        "--pg-tls-key",
+        private.as_str(),
     ];
     let open = Pg::start_at(&home, "0.0.0.0:0", &all);
     let who = |more: &str| {
         format!("host=localhost dbname=default user=ada sslrootcert={certificate} {more}")
     };
     let ask = |pg: &Pg, more: &str| psql(pg, &who(more), &["-At", "-c", "SELECT 1"], "");
-    assert_eq!(ask(&open, "hostaddr=127.0.0.1 password=love:lace sslmode=verify-full").good(), "1\n");
-    assert_eq!(ask(&open, "password=love:lace sslmode=require channel_binding=require").good(), "1\n");
+    assert_eq!(
+        ask(&open, "hostaddr=127.0.0.1 password=love:lace sslmode=verify-full").good(),
+        "1\n"
+    );
+    assert_eq!(
+        ask(&open, "password=love:lace sslmode=require channel_binding=require").good(),
+        "1\n"
+    );
     let wrong = ask(&open, "password=guess sslmode=require");
     assert!(wrong.stderr.contains("password authentication failed for user \"ada\""), "{wrong:?}");
-    let stranger = psql(&open, "dbname=default user=eve password=love:lace sslmode=require", &["-c", "SELECT 1"], "");
-    assert!(stranger.stderr.contains("password authentication failed for user \"eve\""), "{stranger:?}");
+    let stranger = psql(
+        &open,
+        "dbname=default user=eve password=love:lace sslmode=require",
+        &["-c", "SELECT 1"],
+        "",
+    );
+    assert!(
+        stranger.stderr.contains("password authentication failed for user \"eve\""),
+        "{stranger:?}"
+    );
     let plain = ask(&open, "password=love:lace sslmode=disable");
     assert!(plain.stderr.contains("TLS is required"), "{plain:?}");
     drop(open);

@@ -95,8 +95,7 @@ pub async fn run(session: &Session, args: Serve) -> Ending {
         stop.cancel();
         served
     };
-    let (served, served_pg, jobs) =
-        tokio::join!(serve, serve_pg, engine.serve_jobs(stop.clone()));
+    let (served, served_pg, jobs) = tokio::join!(serve, serve_pg, engine.serve_jobs(stop.clone()));
     served?;
     served_pg?;
     jobs?;

@@ -221,8 +221,10 @@ impl ScalarUDFImpl for Setting {
             return Ok(ColumnarValue::Scalar(ScalarValue::Utf8(text.clone())));
         };
         let found = self.settings.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
-        let quiet =
-            matches!(args.args.get(1), Some(ColumnarValue::Scalar(ScalarValue::Boolean(Some(true)))));
+        let quiet = matches!(
+            args.args.get(1),
+            Some(ColumnarValue::Scalar(ScalarValue::Boolean(Some(true))))
+        );
         match found {
             Some((_, value)) => Ok(ColumnarValue::Scalar(ScalarValue::from(value.as_str()))),
             None if quiet => Ok(ColumnarValue::Scalar(ScalarValue::Utf8(None))),

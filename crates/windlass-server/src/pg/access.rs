@@ -132,8 +132,11 @@ impl Users {
                 .split_once(':')
                 .filter(|(user, password)| !user.is_empty() && !password.is_empty())
                 .ok_or_else(|| {
-                    refused(format!("line {} of the password file `{shown}` is not one", number + 1))
-                        .hint("write `user:password`, a line each; `#` begins a comment")
+                    refused(format!(
+                        "line {} of the password file `{shown}` is not one",
+                        number + 1
+                    ))
+                    .hint("write `user:password`, a line each; `#` begins a comment")
                 })?;
             let salt: [u8; SALT] = RandomState::new().salt(user);
             let proof = gen_salted_password(password, &salt, SCRAM_ITERATIONS);

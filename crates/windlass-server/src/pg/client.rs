@@ -355,23 +355,22 @@ impl Client {
         Ok(passed)
     }
 
-    /// Hands every batch to `take`, which makes messages of it.
-    pub(crate) async fn send_batches(
+    /// Hands every row to `take`, and sends what it makes of it: one message a row, as clients expect.
+    pub(crate) async fn send_lines(
         &mut self,
         mut cursor: Cursor,
         rows: &Rows,
         cancel: &CancellationToken,
-        take: impl Fn(&Batch, Tz) -> Vec<u8>,
+        take: impl Fn(&Batch, usize, Tz) -> Vec<u8>,
     ) -> Done<u64> {
         let zone = self.zone();
         let mut sent = 0;
         while self.fill(&mut cursor, cancel).await? {
             let Some((batch, _)) = cursor.current.take() else { continue };
-            // Pieces, so that a message stays small.
-            for from in (0..batch.num_rows()).step_by(256) {
-                let piece = batch.slice(from, 256.min(batch.num_rows() - from));
-                let bytes = take(&rows.prepare(&piece)?, zone);
-                let data = pgwire::messages::copy::CopyData::new(Bytes::from(bytes));
+            let ready = rows.prepare(&batch)?;
+            for row in 0..ready.rows {
+                let bytes = Bytes::from(take(&ready, row, zone));
+                let data = pgwire::messages::copy::CopyData::new(bytes);
                 self.feed(Out::CopyData(data), cancel).await?;
             }
             sent += u64::try_from(batch.num_rows()).unwrap_or_default();
@@ -404,5 +403,8 @@ impl Client {
 }
 
 fn cancelled() -> Out {
-    said::error(&Error::new(ErrorCode::Interrupted, "the statement was cancelled by the user"), false)
+    said::error(
+        &Error::new(ErrorCode::Interrupted, "the statement was cancelled by the user"),
+        false,
+    )
 }

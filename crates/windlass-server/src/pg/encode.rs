@@ -9,7 +9,9 @@ use arrow::datatypes::{
 };
 use arrow::record_batch::RecordBatch;
 use bytes::{BufMut as _, BytesMut};
-use chrono::{DateTime, Datelike as _, NaiveDate, NaiveDateTime, NaiveTime, Offset as _, Timelike as _};
+use chrono::{
+    DateTime, Datelike as _, NaiveDate, NaiveDateTime, NaiveTime, Offset as _, Timelike as _,
+};
 use chrono_tz::Tz;
 use pgwire::messages::data::{DataRow, FieldDescription, RowDescription};
 use std::fmt::Write as _;
@@ -33,8 +35,7 @@ pub(crate) struct Rows {
 impl Rows {
     /// Rows of a schema in formats as a Bind says: none is text, one is for all columns.
     pub(crate) fn new(schema: &SchemaRef, formats: &[i16]) -> Self {
-        let columns: Vec<Column> =
-            schema.fields().iter().map(|field| Column::of(field)).collect();
+        let columns: Vec<Column> = schema.fields().iter().map(|field| Column::of(field)).collect();
         let binary = (0..columns.len())
             .map(|at| match formats {
                 [] => false,
@@ -136,9 +137,7 @@ impl Plain {
             (target, false) => target.clone(),
         };
         let array = match target {
-            Some(target) if *array.data_type() != target => {
-                cast(array, &target).map_err(unfit)?
-            }
+            Some(target) if *array.data_type() != target => cast(array, &target).map_err(unfit)?,
             _ => array.clone(),
         };
         Ok(Self { array, item, list })
@@ -163,9 +162,8 @@ impl Plain {
         } else {
             out.put_slice(item_text(self.item, self.array.as_ref(), row, zone).as_bytes());
         }
-        let length = i32::try_from(out.len() - at - 4).map_err(|_| {
-            Error::new(ErrorCode::SqlExecution, "a value is larger than 2 GiB")
-        })?;
+        let length = i32::try_from(out.len() - at - 4)
+            .map_err(|_| Error::new(ErrorCode::SqlExecution, "a value is larger than 2 GiB"))?;
         out[at..at + 4].copy_from_slice(&length.to_be_bytes());
         Ok(())
     }
@@ -235,9 +233,7 @@ fn item_text(item: Carried, array: &dyn Array, row: usize, zone: Tz) -> String {
                 None => days.to_string(),
             }
         }
-        Carried::Time => {
-            clock(midnight(array.as_primitive::<Time64MicrosecondType>().value(row)))
-        }
+        Carried::Time => clock(midnight(array.as_primitive::<Time64MicrosecondType>().value(row))),
         Carried::Timestamp => {
             let micros = array.as_primitive::<TimestampMicrosecondType>().value(row);
             match DateTime::from_timestamp_micros(micros) {
@@ -470,7 +466,8 @@ fn numeric(text: &str, out: &mut BytesMut) {
     padded.push_str(fraction);
     padded.push_str(&"0".repeat((4 - fraction.len() % 4) % 4));
     let group = |text: &str| text.parse::<i16>().unwrap_or_default();
-    let mut groups: Vec<i16> = (0..padded.len() / 4).map(|at| group(&padded[at * 4..at * 4 + 4])).collect();
+    let mut groups: Vec<i16> =
+        (0..padded.len() / 4).map(|at| group(&padded[at * 4..at * 4 + 4])).collect();
     let mut weight = i16::try_from(left).unwrap_or_default() - 1;
     let zeros = groups.iter().take_while(|group| **group == 0).count();
     groups.drain(..zeros);
@@ -491,8 +488,8 @@ fn numeric(text: &str, out: &mut BytesMut) {
 mod tests {
     use super::*;
     use arrow::array::{
-        Date32Array, Decimal128Array, Float64Array, ListArray, StringArray, TimestampNanosecondArray,
-        UInt64Array,
+        Date32Array, Decimal128Array, Float64Array, ListArray, StringArray,
+        TimestampNanosecondArray, UInt64Array,
     };
     use arrow::datatypes::{Field, Int32Type, Schema};
     use std::sync::Arc;
@@ -530,10 +527,7 @@ mod tests {
             texts(Arc::new(times.with_timezone("UTC"))),
             ["1970-01-01 00:59:59+01", "2023-11-14 23:13:20.123456+01"]
         );
-        assert_eq!(
-            texts(Arc::new(UInt64Array::from(vec![u64::MAX]))),
-            ["18446744073709551615"]
-        );
+        assert_eq!(texts(Arc::new(UInt64Array::from(vec![u64::MAX]))), ["18446744073709551615"]);
         let nasty = vec![Some("a b"), Some(""), None, Some("NULL"), Some("q\"\\"), Some("plain")];
         let values = StringArray::from(nasty);
         let list = ListArray::new(
@@ -542,10 +536,7 @@ mod tests {
             Arc::new(values),
             None,
         );
-        assert_eq!(
-            texts(Arc::new(list)),
-            [r#"{"a b","",NULL,"NULL","q\"\\",plain}"#]
-        );
+        assert_eq!(texts(Arc::new(list)), [r#"{"a b","",NULL,"NULL","q\"\\",plain}"#]);
         let numbers = ListArray::from_iter_primitive::<Int32Type, _, _>(vec![
             Some(vec![Some(1), None]),
             None,
@@ -568,9 +559,8 @@ mod tests {
         assert_eq!(packed("0.00012"), [2, -1, 0, 5, 1, 2000]);
         assert_eq!(packed("10000"), [1, 1, 0, 0, 1]);
         assert_eq!(packed("18446744073709551615"), [5, 4, 0, 0, 1844, 6744, 737, 955, 1615]);
-        let array: ArrayRef = Arc::new(
-            Decimal128Array::from(vec![-150]).with_precision_and_scale(5, 2).unwrap(),
-        );
+        let array: ArrayRef =
+            Arc::new(Decimal128Array::from(vec![-150]).with_precision_and_scale(5, 2).unwrap());
         assert_eq!(texts(array), ["-1.50"]);
     }
 }

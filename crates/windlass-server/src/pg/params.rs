@@ -342,7 +342,10 @@ mod tests {
         assert_eq!(text("t", &DataType::Boolean), "true");
         assert_eq!(text("1969-12-31", &DataType::Date32), "1969-12-31");
         assert_eq!(
-            text("2024-01-01 10:00:00+02", &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
+            text(
+                "2024-01-01 10:00:00+02",
+                &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+            ),
             "2024-01-01T08:00:00Z"
         );
         assert_eq!(text(r#"{1,NULL,3}"#, &list(DataType::Int64)), "[1,null,3]");
@@ -363,14 +366,16 @@ mod tests {
         let packed: Vec<u8> =
             [3i16, 1, 0x4000, 4, 1, 2345, 6789].iter().flat_map(|n| n.to_be_bytes()).collect();
         assert_eq!(binary(&packed, &DataType::Decimal128(38, 10)), "-12345.6789");
-        let small: Vec<u8> = [2i16, -1, 0, 5, 1, 2000].iter().flat_map(|n| n.to_be_bytes()).collect();
+        let small: Vec<u8> =
+            [2i16, -1, 0, 5, 1, 2000].iter().flat_map(|n| n.to_be_bytes()).collect();
         assert_eq!(binary(&small, &DataType::Decimal128(38, 10)), "0.00012");
         for kind in [DataType::Int64, DataType::Date32, DataType::Decimal128(38, 10)] {
             assert!(binary(&[1, 2, 3], &kind).starts_with("the value of $1"), "{kind}");
         }
         let list = DataType::List(Field::new_list_field(DataType::Int64, true).into());
         // Says it has a thousand million elements, and has none.
-        let huge: Vec<u8> = [1, 0, 20, 1_000_000_000, 1].iter().flat_map(|n: &i32| n.to_be_bytes()).collect();
+        let huge: Vec<u8> =
+            [1, 0, 20, 1_000_000_000, 1].iter().flat_map(|n: &i32| n.to_be_bytes()).collect();
         assert!(binary(&huge, &list).starts_with("the value of $1"));
     }
 }

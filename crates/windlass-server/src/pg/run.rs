@@ -219,12 +219,10 @@ impl Client {
             self.wire.feed(Out::CopyData(data)).await?;
         }
         let sent = self
-            .send_batches(*cursor, &rows, cancel, |batch, zone| {
+            .send_lines(*cursor, &rows, cancel, |batch, row, zone| {
                 let mut out = Vec::new();
-                for row in 0..batch.rows {
-                    let cells = (0..batch.width()).map(|at| Rows::text(batch, row, at, zone));
-                    format.row(cells, &mut out);
-                }
+                let cells = (0..batch.width()).map(|at| Rows::text(batch, row, at, zone));
+                format.row(cells, &mut out);
                 out
             })
             .await?;
@@ -269,8 +267,8 @@ impl Client {
             None => None,
             Some(statement) => {
                 let given = &message.parameters;
-                let unsaid = (0..given.len())
-                    .any(|at| statement.types.get(at).is_none_or(Option::is_none));
+                let unsaid =
+                    (0..given.len()).any(|at| statement.types.get(at).is_none_or(Option::is_none));
                 let types = if unsaid {
                     let cancel = self.ticket.begin();
                     match self.shape(&statement, &cancel).await? {
@@ -319,9 +317,8 @@ impl Client {
             };
             return self.describe_statement(statement.as_deref(), &cancel).await;
         }
-        let rows = |schema, formats: &[i16]| {
-            Out::RowDescription(Rows::new(schema, formats).description())
-        };
+        let rows =
+            |schema, formats: &[i16]| Out::RowDescription(Rows::new(schema, formats).description());
         let Some(portal) = self.portals.remove(&name) else {
             // A cursor is a portal too.
             let Some(cursor) = self.cursors.get(&name) else {
@@ -368,7 +365,8 @@ impl Client {
             Shape::Done | Shape::Unknown => (Vec::new(), None),
         };
         let oids = parameters.iter().enumerate().map(|(at, kind)| {
-            let said = statement.and_then(|statement| statement.oids.get(at)).filter(|oid| **oid != 0);
+            let said =
+                statement.and_then(|statement| statement.oids.get(at)).filter(|oid| **oid != 0);
             said.copied().unwrap_or_else(|| Column::of_type(kind).kind.oid())
         });
         let oids = oids.collect();
@@ -390,7 +388,8 @@ impl Client {
             return Ok(());
         }
         self.not_failed()?;
-        portal.begun = Some(self.begin(text, std::mem::take(&mut portal.parameters), cancel).await?);
+        portal.begun =
+            Some(self.begin(text, std::mem::take(&mut portal.parameters), cancel).await?);
         Ok(())
     }
 

@@ -70,7 +70,10 @@ mod tests {
 
     #[test]
     fn a_tag_is_a_verb_and_a_thing() {
-        assert_eq!(tag("create or replace s3 connection landing REGION = 'x'"), "CREATE CONNECTION");
+        assert_eq!(
+            tag("create or replace s3 connection landing REGION = 'x'"),
+            "CREATE CONNECTION"
+        );
         assert_eq!(tag("DROP TABLE IF EXISTS t"), "DROP TABLE");
         assert_eq!(tag("SET statement_timeout = 5"), "SET");
         assert_eq!(tag("USE FABRIC lab"), "USE FABRIC");

@@ -206,8 +206,15 @@ pub(crate) fn parameter(oid: u32) -> Option<DataType> {
         Type::FLOAT8_ARRAY => list(DataType::Float64),
         Type::TEXT_ARRAY | Type::VARCHAR_ARRAY => list(DataType::Utf8),
         Type::DATE_ARRAY => list(DataType::Date32),
-        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::CHAR | Type::JSON
-        | Type::JSONB | Type::UUID | Type::XML => DataType::Utf8,
+        Type::TEXT
+        | Type::VARCHAR
+        | Type::BPCHAR
+        | Type::NAME
+        | Type::CHAR
+        | Type::JSON
+        | Type::JSONB
+        | Type::UUID
+        | Type::XML => DataType::Utf8,
         _ => return None,
     })
 }
@@ -228,7 +235,10 @@ mod tests {
         assert_eq!(of(DataType::Decimal128(12, 2)), (Type::NUMERIC, (12 << 16 | 2) + 4));
         assert_eq!(of(list(DataType::Utf8)), (Type::TEXT_ARRAY, -1));
         assert_eq!(of(list(list(DataType::Utf8))), (Type::JSON, -1));
-        assert_eq!(of(DataType::Struct(vec![Field::new("a", DataType::Int8, true)].into())).0, Type::JSON);
+        assert_eq!(
+            of(DataType::Struct(vec![Field::new("a", DataType::Int8, true)].into())).0,
+            Type::JSON
+        );
         assert_eq!(
             of(DataType::Dictionary(DataType::Int8.into(), DataType::Utf8.into())).0,
             Type::TEXT

@@ -88,7 +88,9 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
             }
             b if b.is_ascii_alphanumeric() || b == b'_' || b >= 0x80 => {
                 while at < bytes.len()
-                    && (bytes[at].is_ascii_alphanumeric() || b"_$".contains(&bytes[at]) || bytes[at] >= 0x80)
+                    && (bytes[at].is_ascii_alphanumeric()
+                        || b"_$".contains(&bytes[at])
+                        || bytes[at] >= 0x80)
                 {
                     at += 1;
                 }
@@ -126,8 +128,24 @@ pub(crate) fn read(text: &str) -> Result<Option<Words>> {
         .collect::<String>()
         .to_ascii_lowercase();
     const KNOWN: &[&str] = &[
-        "begin", "start", "commit", "end", "rollback", "abort", "savepoint", "release", "discard",
-        "deallocate", "declare", "fetch", "move", "close", "copy", "listen", "unlisten", "notify",
+        "begin",
+        "start",
+        "commit",
+        "end",
+        "rollback",
+        "abort",
+        "savepoint",
+        "release",
+        "discard",
+        "deallocate",
+        "declare",
+        "fetch",
+        "move",
+        "close",
+        "copy",
+        "listen",
+        "unlisten",
+        "notify",
         "lock",
     ];
     if !head.is_empty() && !KNOWN.contains(&head.as_str()) {
@@ -173,14 +191,10 @@ fn declare(text: &str, tokens: &[Token<'_>]) -> Result<Words> {
     let wrong = || unread("DECLARE name CURSOR FOR query");
     let cursor = tokens.iter().position(|token| token.is("cursor")).ok_or_else(wrong)?;
     let words = &tokens[1..cursor];
-    if words.iter().skip(1).any(|word| word.is("scroll"))
-        && !words.iter().any(|word| word.is("no"))
+    if words.iter().skip(1).any(|word| word.is("scroll")) && !words.iter().any(|word| word.is("no"))
     {
-        return Err(Error::new(
-            ErrorCode::StatementUnsupported,
-            "a cursor reads forward only",
-        )
-        .hint("leave SCROLL out"));
+        return Err(Error::new(ErrorCode::StatementUnsupported, "a cursor reads forward only")
+            .hint("leave SCROLL out"));
     }
     let until = tokens[cursor..].iter().position(|token| token.is("for")).ok_or_else(wrong)?;
     let query = tokens.get(cursor + until + 1).ok_or_else(wrong)?;
@@ -228,9 +242,9 @@ fn copy(text: &str, tokens: &[Token<'_>]) -> Result<Option<Words>> {
             None => format!("SELECT * FROM {inner}"),
         },
     };
-    let mut options = tokens[to + 2..].iter().filter(|token| !"(),=".contains(token.text)).peekable();
-    let mut format =
-        CopyFormat { csv: false, header: false, delimiter: '\0', null: String::new() };
+    let mut options =
+        tokens[to + 2..].iter().filter(|token| !"(),=".contains(token.text)).peekable();
+    let mut format = CopyFormat { csv: false, header: false, delimiter: '\0', null: String::new() };
     let mut null = None;
     while let Some(option) = options.next() {
         let unknown = || {
@@ -251,7 +265,8 @@ fn copy(text: &str, tokens: &[Token<'_>]) -> Result<Option<Words>> {
             },
             "header" => {
                 let off = options.peek().is_some_and(|token| token.is("false") || token.is("off"));
-                let said = off || options.peek().is_some_and(|token| token.is("true") || token.is("on"));
+                let said =
+                    off || options.peek().is_some_and(|token| token.is("true") || token.is("on"));
                 if said {
                     options.next();
                 }
@@ -337,9 +352,17 @@ mod tests {
         assert_eq!(is("/* tool */ start transaction"), Words::Begin);
         assert_eq!(is("ROLLBACK TO SAVEPOINT s"), Words::Quiet("ROLLBACK"));
         assert_eq!(is("rollback"), Words::Rollback);
-        assert_eq!(is("DEALLOCATE PREPARE \"_pg3_1\""), Words::Deallocate(Some("_pg3_1".to_owned())));
+        assert_eq!(
+            is("DEALLOCATE PREPARE \"_pg3_1\""),
+            Words::Deallocate(Some("_pg3_1".to_owned()))
+        );
         assert_eq!(is("CLOSE ALL"), Words::Close(None));
-        for other in ["SELECT 1", "COPY FILES FROM a.\"x/\" TO b.\"y/\"", "COPY (SELECT 1) TO 'a:b/c.csv'", ""] {
+        for other in [
+            "SELECT 1",
+            "COPY FILES FROM a.\"x/\" TO b.\"y/\"",
+            "COPY (SELECT 1) TO 'a:b/c.csv'",
+            "",
+        ] {
             assert_eq!(read(other).unwrap(), None, "{other}");
         }
     }
@@ -348,7 +371,10 @@ mod tests {
     fn cursors_read_forward() {
         assert_eq!(
             is("DECLARE _psql_cursor NO SCROLL CURSOR FOR\nSELECT 'for' FROM t"),
-            Words::Declare { name: "_psql_cursor".to_owned(), query: "SELECT 'for' FROM t".to_owned() }
+            Words::Declare {
+                name: "_psql_cursor".to_owned(),
+                query: "SELECT 'for' FROM t".to_owned()
+            }
         );
         assert_eq!(
             is("FETCH FORWARD 100 FROM \"C\""),

@@ -74,7 +74,9 @@ impl Format {
             }
         }
         Err(Error::new(ErrorCode::UsageInvalid, format!("rows cannot be written as `{accept}`"))
-            .hint("known are application/x-ndjson, text/csv and application/vnd.apache.arrow.stream")
+            .hint(
+                "known are application/x-ndjson, text/csv and application/vnd.apache.arrow.stream",
+            )
             .into())
     }
 
