@@ -2,7 +2,9 @@
 //!
 //! The command line speaks to this trait only, so `--server` changes nothing above it.
 
-use arrow::datatypes::SchemaRef;
+pub use crate::session::{Session, SetStatement};
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -82,12 +84,40 @@ pub struct Ctx {
     pub fabric: String,
     /// Asked over the network: files and environment of this process are not theirs to name.
     pub remote: bool,
+    /// What SET has set.
+    pub session: Session,
+    /// Values of `$1`, `$2`, ... of the next statement: arrays of one row.
+    pub parameters: Vec<ArrayRef>,
+    /// The name under which a client has signed in.
+    pub user: Option<String>,
 }
 
 impl Default for Ctx {
     fn default() -> Self {
-        Self { fabric: "default".to_owned(), remote: false }
+        Self {
+            fabric: "default".to_owned(),
+            remote: false,
+            session: Session::default(),
+            parameters: Vec::new(),
+            user: None,
+        }
     }
+}
+
+/// What a statement takes and gives.
+#[derive(Debug, Clone)]
+pub enum Shape {
+    /// Parameters, in order, and the columns of its rows.
+    Rows {
+        /// Types of `$1`, `$2`, ...
+        parameters: Vec<DataType>,
+        /// Columns.
+        columns: SchemaRef,
+    },
+    /// No parameters and no rows: it does something, and says so.
+    Done,
+    /// Can only be learnt by running it. It has no parameters.
+    Unknown,
 }
 
 /// One side of a copy.
@@ -118,6 +148,13 @@ pub trait Engine: Send + Sync {
     /// Runs statements one after another; the stream ends with the first error. A `USE FABRIC` in
     /// the text holds for the statements after it and is stored into `ctx`.
     fn sql<'a>(&'a self, ctx: &'a mut Ctx, text: &'a str) -> BoxStream<'a, Result<Answer>>;
+
+    /// Learns what one statement takes and gives, without running it. `types` are those of its
+    /// parameters that the asker knows.
+    async fn shape(&self, ctx: &Ctx, text: &str, types: &[Option<DataType>]) -> Result<Shape> {
+        let _ = (ctx, text, types);
+        Ok(Shape::Unknown)
+    }
 
     /// Opens the storage of a connection (no request is sent).
     async fn storage(&self, ctx: &Ctx, connection: &Name) -> Result<Storage>;

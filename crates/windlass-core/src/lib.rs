@@ -6,6 +6,7 @@
 // The AWS SDK's futures are deeper than the default of 128.
 #![recursion_limit = "256"]
 
+pub mod csv;
 pub mod engine;
 
 pub mod json;
@@ -17,12 +18,15 @@ mod describe;
 mod doctor;
 mod filter;
 mod jobs;
+mod limit;
 mod list;
 mod local_engine;
 mod resolve;
 mod rows;
 mod secrets;
+pub mod session;
 mod settings;
+mod shape;
 mod statements;
 mod system;
 mod tables;

@@ -1,9 +1,11 @@
 //! [`Engine`] in this process.
 
 use crate::engine::{
-    Answer, Check, CopyOptions, CopySide, Ctx, Engine, PresignMethod, Progress, Summary,
+    Answer, Check, CopyOptions, CopySide, Ctx, Engine, PresignMethod, Progress, Shape, Summary,
 };
+use crate::limit::Limit;
 use crate::windlass::Windlass;
+use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -19,12 +21,19 @@ use windlass_types::{ConnectionSpec, Error, ErrorCode, Name, Result};
 #[async_trait]
 impl Engine for Windlass {
     fn sql<'a>(&'a self, ctx: &'a mut Ctx, text: &'a str) -> BoxStream<'a, Result<Answer>> {
+        ctx.session.adopt(self.inner.settings.session());
         async_stream::try_stream! {
             for parsed in windlass_sql::parse(text)? {
-                yield self.run(ctx, parsed.statement).await?;
+                let limit = Limit::of(ctx);
+                let answer = limit.hold(self.run(ctx, parsed.statement)).await?;
+                yield limit.hold_rows(answer);
             }
         }
         .boxed()
+    }
+
+    async fn shape(&self, ctx: &Ctx, text: &str, types: &[Option<DataType>]) -> Result<Shape> {
+        self.shape_of(ctx, text, types).await
     }
 
     async fn storage(&self, ctx: &Ctx, connection: &Name) -> Result<Storage> {

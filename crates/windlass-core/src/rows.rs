@@ -176,6 +176,20 @@ pub(crate) fn answer(columns: Columns, rows: &[Vec<Cell>], grade: Grade) -> Resu
     })
 }
 
+/// An answer of one row with one text, in a column of this name.
+pub(crate) fn one_text(column: &str, text: String) -> Answer {
+    let array: ArrayRef = Arc::new(StringArray::from(vec![text]));
+    let schema = Arc::new(Schema::new(vec![Field::new(column, DataType::Utf8, false)]));
+    let batch = RecordBatch::try_new(Arc::clone(&schema), vec![array]).map_err(|error| {
+        Error::new(ErrorCode::Internal, "a row does not fit its column").source(error)
+    });
+    Answer::Rows {
+        schema,
+        batches: futures::stream::iter([batch]).boxed(),
+        verdict: Verdict::new(Grade::Good),
+    }
+}
+
 /// An answer without rows.
 pub(crate) fn done(message: impl Into<String>, warnings: Vec<String>) -> Answer {
     Answer::Done { message: message.into(), warnings }

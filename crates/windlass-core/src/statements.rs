@@ -54,6 +54,12 @@ impl Windlass {
                     verdict: Verdict::new(Grade::Good),
                 })
             }
+            Statement::Show { what, like: None } if crate::system::is_none(&what) => {
+                match crate::session::read(&format!("SHOW {what}"))? {
+                    Some(shown) => ctx.session.run(shown),
+                    None => self.show(fabric, &what, None).boxed().await,
+                }
+            }
             Statement::Show { what, like } => {
                 self.show(fabric, &what, like.as_deref()).boxed().await
             }
@@ -150,10 +156,15 @@ impl Windlass {
                 self.run_write(&fabric, write).boxed().await
             }
             Statement::Engine(text) => {
+                if let Some(set) = crate::session::read(&text)? {
+                    return ctx.session.run(set);
+                }
                 self.end_dead_writes_once(&fabric).await;
                 let engine = self.query().await?;
                 let name = fabric.name.as_str().to_owned();
-                let rows = engine.query(&text, &name, self.scope(fabric)).boxed().await?;
+                let given = ctx.given();
+                let rows =
+                    engine.query_with(&text, &name, self.scope(fabric), &given).boxed().await?;
                 Ok(Answer::Rows {
                     schema: rows.schema,
                     batches: rows.stream,

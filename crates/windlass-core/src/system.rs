@@ -126,6 +126,11 @@ pub(crate) const TABLES: &[SystemTable] = &[
     },
 ];
 
+/// Whether there is no system table of this name.
+pub(crate) fn is_none(name: &str) -> bool {
+    !TABLES.iter().any(|table| table.name == name)
+}
+
 fn text(options: &OptionMap, name: &str) -> Option<String> {
     match options.get(name) {
         Some(OptionValue::Text(text) | OptionValue::Word(text)) => Some(text.clone()),

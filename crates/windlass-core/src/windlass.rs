@@ -111,7 +111,10 @@ impl Windlass {
     pub(crate) async fn query(&self) -> Result<Arc<QueryEngine>> {
         self.inner
             .query
-            .get_or_try_init(|| async { QueryEngine::new().map(Arc::new) })
+            .get_or_try_init(|| async {
+                let budget = self.inner.settings.budget()?;
+                QueryEngine::within(budget).map(Arc::new)
+            })
             .await
             .cloned()
     }

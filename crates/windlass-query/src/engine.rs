@@ -3,6 +3,8 @@
 use crate::describe::describe;
 use crate::error::{from_engine, missing_column, syntax};
 use crate::identifiers::correct;
+use crate::memory::Budget;
+use crate::pg::{Given, bind};
 use crate::resolve::{MAIN, Resolved, Resolver, columns, resolve, tables};
 use crate::store::{QueryStore, Told, url};
 use arrow::datatypes::SchemaRef;
@@ -13,8 +15,6 @@ use datafusion::catalog::{
 };
 use datafusion::common::TableReference;
 use datafusion::execution::SessionStateBuilder;
-use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
@@ -31,8 +31,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use windlass_formats::bad::BadFiles;
 use windlass_types::{Error, ErrorCode, Result};
 
-/// Bytes all queries of an engine may hold together; sorts and groupings spill beyond their share.
-const MEMORY: usize = 1 << 30;
 /// Column names corrected in one statement.
 const CORRECTIONS: usize = 64;
 
@@ -58,15 +56,16 @@ impl Rows {
 
 /// The SQL engine. One serves all queries of a process; nothing of a query stays in it.
 pub struct Engine {
-    template: SessionState,
-    memory: Arc<dyn MemoryPool>,
+    pub(crate) template: SessionState,
+    pub(crate) budget: Budget,
+    pub(crate) pg: crate::pg::Lazy,
     bad: Arc<BadFiles>,
     queries: AtomicU64,
 }
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("memory", &self.memory).finish_non_exhaustive()
+        f.debug_struct("Engine").field("budget", &self.budget).finish_non_exhaustive()
     }
 }
 
@@ -74,12 +73,17 @@ impl std::fmt::Debug for Engine {
 pub(crate) struct Session {
     pub(crate) state: SessionState,
     pub(crate) store: Arc<QueryStore>,
-    catalogs: Arc<dyn CatalogProviderList>,
+    pub(crate) catalogs: Arc<dyn CatalogProviderList>,
 }
 
 impl Engine {
-    /// Makes the engine with a bounded memory pool.
+    /// Makes the engine with the memory of [`Budget::default`].
     pub fn new() -> Result<Self> {
+        Self::within(Budget::default())
+    }
+
+    /// Makes the engine with a bounded memory pool.
+    pub fn within(budget: Budget) -> Result<Self> {
         let config = SessionConfig::new()
             .with_create_default_catalog_and_schema(false)
             .with_information_schema(false)
@@ -89,7 +93,8 @@ impl Engine {
             SessionStateBuilder::new().with_config(config).with_default_features().build();
         Ok(Self {
             template,
-            memory: Arc::new(FairSpillPool::new(MEMORY)),
+            budget,
+            pg: crate::pg::Lazy::default(),
             bad: Arc::default(),
             queries: AtomicU64::new(0),
         })
@@ -107,16 +112,21 @@ impl Engine {
         fabric: &str,
         resolver: Arc<dyn Resolver>,
     ) -> Result<Rows> {
-        let mut statements =
-            DFParser::parse_sql(sql).map_err(|error| syntax(sql, from_engine(error)))?;
-        let statement = match (statements.pop_front(), statements.is_empty()) {
-            (Some(statement), true) => statement,
-            (None, _) => return Err(Error::new(ErrorCode::SqlSyntax, "there is no statement")),
-            (Some(_), false) => {
-                return Err(Error::new(ErrorCode::SqlSyntax, "there is more than one statement")
-                    .hint("send them one by one"));
-            }
-        };
+        self.query_with(sql, fabric, resolver, &Given::default()).await
+    }
+
+    /// Runs one statement that reads, with values for its parameters.
+    pub async fn query_with(
+        &self,
+        sql: &str,
+        fabric: &str,
+        resolver: Arc<dyn Resolver>,
+        given: &Given,
+    ) -> Result<Rows> {
+        if let Some(statement) = self.catalogue_statement(sql)? {
+            return self.query_catalogue(statement, fabric, resolver, given).await;
+        }
+        let statement = parse(sql)?;
         if let Statement::Statement(tree) = &statement {
             match tree.as_ref() {
                 Tree::ShowTables { .. } => {
@@ -148,13 +158,15 @@ impl Engine {
         let session = self.session(fabric)?;
         let (references, _) = resolve_table_references(&statement, true).map_err(from_engine)?;
         self.register(&session, fabric, resolver.as_ref(), references).await?;
-        let plan = plan(&session.state, statement).await?;
+        let plan = plan(&session.state, statement, Some(given)).await?;
+        self.run(&session, &plan).await
+    }
+
+    /// Runs a plan.
+    pub(crate) async fn run(&self, session: &Session, plan: &LogicalPlan) -> Result<Rows> {
         let store = Arc::clone(&session.store);
-        let physical = session
-            .state
-            .create_physical_plan(&plan)
-            .await
-            .map_err(|error| store.explain(error))?;
+        let physical =
+            session.state.create_physical_plan(plan).await.map_err(|error| store.explain(error))?;
         let stream = execute_stream(physical, session.state.task_ctx()).map_err(from_engine)?;
         let schema = stream.schema();
         Ok(Rows {
@@ -197,16 +209,17 @@ impl Engine {
 
     /// A session of its own: its files, its catalogue, its caches; only memory is shared.
     pub(crate) fn session(&self, fabric: &str) -> Result<Session> {
+        self.session_of(&self.template, fabric)
+    }
+
+    pub(crate) fn session_of(&self, template: &SessionState, fabric: &str) -> Result<Session> {
         let query = self.queries.fetch_add(1, Ordering::Relaxed) + 1;
         let store = Arc::new(QueryStore::new(Told::new(Arc::clone(&self.bad), fabric, query)));
-        let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::clone(&self.memory))
-            .build_arc()
-            .map_err(from_engine)?;
+        let runtime = self.budget.runtime()?;
         runtime.register_object_store(url().as_ref(), Arc::clone(&store) as _);
         let catalogs: Arc<dyn CatalogProviderList> = Arc::new(MemoryCatalogProviderList::new());
-        let config = self.template.config().clone().with_default_catalog_and_schema(fabric, MAIN);
-        let state = SessionStateBuilder::new_from_existing(self.template.clone())
+        let config = template.config().clone().with_default_catalog_and_schema(fabric, MAIN);
+        let state = SessionStateBuilder::new_from_existing(template.clone())
             .with_config(config)
             .with_runtime_env(runtime)
             .with_catalog_list(Arc::clone(&catalogs))
@@ -226,10 +239,21 @@ impl Engine {
             .into_iter()
             .map(|name| TableReference::from(name.resolve(fabric, MAIN)))
             .collect();
-        let found = names.iter().map(|name| resolve(session, fabric, resolver, name));
-        let found: Vec<Resolved> = futures::future::try_join_all(found).await?;
+        let found = names.iter().map(async |name| {
+            match resolve(session, fabric, resolver, name).await {
+                // `generate_series(1, 3)` is named as tables are.
+                Err(error)
+                    if error.code() == ErrorCode::TableNotFound
+                        && session.state.table_functions().contains_key(name.table()) =>
+                {
+                    Ok(None)
+                }
+                found => found.map(Some),
+            }
+        });
+        let found: Vec<Option<Resolved>> = futures::future::try_join_all(found).await?;
         let catalog = MemoryCatalogProvider::new();
-        for table in found {
+        for table in found.into_iter().flatten() {
             let schema = if let Some(schema) = catalog.schema(&table.schema) {
                 schema
             } else {
@@ -246,12 +270,31 @@ impl Engine {
     }
 }
 
+/// Reads exactly one statement.
+pub(crate) fn parse(sql: &str) -> Result<Statement> {
+    let mut statements =
+        DFParser::parse_sql(sql).map_err(|error| syntax(sql, from_engine(error)))?;
+    match (statements.pop_front(), statements.is_empty()) {
+        (Some(statement), true) => Ok(statement),
+        (None, _) => Err(Error::new(ErrorCode::SqlSyntax, "there is no statement")),
+        (Some(_), false) => {
+            Err(Error::new(ErrorCode::SqlSyntax, "there is more than one statement")
+                .hint("send them one by one"))
+        }
+    }
+}
+
 fn reference(name: &ObjectName) -> Result<TableReference> {
     object_name_to_table_reference(name.clone(), true).map_err(from_engine)
 }
 
-/// Plans; column names that differ only by case are corrected one after the other.
-pub(crate) async fn plan(state: &SessionState, mut statement: Statement) -> Result<LogicalPlan> {
+/// Plans; column names that differ only by case are corrected one after the other. Without values
+/// for its parameters the plan is not yet one that can run.
+pub(crate) async fn plan(
+    state: &SessionState,
+    mut statement: Statement,
+    given: Option<&Given>,
+) -> Result<LogicalPlan> {
     let mut corrections = 0;
     let plan = loop {
         match state.statement_to_plan(statement.clone()).await {
@@ -274,7 +317,10 @@ pub(crate) async fn plan(state: &SessionState, mut statement: Statement) -> Resu
         .with_allow_statements(false)
         .verify_plan(&plan)
         .map_err(|_| refused("this statement"))?;
-    state.optimize(&plan).map_err(from_engine)
+    match given {
+        Some(given) => state.optimize(&bind(plan, given)?).map_err(from_engine),
+        None => Ok(plan),
+    }
 }
 
 fn refused(what: &str) -> Error {

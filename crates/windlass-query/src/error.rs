@@ -46,9 +46,9 @@ pub(crate) fn from_engine(error: DataFusionError) -> Error {
             Error::new(ErrorCode::SqlPlan, clean(&schema.to_string()))
         }
         DataFusionError::ResourcesExhausted(_) => {
-            Error::new(ErrorCode::SqlExecution, "the query needs more memory than it may have")
+            Error::new(ErrorCode::MemoryExceeded, "the query needs more memory than it may have")
                 .source(std::io::Error::other(text))
-                .hint("read less: filter earlier, choose fewer columns, or group by fewer values")
+                .hint("filter earlier, choose fewer columns or group by fewer values; or give the process more with WINDLASS_MEMORY_LIMIT")
         }
         DataFusionError::ParquetError(_) => {
             Error::new(ErrorCode::FormatInvalid, "a file cannot be read as Parquet")

@@ -18,7 +18,7 @@ use windlass_types::{Error, ErrorCode, Name, OptionMap, Result};
 
 /// The schema of names without one.
 pub(crate) const MAIN: &str = "main";
-const SYSTEM: &str = "system";
+pub(crate) const SYSTEM: &str = "system";
 const INFORMATION: &str = "information_schema";
 
 /// A file table as it is stored.

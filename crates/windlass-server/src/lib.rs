@@ -1,9 +1,10 @@
-//! The HTTP API: the same verbs, for other programs and for `--server`.
+//! The HTTP API and PostgreSQL's protocol: the same verbs, for other programs and for `--server`.
 //!
 //! Routes and their documentation are one registration; `GET /api/v1/openapi.json` is the result.
 //! Until people can sign in it serves loopback only, and refuses what a web page of another
 //! origin could send (`Host` and `Origin` are checked).
 
+pub mod pg;
 pub mod wire;
 
 mod guard;

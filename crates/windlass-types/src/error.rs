@@ -191,6 +191,10 @@ error_codes! {
     FabricExists = "fabric.exists", Conflict;
     /// The statement or option is understood, but not done here.
     StatementUnsupported = "statement.unsupported", InvalidInput;
+    /// The statement took longer than `statement_timeout`.
+    StatementTimeout = "statement.timeout", Conflict;
+    /// The query needed more memory than `memory_limit`, even with what it could move to disk.
+    MemoryExceeded = "memory.exceeded", Unavailable;
     /// No job of that name.
     JobNotFound = "job.not_found", NotFound;
     /// A job of that name exists.

@@ -13,6 +13,7 @@ pub mod options;
 pub mod path;
 pub mod process;
 pub mod size;
+mod sqlstate;
 
 pub use connection::{ConnectionKind, ConnectionSpec, LocalSpec, RemoteSpec, S3Spec};
 pub use entry::{Entry, EntryKind};

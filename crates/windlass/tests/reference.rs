@@ -18,16 +18,17 @@ fn check(name: &str, text: &str) {
 fn the_error_reference_is_current() {
     let mut text = String::from(
         "# Error codes\n\nAn error prints as `error[CODE]: what happened`, its causes, and `hint: what to do`. The class decides\n\
-         the exit code of the command line and the HTTP status. Exit 3 means done, but some items failed.\n\n\
-         | code | class | exit | HTTP | meaning |\n|---|---|---|---|---|\n",
+         the exit code of the command line and the HTTP status; SQLSTATE is for clients of PostgreSQL's protocol. Exit 3 means done, but some items failed.\n\n\
+         | code | class | exit | HTTP | SQLSTATE | meaning |\n|---|---|---|---|---|---|\n",
     );
     for code in ErrorCode::ALL {
         let class = code.class();
         let (exit, http) = (class.exit_code(), class.http_status());
         writeln!(
             text,
-            "| `{code}` | {} | {exit} | {http} | {} |",
+            "| `{code}` | {} | {exit} | {http} | {} | {} |",
             class.as_str(),
+            code.sqlstate(),
             code.doc().trim()
         )
         .unwrap();

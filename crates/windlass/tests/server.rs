@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{Home, Server};
+use common::{Home, Pg, Server};
+use std::time::{Duration, Instant};
 use windlass_testkit::TestS3;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,6 +123,92 @@ async fn other_programs_find_json_lines_and_an_openapi_document() {
         .await
         .unwrap();
     assert_eq!(answer.status(), 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_come_in_the_format_that_is_asked_for_and_failures_show_in_each() {
+    let s3 = TestS3::start().await;
+    s3.state().create_bucket("lake");
+    s3.state().put("lake", "good.csv", "n,t\n1,\"a,b\"\n2,\n");
+    let mut bad = String::from("n\n");
+    (0..400_000).for_each(|n| bad.push_str(&format!("{n}\n")));
+    bad.push_str("oops\n");
+    s3.state().put("lake", "bad.csv", bad);
+    let (id, secret) = s3.admin();
+    let home = Home::new();
+    home.connect("lake", &s3.endpoint(), &id, &secret, "BUCKET = 'lake'").good();
+    let server = Server::start(&home);
+    let http = reqwest::Client::new();
+    let ask = async |sql: &str, accept: &str, format: Option<&str>| {
+        let mut body = serde_json::json!({ "sql": sql });
+        if let Some(format) = format {
+            body["format"] = format.into();
+        }
+        let request = http.post(format!("{}/api/v1/sql", server.url)).json(&body);
+        request.header("accept", accept).send().await.unwrap()
+    };
+    let good = "SELECT n, t FROM lake.\"good.csv\" ORDER BY n";
+    let answer = ask(good, "text/csv", None).await;
+    assert_eq!(answer.headers()["content-type"], "text/csv");
+    assert_eq!(answer.text().await.unwrap(), "n,t\n1,\"a,b\"\n2,\n");
+    let two = ask("SELECT 1 AS a; SET jit = off; SELECT 2 AS b", "*/*", Some("csv")).await;
+    assert_eq!(two.text().await.unwrap(), "a\n1\n\nb\n2\n");
+    let bytes = ask(good, "application/vnd.apache.arrow.stream", None).await.bytes().await.unwrap();
+    let reader = arrow::ipc::reader::StreamReader::try_new(bytes.as_ref(), None).unwrap();
+    assert_eq!(reader.map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 2);
+    assert_eq!(ask(good, "image/png", None).await.status(), 400);
+    for format in ["jsonl", "csv", "arrow"] {
+        // Before the first row it is an error answer.
+        let answer = ask("SELECT nope FROM lake.\"good.csv\"", "*/*", Some(format)).await;
+        assert_eq!(answer.status(), 400, "{format}");
+        assert_eq!(answer.json::<serde_json::Value>().await.unwrap()["error"]["code"], "sql.plan");
+        // After it the end of the body tells.
+        let mut answer = ask("SELECT n FROM lake.\"bad.csv\"", "*/*", Some(format)).await;
+        assert_eq!(answer.status(), 200, "{format}");
+        let (mut last, mut cut) = (Vec::new(), false);
+        loop {
+            match answer.chunk().await {
+                Ok(Some(chunk)) => last = chunk.to_vec(),
+                Ok(None) => break,
+                Err(_) => {
+                    cut = true;
+                    break;
+                }
+            }
+        }
+        let last = String::from_utf8_lossy(&last).into_owned();
+        match format {
+            "jsonl" => {
+                let line = last.trim_end().lines().last().unwrap();
+                let line: serde_json::Value = serde_json::from_str(line).unwrap();
+                assert!(line["error"]["message"].is_string() && !cut, "{line}");
+            }
+            _ => assert!(cut, "{format}: {last}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_ends_its_statement() {
+    let home = Home::new();
+    let server = Pg::start(&home, &[]);
+    let sql = "SELECT count(*) FROM generate_series(1, 40000000000) a WHERE a.value % 7 = 8";
+    let before = server.cpu();
+    let request = reqwest::Client::new()
+        .post(format!("{}/api/v1/sql", server.url))
+        .json(&serde_json::json!({ "sql": sql }))
+        .timeout(Duration::from_secs(3));
+    assert!(request.send().await.is_err());
+    assert!(server.cpu() > before + 20, "it worked meanwhile");
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let before = server.cpu();
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        if server.cpu() - before < 10 {
+            break;
+        }
+        assert!(Instant::now() < until, "the statement still runs");
+    }
 }
 
 #[test]

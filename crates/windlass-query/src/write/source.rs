@@ -96,7 +96,7 @@ impl Engine {
         session.state.config_mut().set_extension(Arc::clone(&log));
         let (references, _) = resolve_table_references(&statement, true).map_err(from_engine)?;
         self.register(&session, fabric, resolver.as_ref(), references).await?;
-        let plan = plan(&session.state, statement).await?;
+        let plan = plan(&session.state, statement, Some(&Given::default())).await?;
         let limits = |plan: &LogicalPlan| Ok(matches!(plan, LogicalPlan::Limit(_)));
         let limited = plan.exists(limits).map_err(from_engine)?;
         let store = Arc::clone(&session.store);

@@ -172,6 +172,72 @@ impl Drop for Server {
     }
 }
 
+/// A `serve --pg` process of a home; ends with the test.
+pub struct Pg {
+    child: Child,
+    pub port: u16,
+    pub url: String,
+}
+
+impl Pg {
+    pub fn start(home: &Home, arguments: &[&str]) -> Self {
+        Self::start_at(home, "127.0.0.1:0", arguments)
+    }
+
+    pub fn start_at(home: &Home, address: &str, arguments: &[&str]) -> Self {
+        let mut child = home
+            .command()
+            .args(["-o", "json", "serve", "--listen", "127.0.0.1:0", "--pg", address])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let answer: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let pg = answer["pg"].as_str().unwrap();
+        let port = pg.rsplit_once(':').unwrap().1.parse().unwrap();
+        Self { child, port, url: answer["listening"].as_str().unwrap().to_owned() }
+    }
+
+    /// Hundredths of seconds of the processor so far.
+    pub fn cpu(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let fields: Vec<&str> = text.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
+    fn status(&self, name: &str) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// Memory now, in KiB.
+    pub fn memory(&self) -> u64 {
+        self.status("VmRSS")
+    }
+
+    /// The most memory so far, in KiB.
+    pub fn peak(&self) -> u64 {
+        self.status("VmHWM")
+    }
+
+    /// Ends it without a word (SIGKILL), and waits until it is gone.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Pg {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// Replaces ports, times and ids, so that a text can be a snapshot.
 pub fn steady(text: &str) -> String {
     let mut out = String::new();
