@@ -3,6 +3,7 @@
 use crate::engine::{Engine, only_reads, plan};
 use crate::error::{from_engine, syntax};
 use crate::files::SourceFile;
+use crate::pg::Given;
 use crate::resolve::Resolver;
 use crate::store::QueryStore;
 use datafusion::common::tree_node::TreeNode as _;
