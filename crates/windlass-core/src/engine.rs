@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+pub use windlass_query::Temporaries;
 pub use windlass_s3::{
     AtVersion, ByteRange, GetOptions, Links, ListOptions, ObjectAccess, ObjectBody, ObjectMeta,
     OpenUpload, Part, PresignMethod, PutOptions, PutResult, Storage, Upload, VersionEntry,
@@ -82,11 +83,13 @@ pub struct Ctx {
     pub fabric: String,
     /// Asked over the network: files and environment of this process are not theirs to name.
     pub remote: bool,
+    /// Its temporary tables and views; clones share them.
+    pub temporaries: Temporaries,
 }
 
 impl Default for Ctx {
     fn default() -> Self {
-        Self { fabric: "default".to_owned(), remote: false }
+        Self { fabric: "default".to_owned(), remote: false, temporaries: Temporaries::default() }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::tables::DEFAULT_SCHEMA;
 use crate::windlass::Windlass;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
-use windlass_query::{FileTable, Resolver};
+use windlass_query::{FileTable, Resolver, Temporaries, Temporary, View};
 use windlass_s3::Storage;
 use windlass_state::FabricRow as Fabric;
 use windlass_types::{Name, Result};
@@ -14,6 +14,7 @@ use windlass_types::{Name, Result};
 pub(crate) struct Scope {
     pub(crate) windlass: Windlass,
     pub(crate) fabric: Fabric,
+    pub(crate) temporaries: Temporaries,
 }
 
 #[async_trait]
@@ -37,6 +38,29 @@ impl Resolver for Scope {
             location: row.location,
             options: row.options,
         }))
+    }
+
+    async fn view(&self, schema: Option<&str>, table: &str) -> Result<Option<View>> {
+        let schema = Name::new(schema.unwrap_or(DEFAULT_SCHEMA))?;
+        let store = &self.windlass.inner.store;
+        let row = store.view(self.fabric.id, &schema, &Name::new(table)?).await?;
+        Ok(row.map(|row| View { query: row.query, columns: row.columns }))
+    }
+
+    fn temporary(&self, table: &str) -> Option<Temporary> {
+        self.temporaries.get(table)
+    }
+
+    fn temporaries(&self) -> Vec<String> {
+        self.temporaries.names()
+    }
+
+    async fn views(&self) -> Result<Vec<(String, String)>> {
+        let rows = self.windlass.inner.store.views(self.fabric.id).await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| (row.schema.as_str().to_owned(), row.name.as_str().to_owned()))
+            .collect())
     }
 
     async fn system_table(&self, name: &str) -> Result<Option<RecordBatch>> {

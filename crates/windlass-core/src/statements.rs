@@ -4,6 +4,7 @@ use crate::connections::Create;
 use crate::engine::{Answer, Ctx, Grade, Verdict};
 use crate::rows::{done, like};
 use crate::tables::CreateFileTable;
+use crate::views::{CreateTemporary, CreateView};
 use crate::windlass::Windlass;
 use arrow::array::{Array as _, AsArray as _, BooleanArray};
 use arrow::compute::filter_record_batch;
@@ -47,7 +48,8 @@ impl Windlass {
             Statement::Describe { target: DescribeTarget::Table(parts) } => {
                 let engine = self.query().await?;
                 let name = fabric.name.as_str().to_owned();
-                let rows = engine.describe(&parts, &name, self.scope(fabric)).boxed().await?;
+                let scope = self.session_scope(fabric, ctx);
+                let rows = engine.describe(&parts, &name, scope).boxed().await?;
                 Ok(Answer::Rows {
                     schema: rows.schema,
                     batches: rows.stream,
@@ -76,7 +78,32 @@ impl Windlass {
                 let create = CreateFileTable { if_not_exists, name, connection, location, options };
                 self.create_file_table(&fabric, create).boxed().await
             }
+            Statement::CreateView {
+                or_replace,
+                temporary,
+                if_not_exists,
+                name,
+                columns,
+                query,
+            } => {
+                let create =
+                    CreateView { or_replace, temporary, if_not_exists, name, columns, query };
+                self.create_view(&fabric, ctx, create).boxed().await
+            }
+            Statement::DropView { if_exists, name } => {
+                self.drop_view(&fabric, ctx, &name, if_exists).boxed().await
+            }
+            Statement::CreateTemporaryTable { or_replace, if_not_exists, name, query } => {
+                let create = CreateTemporary { or_replace, if_not_exists, name, query };
+                self.create_temporary(&fabric, ctx, create).boxed().await
+            }
+            Statement::Preview { of, limit } => self.preview(&fabric, ctx, of, limit).boxed().await,
+            Statement::Profile { of, full } => self.profile(&fabric, ctx, of, full).boxed().await,
             Statement::DropTable { if_exists, name } => {
+                if name.schema.is_none() && ctx.temporaries.remove(name.table.as_str()) {
+                    let text = format!("temporary table `{}` dropped", name.table.as_str());
+                    return Ok(done(text, vec![]));
+                }
                 self.drop_table(&fabric, &name, if_exists).boxed().await
             }
             Statement::List { connection, path, recursive, limit } => {
@@ -148,7 +175,8 @@ impl Windlass {
             Statement::Engine(text) => {
                 let engine = self.query().await?;
                 let name = fabric.name.as_str().to_owned();
-                let rows = engine.query(&text, &name, self.scope(fabric)).boxed().await?;
+                let rows =
+                    engine.query(&text, &name, self.session_scope(fabric, ctx)).boxed().await?;
                 Ok(Answer::Rows {
                     schema: rows.schema,
                     batches: rows.stream,

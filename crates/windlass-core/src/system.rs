@@ -92,6 +92,20 @@ pub(crate) const TABLES: &[SystemTable] = &[
         doc: "Runs of jobs, and statements and copies that were their own runs (M-L1).",
     },
     SystemTable {
+        name: "schema_changes",
+        columns: &[
+            ("schema", Kind::Text),
+            ("name", Kind::Text),
+            ("column", Kind::Text),
+            ("change", Kind::Text),
+            ("old_type", Kind::Text),
+            ("new_type", Kind::Text),
+            ("files", Kind::Text),
+            ("seen_at", Kind::Time),
+        ],
+        doc: "How files differed from the stored columns of their table, when it was first seen.",
+    },
+    SystemTable {
         name: "schemas",
         columns: &[("name", Kind::Text), ("kind", Kind::Text)],
         doc: "Schemas of the fabric; a connection is one.",
@@ -111,6 +125,17 @@ pub(crate) const TABLES: &[SystemTable] = &[
         name: "system_tables",
         columns: &[("name", Kind::Text), ("meaning", Kind::Text)],
         doc: "The tables of `system`.",
+    },
+    SystemTable {
+        name: "views",
+        columns: &[
+            ("schema", Kind::Text),
+            ("name", Kind::Text),
+            ("query", Kind::Text),
+            ("columns", Kind::Text),
+            ("created_at", Kind::Time),
+        ],
+        doc: "Views of the fabric.",
     },
 ];
 
@@ -222,6 +247,37 @@ impl Windlass {
                         row.used_by.iter().map(Name::as_str).collect::<Vec<_>>().join(", ").into(),
                         row.created.into(),
                         row.updated.into(),
+                    ]
+                })
+                .collect(),
+            "schema_changes" => store
+                .schema_changes(fabric.id)
+                .await?
+                .into_iter()
+                .map(|row| {
+                    vec![
+                        row.schema.as_str().into(),
+                        row.table.as_str().into(),
+                        row.change.column.into(),
+                        row.change.change.into(),
+                        row.change.old_type.into(),
+                        row.change.new_type.into(),
+                        row.change.files.into(),
+                        row.seen.into(),
+                    ]
+                })
+                .collect(),
+            "views" => store
+                .views(fabric.id)
+                .await?
+                .into_iter()
+                .map(|row| {
+                    vec![
+                        row.schema.as_str().into(),
+                        row.name.as_str().into(),
+                        row.query.into(),
+                        row.columns.join(", ").into(),
+                        row.created.into(),
                     ]
                 })
                 .collect(),

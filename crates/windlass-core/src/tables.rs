@@ -35,6 +35,10 @@ impl Windlass {
             return Err(Error::new(ErrorCode::TableExists, format!("table `{shown}` exists"))
                 .hint("drop it first, or add `IF NOT EXISTS`"));
         }
+        if self.inner.store.view(fabric.id, &schema, &create.name.table).await?.is_some() {
+            return Err(Error::new(ErrorCode::TableExists, format!("`{shown}` is a view"))
+                .hint("drop it first, or choose another name"));
+        }
         let connection = self.connection(fabric, &create.connection).await?;
         // The location must be one the connection may name, and a readable pattern, from the start.
         let storage = self.open_row(&connection).await?.storage();
@@ -125,7 +129,7 @@ impl Windlass {
     }
 
     /// The schema a table name means; it must exist.
-    async fn schema_of(&self, fabric: &Fabric, name: &TableName) -> Result<Name> {
+    pub(crate) async fn schema_of(&self, fabric: &Fabric, name: &TableName) -> Result<Name> {
         let schema = match &name.schema {
             Some(schema) => schema.clone(),
             None => Name::new(DEFAULT_SCHEMA)?,

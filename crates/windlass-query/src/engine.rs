@@ -3,14 +3,14 @@
 use crate::describe::describe;
 use crate::error::{from_engine, missing_column, syntax};
 use crate::identifiers::correct;
-use crate::resolve::{MAIN, Resolved, Resolver, columns, resolve, tables};
+use crate::resolve::{MAIN, Resolver, columns, tables};
+use crate::scope::{Opened, Scope};
+use crate::sources::Told;
 use crate::store::{QueryStore, url};
-use arrow::datatypes::SchemaRef;
+use arrow::array::{ArrayRef, StringArray};
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use datafusion::catalog::{
-    CatalogProvider as _, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
-    MemorySchemaProvider,
-};
+use datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList};
 use datafusion::common::TableReference;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
@@ -21,11 +21,9 @@ use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{SQLOptions, SessionConfig};
 use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::planner::object_name_to_table_reference;
-use datafusion::sql::resolve::resolve_table_references;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use sqlparser::ast::{ObjectName, SetExpr, Statement as Tree};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use windlass_types::{Error, ErrorCode, Result};
 
@@ -49,7 +47,7 @@ impl std::fmt::Debug for Rows {
 }
 
 impl Rows {
-    fn of(batch: RecordBatch) -> Self {
+    pub(crate) fn of(batch: RecordBatch) -> Self {
         Self { schema: batch.schema(), stream: futures::stream::iter([Ok(batch)]).boxed() }
     }
 }
@@ -70,7 +68,7 @@ impl std::fmt::Debug for Engine {
 pub(crate) struct Session {
     pub(crate) state: SessionState,
     pub(crate) store: Arc<QueryStore>,
-    catalogs: Arc<dyn CatalogProviderList>,
+    pub(crate) catalogs: Arc<dyn CatalogProviderList>,
 }
 
 impl Engine {
@@ -93,16 +91,7 @@ impl Engine {
         fabric: &str,
         resolver: Arc<dyn Resolver>,
     ) -> Result<Rows> {
-        let mut statements =
-            DFParser::parse_sql(sql).map_err(|error| syntax(sql, from_engine(error)))?;
-        let statement = match (statements.pop_front(), statements.is_empty()) {
-            (Some(statement), true) => statement,
-            (None, _) => return Err(Error::new(ErrorCode::SqlSyntax, "there is no statement")),
-            (Some(_), false) => {
-                return Err(Error::new(ErrorCode::SqlSyntax, "there is more than one statement")
-                    .hint("send them one by one"));
-            }
-        };
+        let statement = parse(sql)?;
         if let Statement::Statement(tree) = &statement {
             match tree.as_ref() {
                 Tree::ShowTables { .. } => {
@@ -117,11 +106,12 @@ impl Engine {
                             "write SHOW COLUMNS FROM table; filter information_schema.columns",
                         )
                     })?;
+                    let name = reference(table)?;
                     let session = self.session(fabric)?;
-                    let table =
-                        resolve(&session, fabric, resolver.as_ref(), &reference(table)?).await?;
-                    let schema = table.provider.schema();
-                    let tables = [(table.schema, table.table, Some(schema))];
+                    let schema =
+                        one(&session, fabric, resolver.as_ref(), &name).await?.provider().schema();
+                    let within = name.schema().unwrap_or(MAIN).to_owned();
+                    let tables = [(within, name.table().to_owned(), Some(schema))];
                     return Ok(Rows::of(columns(fabric, &tables)?));
                 }
                 Tree::ExplainTable { table_name, .. } => {
@@ -131,16 +121,49 @@ impl Engine {
             }
         }
         only_reads(&statement)?;
+        self.run_statement(statement, fabric, resolver.as_ref()).await
+    }
+
+    /// Runs a statement that was found to read.
+    pub(crate) async fn run_statement(
+        &self,
+        mut statement: Statement,
+        fabric: &str,
+        resolver: &dyn Resolver,
+    ) -> Result<Rows> {
         let session = self.session(fabric)?;
-        let (references, _) = resolve_table_references(&statement, true).map_err(from_engine)?;
-        self.register(&session, fabric, resolver.as_ref(), references).await?;
+        let told = self.prepare(&session, fabric, resolver, &mut statement).await?;
+        let explains = matches!(statement, Statement::Explain(_))
+            || matches!(&statement, Statement::Statement(tree) if matches!(tree.as_ref(), Tree::Explain { .. }));
         let plan = plan(&session.state, statement).await?;
+        let mut rows = self.run(&session, &plan).await?;
+        if explains {
+            let listed = listed(&rows.schema, &told);
+            rows.stream = rows.stream.chain(futures::stream::iter(listed.map(Ok))).boxed();
+        }
+        Ok(rows)
+    }
+
+    /// Finds, lists and opens the tables of a statement and puts them into the catalogue of the
+    /// session; the statement then names what is there. Answers what was listed.
+    pub(crate) async fn prepare(
+        &self,
+        session: &Session,
+        fabric: &str,
+        resolver: &dyn Resolver,
+        statement: &mut Statement,
+    ) -> Result<Vec<Told>> {
+        let mut scope = Scope::new(session, fabric, resolver);
+        scope.find(statement).await?;
+        scope.prepare(statement).await?;
+        Ok(scope.told)
+    }
+
+    /// Runs a plan.
+    pub(crate) async fn run(&self, session: &Session, plan: &LogicalPlan) -> Result<Rows> {
         let store = Arc::clone(&session.store);
-        let physical = session
-            .state
-            .create_physical_plan(&plan)
-            .await
-            .map_err(|error| store.explain(error))?;
+        let physical =
+            session.state.create_physical_plan(plan).await.map_err(|error| store.explain(error))?;
         let stream = execute_stream(physical, session.state.task_ctx()).map_err(from_engine)?;
         let schema = stream.schema();
         Ok(Rows {
@@ -156,17 +179,7 @@ impl Engine {
         fabric: &str,
         resolver: Arc<dyn Resolver>,
     ) -> Result<Rows> {
-        let reference = match table {
-            [table] => TableReference::bare(table.as_str()),
-            [schema, table] => TableReference::partial(schema.as_str(), table.as_str()),
-            [catalog, schema, table] => {
-                TableReference::full(catalog.as_str(), schema.as_str(), table.as_str())
-            }
-            _ => {
-                return Err(Error::new(ErrorCode::SqlPlan, "a table has at most three names")
-                    .hint("write fabric.schema.table, or CONNECTION.\"PATH\""));
-            }
-        };
+        let reference = named(table)?;
         self.describe_reference(reference, fabric, resolver).await
     }
 
@@ -177,12 +190,12 @@ impl Engine {
         resolver: Arc<dyn Resolver>,
     ) -> Result<Rows> {
         let session = self.session(fabric)?;
-        let table = resolve(&session, fabric, resolver.as_ref(), &reference).await?;
+        let table = one(&session, fabric, resolver.as_ref(), &reference).await?;
         Ok(Rows::of(describe(&table)?))
     }
 
     /// A session of its own: its files, its catalogue, its caches; only memory is shared.
-    fn session(&self, fabric: &str) -> Result<Session> {
+    pub(crate) fn session(&self, fabric: &str) -> Result<Session> {
         let store = Arc::new(QueryStore::default());
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::clone(&self.memory))
@@ -198,49 +211,69 @@ impl Engine {
             .build();
         Ok(Session { state, store, catalogs })
     }
+}
 
-    /// Resolves all names side by side and puts what was found into the catalogue of the session.
-    async fn register(
-        &self,
-        session: &Session,
-        fabric: &str,
-        resolver: &dyn Resolver,
-        references: Vec<TableReference>,
-    ) -> Result<()> {
-        let names: BTreeSet<TableReference> = references
-            .into_iter()
-            .map(|name| TableReference::from(name.resolve(fabric, MAIN)))
-            .collect();
-        let found = names.iter().map(|name| resolve(session, fabric, resolver, name));
-        let found: Vec<Resolved> = futures::future::try_join_all(found).await?;
-        let catalog = MemoryCatalogProvider::new();
-        for table in found {
-            let schema = if let Some(schema) = catalog.schema(&table.schema) {
-                schema
-            } else {
-                let schema = Arc::new(MemorySchemaProvider::new());
-                catalog
-                    .register_schema(&table.schema, Arc::clone(&schema) as _)
-                    .map_err(from_engine)?;
-                schema
-            };
-            schema.register_table(table.table, table.provider).map_err(from_engine)?;
+/// The one statement of a text.
+pub(crate) fn parse(sql: &str) -> Result<Statement> {
+    let mut statements =
+        DFParser::parse_sql(sql).map_err(|error| syntax(sql, from_engine(error)))?;
+    match (statements.pop_front(), statements.is_empty()) {
+        (Some(statement), true) => Ok(statement),
+        (None, _) => Err(Error::new(ErrorCode::SqlSyntax, "there is no statement")),
+        (Some(_), false) => {
+            Err(Error::new(ErrorCode::SqlSyntax, "there is more than one statement")
+                .hint("send them one by one"))
         }
-        session.catalogs.register_catalog(fabric.to_owned(), Arc::new(catalog));
-        Ok(())
     }
 }
 
-fn reference(name: &ObjectName) -> Result<TableReference> {
+/// Opens the one table of this name.
+async fn one(
+    session: &Session,
+    fabric: &str,
+    resolver: &dyn Resolver,
+    name: &TableReference,
+) -> Result<Opened> {
+    let mut scope = Scope::new(session, fabric, resolver);
+    scope.find_one(name).await?;
+    scope.open_one(name).await
+}
+
+/// The name these parts make.
+pub(crate) fn named(parts: &[String]) -> Result<TableReference> {
+    match parts {
+        [table] => Ok(TableReference::bare(table.as_str())),
+        [schema, table] => Ok(TableReference::partial(schema.as_str(), table.as_str())),
+        [catalog, schema, table] => {
+            Ok(TableReference::full(catalog.as_str(), schema.as_str(), table.as_str()))
+        }
+        _ => Err(Error::new(ErrorCode::SqlPlan, "a table has at most three names")
+            .hint("write fabric.schema.table, or CONNECTION.\"PATH\"")),
+    }
+}
+
+/// What was listed, as rows of EXPLAIN.
+fn listed(schema: &SchemaRef, told: &[Told]) -> Option<RecordBatch> {
+    let two = schema.fields().len() == 2
+        && schema.fields().iter().all(|field| *field.data_type() == DataType::Utf8);
+    if !two || told.is_empty() {
+        return None;
+    }
+    let texts: Vec<String> = told.iter().map(ToString::to_string).collect();
+    let kinds: ArrayRef = Arc::new(StringArray::from(vec!["listing"; texts.len()]));
+    RecordBatch::try_new(Arc::clone(schema), vec![kinds, Arc::new(StringArray::from(texts))]).ok()
+}
+
+pub(crate) fn reference(name: &ObjectName) -> Result<TableReference> {
     object_name_to_table_reference(name.clone(), true).map_err(from_engine)
 }
 
 /// Plans; column names that differ only by case are corrected one after the other.
-async fn plan(state: &SessionState, mut statement: Statement) -> Result<LogicalPlan> {
+pub(crate) async fn logical(state: &SessionState, mut statement: Statement) -> Result<LogicalPlan> {
     let mut corrections = 0;
-    let plan = loop {
+    loop {
         match state.statement_to_plan(statement.clone()).await {
-            Ok(plan) => break plan,
+            Ok(plan) => return Ok(plan),
             Err(error) => {
                 let corrected = corrections < CORRECTIONS
                     && missing_column(&error)
@@ -251,7 +284,11 @@ async fn plan(state: &SessionState, mut statement: Statement) -> Result<LogicalP
                 corrections += 1;
             }
         }
-    };
+    }
+}
+
+async fn plan(state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
+    let plan = logical(state, statement).await?;
     // A second lock on the same door as `only_reads`: whatever was parsed, no plan may write.
     SQLOptions::new()
         .with_allow_ddl(false)
@@ -268,7 +305,7 @@ fn refused(what: &str) -> Error {
 }
 
 /// An error unless the statement only reads.
-fn only_reads(statement: &Statement) -> Result<()> {
+pub(crate) fn only_reads(statement: &Statement) -> Result<()> {
     let tree = match statement {
         Statement::Statement(tree) => tree.as_ref(),
         Statement::Explain(explain) => return only_reads(&explain.statement),

@@ -204,7 +204,7 @@ impl Declared {
 }
 
 /// An error unless files can be read by these options of a file table.
-pub fn check_options(options: &OptionMap) -> Result<()> {
+pub(crate) fn check_options(options: &OptionMap) -> Result<()> {
     Declared::read(options).map(drop)
 }
 

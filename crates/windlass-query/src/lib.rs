@@ -3,29 +3,41 @@
 //! A statement is resolved first (names to files with their state and schemas, asynchronously), then planned
 //! against what was found. Nothing here writes, and nothing reaches a disk but through a connection.
 
+mod calls;
+mod date_pattern;
 mod describe;
 mod engine;
 mod entry_expr;
 mod error;
 mod files;
 mod format;
+mod free;
 mod identifiers;
 mod infer;
+mod listing;
+mod look;
 mod parquet_file;
 mod partition;
+mod profile;
+mod prune;
 mod read;
 mod records;
 mod resolve;
 mod sample;
 mod schema;
+mod scope;
+mod sources;
 mod store;
 mod table;
+mod temporary;
 #[cfg(test)]
 mod tests;
 mod text;
 
 pub use engine::{Engine, Rows};
 pub use entry_expr::EntryExpr;
-pub use format::check_options;
+pub use look::LookAt;
 pub use parquet_file::ParquetFile;
-pub use resolve::{FileTable, Resolver};
+pub use resolve::{FileTable, Resolver, View};
+pub use sources::check_options;
+pub use temporary::{Temporaries, Temporary};

@@ -210,7 +210,8 @@ struct Start {
 
 /// Reads until the header is whole; of JSON, until a byte order mark would be.
 async fn start(scan: &TextScan, file: &Arc<SourceFile>) -> Result<Option<Start>> {
-    let (mut stream, _) = open(Arc::clone(file), scan.options.compression).await?;
+    let (mut stream, _) =
+        open(Arc::clone(file), scan.options.compression, scan.limit.is_some()).await?;
     let mut buffer: Vec<u8> = Vec::new();
     let whole = loop {
         let ready = match scan.kind {
@@ -419,7 +420,7 @@ async fn search(
     file: &Arc<SourceFile>,
     offset: u64,
 ) -> Result<Option<(u64, ArrowError)>> {
-    let (mut stream, _) = open(Arc::clone(file), scan.options.compression).await?;
+    let (mut stream, _) = open(Arc::clone(file), scan.options.compression, false).await?;
     let Ok(mut decoder) = layout.decoder(1 << 13) else { return Ok(None) };
     let mut lines = Lines::default();
     let mut skip = offset;

@@ -156,7 +156,7 @@ async fn by_content(file: &Arc<SourceFile>, declared: &Declared, table: &str) ->
 
 /// The first bytes, decompressed: enough to know a format by.
 async fn head(file: &Arc<SourceFile>, options: &TextOptions) -> Result<Vec<u8>> {
-    let (mut stream, _) = text::open(Arc::clone(file), options.compression).await?;
+    let (mut stream, _) = text::open(Arc::clone(file), options.compression, true).await?;
     let mut bytes = Vec::new();
     while bytes.len() < BYTES
         && let Some(chunk) = stream.try_next().await.map_err(|error| from_io(error, file))?
@@ -180,7 +180,8 @@ async fn csv(
     options: &TextOptions,
     infer: Infer,
 ) -> Result<Sample> {
-    let (mut stream, compression) = text::open(Arc::clone(file), options.compression).await?;
+    let (mut stream, compression) =
+        text::open(Arc::clone(file), options.compression, infer != Infer::Full).await?;
     let plain = compression == Compression::None;
     let bad = |error: ArrowError| text::unreadable(file, &kind.to_string(), error);
     let mut bytes: Vec<u8> = Vec::new();
@@ -247,7 +248,8 @@ async fn csv(
 }
 
 async fn json(file: &Arc<SourceFile>, options: &TextOptions, infer: Infer) -> Result<Sample> {
-    let (mut stream, compression) = text::open(Arc::clone(file), options.compression).await?;
+    let (mut stream, compression) =
+        text::open(Arc::clone(file), options.compression, infer != Infer::Full).await?;
     let mut kind = DataType::Null;
     let mut rest: Vec<u8> = Vec::new();
     let mut count = Lines::default();

@@ -2,10 +2,12 @@
 
 mod fake;
 mod files;
+mod pruning;
 mod reading;
 mod statements;
+mod tables;
 
-use crate::{Engine, FileTable, Resolver, Rows};
+use crate::{Engine, FileTable, Resolver, Rows, View};
 use arrow::record_batch::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
 use async_trait::async_trait;
@@ -21,6 +23,7 @@ use windlass_types::{OptionMap, OptionValue, Result};
 struct Fabric {
     storages: BTreeMap<String, Arc<Fake>>,
     tables: BTreeMap<String, FileTable>,
+    views: BTreeMap<String, View>,
 }
 
 #[async_trait]
@@ -31,6 +34,10 @@ impl Resolver for Fabric {
 
     async fn file_table(&self, schema: Option<&str>, table: &str) -> Result<Option<FileTable>> {
         Ok(self.tables.get(table).filter(|_| schema.is_none()).cloned())
+    }
+
+    async fn view(&self, schema: Option<&str>, table: &str) -> Result<Option<View>> {
+        Ok(self.views.get(table).filter(|_| schema.is_none()).cloned())
     }
 
     async fn system_table(&self, name: &str) -> Result<Option<RecordBatch>> {
@@ -85,10 +92,17 @@ impl Bench {
         self
     }
 
+    fn view(mut self, name: &str, query: &str) -> Self {
+        let view = View { query: query.to_owned(), columns: Vec::new() };
+        self.fabric.views.insert(name.to_owned(), view);
+        self
+    }
+
     fn resolver(&self) -> Arc<dyn Resolver> {
         Arc::new(Fabric {
             storages: self.fabric.storages.clone(),
             tables: self.fabric.tables.clone(),
+            views: self.fabric.views.clone(),
         })
     }
 

@@ -108,6 +108,27 @@ const HELP: &[Help] = &[
         "DESCRIBE landing.\"orders/*.parquet\"",
     ),
     row(
+        "CREATE [OR REPLACE] [TEMPORARY] VIEW [IF NOT EXISTS] [schema.]name [(column, ...)] AS query",
+        "Gives a query a name; TEMPORARY: until the session ends.",
+        "CREATE VIEW large_orders AS SELECT * FROM landing.\"orders/\" WHERE amount > 1000",
+    ),
+    row("DROP VIEW [IF EXISTS] [schema.]name", "Removes a view.", "DROP VIEW large_orders"),
+    row(
+        "CREATE [OR REPLACE] TEMPORARY TABLE [IF NOT EXISTS] name AS query",
+        "Keeps the rows of a query until the session ends; DROP TABLE removes them sooner.",
+        "CREATE TEMPORARY TABLE today AS SELECT * FROM landing.\"orders/\" WHERE dt = '2026-11-01'",
+    ),
+    row(
+        "PREVIEW name | connection.\"path\" | read_csv(...) | (query) [LIMIT n]",
+        "First rows (100 unless said), reading no more than they need.",
+        "PREVIEW landing.\"orders/\" LIMIT 10",
+    ),
+    row(
+        "PROFILE | SUMMARIZE name | connection.\"path\" | read_csv(...) | (query) [FULL]",
+        "Columns of a table by what is in them: of its first rows, or with FULL of all.",
+        "PROFILE landing.\"orders/\" FULL",
+    ),
+    row(
         "CREATE SCHEMA [IF NOT EXISTS] name",
         "Makes a schema for tables in the fabric in use.",
         "CREATE SCHEMA sales",
@@ -214,17 +235,8 @@ pub(crate) const ENGINE_STATEMENTS: &[&str] = &[
 ];
 
 /// What the query engine can CREATE, ALTER or DROP.
-pub(crate) const ENGINE_OBJECTS: &[&str] = &[
-    "TABLE",
-    "VIEW",
-    "EXTERNAL",
-    "UNBOUNDED",
-    "FUNCTION",
-    "DATABASE",
-    "TEMPORARY",
-    "TEMP",
-    "INDEX",
-];
+pub(crate) const ENGINE_OBJECTS: &[&str] =
+    &["TABLE", "EXTERNAL", "UNBOUNDED", "FUNCTION", "DATABASE", "INDEX"];
 
 /// What the query engine can SHOW.
 pub(crate) const ENGINE_SHOWS: &[&str] = &[
@@ -387,6 +399,8 @@ pub const KEYWORDS: &[&str] = &[
     "PARTITION",
     "PAUSE",
     "PREPARE",
+    "PREVIEW",
+    "PROFILE",
     "QUARTER",
     "QUARTER_END",
     "RECURSIVE",
@@ -410,6 +424,7 @@ pub const KEYWORDS: &[&str] = &[
     "SFTP",
     "SHOW",
     "START",
+    "SUMMARIZE",
     "SYNC",
     "TABLE",
     "TABLES",

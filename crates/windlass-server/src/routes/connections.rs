@@ -31,7 +31,11 @@ pub(crate) struct InFabric {
 
 impl InFabric {
     pub(crate) fn ctx(&self) -> Ctx {
-        Ctx { fabric: self.fabric.clone().unwrap_or_else(|| "default".to_owned()), remote: true }
+        Ctx {
+            fabric: self.fabric.clone().unwrap_or_else(|| "default".to_owned()),
+            remote: true,
+            ..Ctx::default()
+        }
     }
 }
 

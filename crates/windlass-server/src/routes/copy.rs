@@ -110,7 +110,7 @@ impl Progress for Reporter {
 #[utoipa::path(post, path = "/copy", tag = "objects", request_body = CopyBody,
     responses((status = 200, description = "events", content_type = "application/x-ndjson", body = String)))]
 async fn copy(State(app): State<App>, Json(body): Json<CopyBody>) -> Reply<Response> {
-    let ctx = Ctx { fabric: body.fabric.clone(), remote: true };
+    let ctx = Ctx { fabric: body.fabric.clone(), remote: true, ..Ctx::default() };
     let side = async |connection: &str, bucket: Option<String>, key: String| {
         let storage = app.engine.storage(&ctx, &Name::new(connection)?).await?;
         if let Some(bucket) = &bucket {

@@ -41,7 +41,11 @@ async fn sql(
     Json(body): Json<SqlBody>,
 ) -> Reply<Response> {
     let framed = headers.get(header::ACCEPT).is_some_and(|value| value == wire::ANSWERS);
-    let ctx = Ctx { fabric: body.fabric.unwrap_or_else(|| "default".to_owned()), remote: true };
+    let ctx = Ctx {
+        fabric: body.fabric.unwrap_or_else(|| "default".to_owned()),
+        remote: true,
+        ..Ctx::default()
+    };
     let (kind, mut stream) = if framed {
         (wire::ANSWERS, answers_framed(app, ctx, body.sql).boxed())
     } else {
