@@ -59,6 +59,14 @@ impl Windlass {
             Statement::Show { what, like } => {
                 self.show(fabric, &what, like.as_deref()).boxed().await
             }
+            Statement::ShowSchemaChanges { table } => {
+                let rows = self.schema_changes(&fabric, table.as_ref()).boxed().await?;
+                Ok(Answer::Rows {
+                    schema: rows.schema(),
+                    batches: futures::stream::iter([Ok(rows)]).boxed(),
+                    verdict: Verdict::new(Grade::Good),
+                })
+            }
             Statement::ShowCreate { name } => {
                 self.show_create_connection(&fabric, &name).boxed().await
             }
@@ -74,8 +82,16 @@ impl Windlass {
             Statement::DropSecret { if_exists, name } => {
                 self.drop_secret(&fabric, &name, if_exists).boxed().await
             }
-            Statement::CreateFileTable { if_not_exists, name, connection, location, options } => {
-                let create = CreateFileTable { if_not_exists, name, connection, location, options };
+            Statement::CreateFileTable {
+                if_not_exists,
+                name,
+                connection,
+                location,
+                options,
+                columns,
+            } => {
+                let create =
+                    CreateFileTable { if_not_exists, name, connection, location, options, columns };
                 self.create_file_table(&fabric, create).boxed().await
             }
             Statement::CreateView {

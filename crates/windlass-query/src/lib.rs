@@ -28,6 +28,7 @@ mod schema;
 mod scope;
 mod sources;
 mod store;
+mod stored;
 mod table;
 mod temporary;
 #[cfg(test)]
@@ -39,5 +40,6 @@ pub use entry_expr::EntryExpr;
 pub use look::LookAt;
 pub use parquet_file::ParquetFile;
 pub use resolve::{FileTable, Resolver, View};
-pub use sources::check_options;
+pub use sources::{check_options, declared_columns};
+pub use stored::{SchemaChange, SchemaColumn, StoredColumns};
 pub use temporary::{Temporaries, Temporary};

@@ -115,7 +115,7 @@ impl Layout {
             .map(AsRef::as_ref)
             .collect();
         // Who asks for every column must not miss one that no sampled file has.
-        let every = !known.is_empty() && wanted.len() == known.len();
+        let every = !scan.lenient && !known.is_empty() && wanted.len() == known.len();
         let mut layout = Self {
             kind: scan.kind,
             schema: Arc::clone(&scan.file_schema),

@@ -1,7 +1,8 @@
 //! From the names of a statement to tables: asynchronous, and done before anything is planned.
 
 use crate::calls::{self, Call};
-use crate::sources::FileSource;
+use crate::sources::{FileSource, StoredTable};
+use crate::stored::{SchemaChange, StoredColumns};
 use crate::temporary::Temporary;
 use arrow::array::{ArrayRef, Int32Array, StringArray};
 use arrow::datatypes::{Field, SchemaRef};
@@ -30,6 +31,8 @@ pub struct FileTable {
     pub location: String,
     /// Options of `CREATE FILE TABLE`.
     pub options: OptionMap,
+    /// Its columns as they are stored, if they are.
+    pub columns: Option<StoredColumns>,
 }
 
 /// What a fabric knows of names. One answers for one fabric.
@@ -40,6 +43,18 @@ pub trait Resolver: Send + Sync {
 
     /// Finds a file table; no schema means the default.
     async fn file_table(&self, schema: Option<&str>, table: &str) -> Result<Option<FileTable>>;
+
+    /// Stores the columns of a file table, and how its files differed from them.
+    async fn keep_schema(
+        &self,
+        schema: Option<&str>,
+        table: &str,
+        columns: Option<&StoredColumns>,
+        changes: &[SchemaChange],
+    ) -> Result<()> {
+        let _ = (schema, table, columns, changes);
+        Ok(())
+    }
 
     /// Finds a view; no schema means the default.
     async fn view(&self, schema: Option<&str>, table: &str) -> Result<Option<View>> {
@@ -176,7 +191,12 @@ async fn files(resolver: &dyn Resolver, schema: Option<&str>, table: &str) -> Re
     })?;
     let written = schema
         .map_or_else(|| quoted(table), |schema| format!("{}.{}", quoted(schema), quoted(table)));
-    let source = FileSource::new(&storage, &[stored.location], &stored.options, written)?;
+    let mut source = FileSource::new(&storage, &[stored.location], &stored.options, written)?;
+    source.stored = Some(StoredTable {
+        schema: schema.map(str::to_owned),
+        table: table.to_owned(),
+        columns: stored.columns,
+    });
     Ok(Source::Files(Box::new(source)))
 }
 

@@ -11,6 +11,10 @@ pub(crate) const NOTE: &str = "windlass.note";
 pub(crate) struct Column {
     pub(crate) field: Field,
     pub(crate) note: Option<String>,
+    /// Some file has a value in it.
+    pub(crate) known: bool,
+    /// The types it has, and a file of each.
+    pub(crate) from: Vec<(DataType, String)>,
 }
 
 /// Merges the schemas of named files. Order is that of first appearance.
@@ -62,7 +66,12 @@ pub(crate) fn merge(schemas: &[(String, Schema)]) -> Vec<Column> {
                 ));
             }
             let note = (!notes.is_empty()).then(|| notes.join("; "));
-            Column { field: Field::new(name, settle(&seen.kind), true), note }
+            Column {
+                field: Field::new(name, settle(&seen.kind), true),
+                note,
+                known: !seen.kind.is_null(),
+                from: seen.from,
+            }
         })
         .collect()
 }

@@ -10,7 +10,7 @@ use crate::free;
 use crate::resolve::{
     INFORMATION, MAIN, Resolver, SYSTEM, Source, View, batch_table, columns, source,
 };
-use crate::sources::{FileSource, Opening, Told};
+use crate::sources::{FileSource, Opening, StoredTable, Told};
 use crate::table::FilesTable;
 use datafusion::catalog::{
     CatalogProvider as _, MemoryCatalogProvider, MemorySchemaProvider, TableProvider,
@@ -304,6 +304,10 @@ impl<'a> Scope<'a> {
             tasks.push(Box::pin(async move { Ok((name, source.begin(now).await?)) }));
         }
         let begun: Vec<_> = futures::stream::iter(tasks).buffered(AT_ONCE).try_collect().await?;
+        let stored: BTreeMap<TableReference, StoredTable> = begun
+            .iter()
+            .filter_map(|(name, opening)| Some((name.clone(), opening.source.stored.clone()?)))
+            .collect();
         let (open, whole): (Vec<_>, Vec<_>) = begun
             .into_iter()
             .partition(|(_, opening)| statement.is_some() && opening.may_prune(names_file));
@@ -321,6 +325,7 @@ impl<'a> Scope<'a> {
         }
         let found: Vec<_> = futures::stream::iter(tasks).buffered(AT_ONCE).try_collect().await?;
         for (name, table, told) in found {
+            self.agree(stored.get(&name), &table).await?;
             self.told.push(told);
             opened.insert(name, Opened::Files(Arc::new(table)));
         }
@@ -349,10 +354,26 @@ impl<'a> Scope<'a> {
         }
         let found: Vec<_> = futures::stream::iter(tasks).buffered(AT_ONCE).try_collect().await?;
         for (name, table, told) in found {
+            self.agree(stored.get(&name), &table).await?;
             self.told.push(told);
             opened.insert(name, Opened::Files(Arc::new(table)));
         }
         Ok(opened)
+    }
+
+    /// Stores what was found of the columns of a table; an error where they may not differ.
+    async fn agree(&self, stored: Option<&StoredTable>, table: &FilesTable) -> Result<()> {
+        let outcome = &table.outcome;
+        if let Some(stored) = stored
+            && (outcome.keep.is_some() || !outcome.changes.is_empty())
+        {
+            let (schema, columns) = (stored.schema.as_deref(), outcome.keep.as_ref());
+            self.resolver.keep_schema(schema, &stored.table, columns, &outcome.changes).await?;
+        }
+        match &outcome.refused {
+            Some(refused) => Err(Error::from(refused.clone())),
+            None => Ok(()),
+        }
     }
 
     /// The filters of every scan of every table, as the optimizer would have them.

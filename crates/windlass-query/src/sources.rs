@@ -8,6 +8,7 @@ use crate::listing::{Begun, Listed, begin};
 use crate::partition::partitions;
 use crate::prune::{Known, Prune};
 use crate::store::QueryStore;
+use crate::stored::{OnChange, SchemaColumn, StoredColumns};
 use crate::table::{Chosen, FilesTable};
 use arrow::datatypes::Field;
 use chrono::{DateTime, Utc};
@@ -19,7 +20,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use windlass_s3::Storage;
-use windlass_types::{ByteSize, OptionMap, OptionValue, Result};
+use windlass_types::{ByteSize, Error, ErrorCode, OptionMap, OptionValue, Result};
 
 /// Paths that are begun side by side.
 const AT_ONCE: usize = 8;
@@ -32,6 +33,17 @@ pub(crate) struct FileSource {
     pub(crate) places: Vec<Place>,
     pub(crate) declared: Declared,
     pub(crate) pattern: Option<DatePattern>,
+    pub(crate) on_change: Option<OnChange>,
+    /// Of a file table: its schema and name, and its stored columns.
+    pub(crate) stored: Option<StoredTable>,
+}
+
+/// A file table and its stored columns.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredTable {
+    pub(crate) schema: Option<String>,
+    pub(crate) table: String,
+    pub(crate) columns: Option<StoredColumns>,
 }
 
 /// What was listed for a table, for EXPLAIN.
@@ -89,7 +101,8 @@ impl FileSource {
             .map(|path| Place::parse(storage, path, &written))
             .collect::<Result<Vec<_>>>()?;
         let (declared, pattern) = (Declared::read(options)?, date_pattern(options)?);
-        Ok(Self { written, places, declared, pattern })
+        let on_change = OnChange::read(options);
+        Ok(Self { written, places, declared, pattern, on_change, stored: None })
     }
 
     /// Lists the first page of each path.
@@ -162,6 +175,8 @@ impl Opening {
             others: Vec::new(),
             teachers: self.sample(),
             pattern: self.source.pattern.clone(),
+            stored: self.stored(),
+            on_change: self.source.on_change,
         };
         FilesTable::open(state, store, chosen, &self.source.declared, &self.source.written).await
     }
@@ -191,6 +206,8 @@ impl Opening {
             others: Vec::new(),
             teachers: Vec::new(),
             pattern: self.source.pattern.clone(),
+            stored: self.stored(),
+            on_change: self.source.on_change,
         };
         let (declared, written) = (&self.source.declared, &self.source.written);
         Ok((FilesTable::open(state, store, chosen, declared, written).await?, told))
@@ -260,6 +277,8 @@ impl Opening {
             others: first,
             teachers,
             pattern: self.source.pattern.clone(),
+            stored: self.stored(),
+            on_change: self.source.on_change,
         };
         let (declared, written) = (&self.source.declared, &self.source.written);
         Ok((FilesTable::open(state, store, chosen, declared, written).await?, told))
@@ -280,9 +299,15 @@ impl Opening {
             others: vec![],
             teachers: vec![],
             pattern: self.source.pattern.clone(),
+            stored: self.stored(),
+            on_change: self.source.on_change,
         };
         let (declared, written) = (&self.source.declared, &self.source.written);
         FilesTable::open(state, store, chosen, declared, written).await
+    }
+
+    fn stored(&self) -> Option<StoredColumns> {
+        self.source.stored.as_ref().and_then(|stored| stored.columns.clone())
     }
 
     fn told(&self, listed: &Listed, pruned: bool) -> Told {
@@ -312,4 +337,20 @@ pub fn check_options(options: &OptionMap) -> Result<()> {
     crate::format::check_options(options)?;
     date_pattern(options)?;
     Ok(())
+}
+
+/// Reads columns as they are declared, each as SQL has it: `price DECIMAL(10, 2)`.
+pub fn declared_columns(texts: &[String]) -> Result<StoredColumns> {
+    let mut columns: Vec<SchemaColumn> = Vec::with_capacity(texts.len());
+    for text in texts {
+        let (name, kind) = crate::format::column(text)?;
+        if columns.iter().any(|column| column.name == name) {
+            return Err(Error::new(
+                ErrorCode::OptionInvalid,
+                format!("the column `{name}` is declared twice"),
+            ));
+        }
+        columns.push(SchemaColumn { name, kind: crate::schema::sql(&kind) });
+    }
+    Ok(StoredColumns { columns, declared: true })
 }

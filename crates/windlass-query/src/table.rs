@@ -8,6 +8,7 @@ use crate::partition::{Partitions, partitions};
 use crate::read::{RANGE, unsampled};
 use crate::sample::{Learnt, learn};
 use crate::store::{QueryStore, url};
+use crate::stored::{OnChange, SchemaChange, StoredColumns, agree};
 use crate::text::{Part, TextExec, TextScan};
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -35,6 +36,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::scalar::ScalarValue;
 use std::sync::Arc;
+use windlass_types::error::ErrorBody;
 use windlass_types::{ByteSize, Result};
 
 /// The files of one table, resolved.
@@ -50,6 +52,9 @@ pub(crate) struct FilesTable {
     hidden: Vec<String>,
     /// The columns for free that the statement names.
     free: Vec<&'static str>,
+    /// Files may have columns that nobody knows of.
+    lenient: bool,
+    pub(crate) outcome: Arc<Outcome>,
 }
 
 /// The files of a table, and what else has a say in its columns.
@@ -61,6 +66,17 @@ pub(crate) struct Chosen {
     /// Files to learn from; empty: those of the table.
     pub(crate) teachers: Vec<Arc<SourceFile>>,
     pub(crate) pattern: Option<DatePattern>,
+    /// What is stored of the columns, and what happens where files differ from it.
+    pub(crate) stored: Option<StoredColumns>,
+    pub(crate) on_change: Option<OnChange>,
+}
+
+/// What is to be said of the columns of a table after its files were looked at.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) keep: Option<StoredColumns>,
+    pub(crate) changes: Vec<SchemaChange>,
+    pub(crate) refused: Option<ErrorBody>,
 }
 
 impl FilesTable {
@@ -72,10 +88,12 @@ impl FilesTable {
         declared: &Declared,
         table: &str,
     ) -> Result<Self> {
-        let Chosen { files, others, teachers, pattern } = chosen;
+        let Chosen { files, others, teachers, pattern, stored, on_change } = chosen;
         let partitions = partitions(&files, &others, pattern.as_ref());
         let teachers = if teachers.is_empty() { &files } else { &teachers };
         let mut learnt = learn(state, store, teachers, declared, table).await?;
+        let agreed = agree(learnt.columns, stored.as_ref(), on_change, table);
+        learnt.columns = agreed.columns;
         // A folder says the same of every row; a column of that name in the files gives way.
         let folder = |name: &String| partitions.fields.iter().any(|field| field.name() == name);
         let mut hidden: Vec<String> = Vec::new();
@@ -86,6 +104,7 @@ impl FilesTable {
             }
             !folder(name)
         });
+        hidden.extend(agreed.left_out);
         let fields: Vec<_> = learnt.columns.iter().map(|column| column.field.clone()).collect();
         let all: Vec<_> = fields.iter().chain(&partitions.fields).cloned().collect();
         Ok(Self {
@@ -97,6 +116,12 @@ impl FilesTable {
             schema: Arc::new(Schema::new(all)),
             hidden,
             free: Vec::new(),
+            lenient: agreed.lenient,
+            outcome: Arc::new(Outcome {
+                keep: agreed.keep,
+                changes: agreed.changes,
+                refused: agreed.refused.as_ref().map(ErrorBody::from),
+            }),
         })
     }
 
@@ -111,11 +136,6 @@ impl FilesTable {
             .collect();
         fields.extend(free.iter().map(|name| free::field(name)));
         Self { free, schema: Arc::new(Schema::new(fields)), ..self.clone() }
-    }
-
-    /// The files.
-    pub(crate) fn files(&self) -> &[Arc<SourceFile>] {
-        &self.files
     }
 
     /// The columns that paths and listings tell.
@@ -305,7 +325,15 @@ impl TableProvider for FilesTable {
                 file_schema: Arc::clone(&self.file_schema),
                 projection,
                 schema,
-                hidden: self.partitions.fields.iter().map(|field| field.name().clone()).collect(),
+                hidden: self
+                    .partitions
+                    .fields
+                    .iter()
+                    .map(|field| field.name())
+                    .chain(&self.hidden)
+                    .cloned()
+                    .collect(),
+                lenient: self.lenient,
                 limit,
                 number,
             };
@@ -331,7 +359,8 @@ impl TableProvider for FilesTable {
         let format = ParquetFormat::default().with_force_view_types(false);
         let source = format.file_source(table_schema);
         let columns = self.file_schema.fields().len();
-        let strict = projection.iter().filter(|at| **at < columns).count() == columns;
+        let strict =
+            !self.lenient && projection.iter().filter(|at| **at < columns).count() == columns;
         let adapter = strict.then(|| {
             let (known, hidden) = (Arc::clone(&self.file_schema), self.hidden.clone());
             Arc::new(Strict { known, hidden }) as Arc<dyn PhysicalExprAdapterFactory>

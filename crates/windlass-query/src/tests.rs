@@ -86,8 +86,12 @@ impl Bench {
         let group =
             options.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let options = OptionMap::from([("CONTENT_TYPE".to_owned(), OptionValue::Group(group))]);
-        let table =
-            FileTable { connection: "landing".to_owned(), location: location.to_owned(), options };
+        let table = FileTable {
+            connection: "landing".to_owned(),
+            location: location.to_owned(),
+            options,
+            columns: None,
+        };
         self.fabric.tables.insert(name.to_owned(), table);
         self
     }

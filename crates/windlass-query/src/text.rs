@@ -208,6 +208,8 @@ pub(crate) struct TextScan {
     pub(crate) schema: SchemaRef,
     /// Columns of files that folders hide.
     pub(crate) hidden: Vec<String>,
+    /// Files may have columns that nobody knows of.
+    pub(crate) lenient: bool,
     /// Rows that are wanted at most.
     pub(crate) limit: Option<usize>,
     /// Which wanted column is the number of the row in its file.

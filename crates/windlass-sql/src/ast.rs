@@ -78,6 +78,11 @@ pub enum Statement {
         /// LIKE pattern.
         like: Option<String>,
     },
+    /// `SHOW SCHEMA CHANGES [FOR table]`
+    ShowSchemaChanges {
+        /// The table; None: all.
+        table: Option<TableName>,
+    },
     /// `SHOW CREATE CONNECTION name`
     ShowCreate {
         /// Its name.
@@ -118,7 +123,7 @@ pub enum Statement {
         /// Its name.
         name: Name,
     },
-    /// `CREATE FILE TABLE [IF NOT EXISTS] name ON connection LOCATION = 'path' options`
+    /// `CREATE FILE TABLE [IF NOT EXISTS] name ON connection LOCATION = 'path' options [(columns)]`
     CreateFileTable {
         /// IF NOT EXISTS was said.
         if_not_exists: bool,
@@ -130,6 +135,8 @@ pub enum Statement {
         location: String,
         /// Checked options, in the order written.
         options: Vec<OptionSetting>,
+        /// Its columns, each as SQL has it: `price DECIMAL(10, 2)`; empty: as the files have them.
+        columns: Vec<String>,
     },
     /// `DROP [FILE] TABLE [IF EXISTS] name`
     DropTable {

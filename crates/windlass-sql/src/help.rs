@@ -77,6 +77,11 @@ const HELP: &[Help] = &[
         "SHOW CONNECTIONS LIKE 'land%'",
     ),
     row(
+        "SHOW SCHEMA CHANGES [FOR [schema.]name]",
+        "How files differed from the stored columns of their table.",
+        "SHOW SCHEMA CHANGES FOR orders",
+    ),
+    row(
         "LIST connection[.\"path\"] [RECURSIVE] [LIMIT n]",
         "Lists buckets, or a folder, or with RECURSIVE everything below it.",
         "LIST landing.\"orders/\" RECURSIVE LIMIT 100",
@@ -93,8 +98,8 @@ const HELP: &[Help] = &[
     ),
     row("DROP SECRET [IF EXISTS] name", "Removes a secret nothing uses.", "DROP SECRET lab_key"),
     row(
-        "CREATE FILE TABLE [IF NOT EXISTS] [schema.]name ON connection LOCATION = 'path' [option = value ...]",
-        "Names files behind a connection, to be queried as a table.",
+        "CREATE FILE TABLE [IF NOT EXISTS] [schema.]name ON connection LOCATION = 'path' [option = value ...] [(column type, ...)]",
+        "Names files behind a connection, to be queried as a table; without columns it has those of the files.",
         "CREATE FILE TABLE orders ON landing LOCATION = 'orders/dt=*/*.csv' CONTENT_TYPE = (TYPE = CSV, HEADER = TRUE)",
     ),
     row(
@@ -293,6 +298,7 @@ pub(crate) const QUERY_KEYWORDS: &[&str] = &[
     "ELSE",
     "END",
     "CAST",
+    "CHANGES",
     "ASC",
     "DESC",
     "TRUE",
@@ -353,6 +359,7 @@ pub const KEYWORDS: &[&str] = &[
     "FALSE",
     "FILE",
     "FILES",
+    "FOR",
     "FROM",
     "FTP",
     "FULL",

@@ -214,14 +214,29 @@ impl fmt::Display for Printed<'_> {
             Statement::DropSecret { if_exists, name } => {
                 write!(f, "DROP SECRET {}{name}", exists(*if_exists))
             }
-            Statement::CreateFileTable { if_not_exists, name, connection, location, options } => {
+            Statement::ShowSchemaChanges { table } => {
+                f.write_str("SHOW SCHEMA CHANGES")?;
+                table.iter().try_for_each(|table| write!(f, " FOR {table}"))
+            }
+            Statement::CreateFileTable {
+                if_not_exists,
+                name,
+                connection,
+                location,
+                options,
+                columns,
+            } => {
                 let location = text_literal(location);
                 let not_exists = not_exists(*if_not_exists);
                 write!(
                     f,
                     "CREATE FILE TABLE {not_exists}{name} ON {connection} LOCATION = {location}"
                 )?;
-                self.settings(f, options)
+                self.settings(f, options)?;
+                match columns.as_slice() {
+                    [] => Ok(()),
+                    columns => write!(f, " ({})", columns.join(", ")),
+                }
             }
             Statement::DropTable { if_exists, name } => {
                 write!(f, "DROP TABLE {}{name}", exists(*if_exists))

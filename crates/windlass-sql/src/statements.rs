@@ -251,8 +251,15 @@ impl Parser<'_> {
         self.need_eq()?;
         let location = self.text("a path such as 's3://bucket/prefix/*.parquet'")?;
         self.symbol(&Token::Comma, ",");
-        let options = self.settings(FILE_TABLE_OPTIONS)?;
-        Ok(Statement::CreateFileTable { if_not_exists, name, connection, location, options })
+        let (options, columns) = self.options_and_columns(FILE_TABLE_OPTIONS)?;
+        Ok(Statement::CreateFileTable {
+            if_not_exists,
+            name,
+            connection,
+            location,
+            options,
+            columns,
+        })
     }
 
     pub(crate) fn table_name(&mut self, want: Want) -> Result<TableName> {
@@ -348,6 +355,13 @@ impl Parser<'_> {
         }
         if self.words(&["CREATE", "JOB"]) {
             return Ok(Statement::ShowCreateJob { name: self.job()? });
+        }
+        if self.words(&["SCHEMA", "CHANGES"]) {
+            let table = match self.word("FOR") {
+                true => Some(self.table_name(Want::Name(Thing::Table))?),
+                false => None,
+            };
+            return Ok(Statement::ShowSchemaChanges { table });
         }
         let dotted = self.peek_at(1).is_some_and(|tok| tok.token == Token::Period);
         let engines = self.words(&["CREATE", "TABLE"]) || self.words(&["CREATE", "VIEW"]);

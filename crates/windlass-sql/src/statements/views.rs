@@ -1,8 +1,9 @@
 //! Queries with names, and a look into tables.
 
-use crate::ast::{Look, Statement, TableName};
+use crate::ast::{Look, OptionSetting, Statement, TableName};
 use crate::parser::{Parser, Thing, Want, error_at, located};
 use sqlparser::tokenizer::Token;
+use windlass_types::options::OptionDef;
 use windlass_types::{ErrorCode, Result};
 
 impl Parser<'_> {
@@ -179,5 +180,63 @@ impl Parser<'_> {
         self.pos = self.tokens.len();
         self.want(Want::Engine);
         Ok(text)
+    }
+
+    /// Options, then columns in parentheses, if there are any.
+    pub(crate) fn options_and_columns(
+        &mut self,
+        defs: &'static [OptionDef],
+    ) -> Result<(Vec<OptionSetting>, Vec<String>)> {
+        // A group is the value of an option; columns stand after no `=`.
+        let mut depth = 0_usize;
+        let mut begin = None;
+        for at in self.pos..self.tokens.len() {
+            match self.tokens[at].token {
+                Token::LParen => {
+                    if depth == 0 && self.tokens[at - 1].token != Token::Eq {
+                        begin = Some(at);
+                        break;
+                    }
+                    depth += 1;
+                }
+                Token::RParen => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+        let Some(begin) = begin else { return Ok((self.settings(defs)?, Vec::new())) };
+        let all = self.tokens;
+        self.tokens = &all[..begin];
+        let options = self.settings(defs);
+        self.tokens = all;
+        let options = options?;
+        self.pos = begin + 1;
+        let mut columns = Vec::new();
+        loop {
+            let from = self.pos;
+            self.identifier(Want::Literal("the name of a column"))?;
+            let mut depth = 0_usize;
+            while let Some(tok) = self.peek() {
+                match tok.token {
+                    Token::LParen => depth += 1,
+                    Token::RParen if depth > 0 => depth -= 1,
+                    Token::RParen => break,
+                    Token::Comma if depth == 0 => break,
+                    _ => {}
+                }
+                self.pos += 1;
+            }
+            if self.pos == from + 1 {
+                self.want(Want::Literal("the type of the column"));
+                return Err(self.fail());
+            }
+            columns.push(self.between(from, self.pos));
+            if !self.symbol(&Token::Comma, ",") {
+                break;
+            }
+        }
+        if !self.symbol(&Token::RParen, ")") {
+            return Err(self.fail());
+        }
+        Ok((options, columns))
     }
 }
