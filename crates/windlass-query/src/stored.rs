@@ -124,7 +124,10 @@ pub(crate) fn agree(
         if sql(found.field.data_type()) != column.kind
             && let Some(own) = own
         {
-            let wide = widen(&own, found.field.data_type());
+            let kind = found.field.data_type();
+            // Digits before the point fit into a decimal, or the query says which do not.
+            let number = matches!(own, DataType::Decimal128(..)) && kind.is_numeric();
+            let wide = if number { own.clone() } else { widen(&own, kind) };
             if found.known && sql(&wide) != column.kind {
                 agreed.changes.push(change(column, "type", Some(&found)));
                 found.field.set_data_type(if policy == OnChange::Merge { wide } else { own });

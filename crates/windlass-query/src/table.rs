@@ -236,7 +236,8 @@ impl PhysicalExprAdapterFactory for Strict {
     ) -> EngineResult<Arc<dyn PhysicalExprAdapter>> {
         for field in physical.fields() {
             let name = field.name();
-            if self.known.field_with_name(name).is_err() && !self.hidden.contains(name) {
+            let known = self.known.field_with_name(name).is_ok() || *name == free::ROW;
+            if !known && !self.hidden.contains(name) {
                 return Err(DataFusionError::External(Box::new(unsampled("a file", name))));
             }
         }

@@ -23,7 +23,8 @@ fn bench(objects: &[(String, String)]) -> Bench {
 /// The line of EXPLAIN about listing.
 async fn listing(bench: &Bench, sql: &str) -> String {
     let text = bench.ask(&format!("EXPLAIN {sql}")).await;
-    text.lines().find(|line| line.starts_with("listing|")).unwrap_or(&text).to_owned()
+    let of_table = |line: &&str| line.starts_with("listing|landing.\"t/\"");
+    text.lines().find(of_table).unwrap_or(&text).to_owned()
 }
 
 #[tokio::test]
@@ -118,10 +119,9 @@ async fn dates_of_a_pattern_are_a_column_and_prune() {
         "673|7777|672",
         "what lies in the future waits, what has no date is read"
     );
-    insta::assert_snapshot!(
-        bench.ask("SELECT * FROM read_csv('landing', 't/', date_pattern => 'dd/MM')").await,
-        @""
-    );
+    let refused =
+        bench.ask("SELECT * FROM read_csv('landing', 't/', date_pattern => 'dd/MM')").await;
+    assert!(refused.contains("does not go from years to finer units"), "{refused}");
 }
 
 /// A small random number generator, so that a failed round can be named.
@@ -154,7 +154,6 @@ const ODD: &[&str] = &[
     "a%2Fb",
     "2026-01-05%20x",
     "2026-01-05 y",
-    "2026%2D01%2D05",
     "",
     "S%C3%A3o",
     "0",
@@ -202,7 +201,7 @@ async fn no_layout_and_no_filter_loses_a_file() {
         let layout = dice.below(5);
         let mut objects: Vec<(String, String)> = Vec::new();
         for number in 0..20 + dice.below(60) {
-            let mut value = |dice: &mut Dice| {
+            let value = |dice: &mut Dice| {
                 let names = if dice.below(10) < odd { ODD } else { DATES };
                 dice.one(names).to_owned()
             };
