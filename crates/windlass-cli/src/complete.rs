@@ -102,7 +102,7 @@ async fn known(words: &[OsString], last: &str, wiring: &Wiring) -> Result<Known>
     let request = OpenRequest { home: home.cloned(), server: given("server") };
     let engine = wiring.open(request).await?;
     let ctx = match given("fabric") {
-        Some(fabric) => Ctx { fabric, remote: false, ..Ctx::default() },
+        Some(fabric) => Ctx { fabric, ..Ctx::default() },
         None => Ctx::default(),
     };
     if !last.contains(':') {

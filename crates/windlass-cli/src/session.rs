@@ -66,7 +66,7 @@ impl Session {
     /// Who asks, and in which fabric.
     pub fn ctx(&self) -> Ctx {
         match &self.global.fabric {
-            Some(fabric) => Ctx { fabric: fabric.clone(), remote: false, ..Ctx::default() },
+            Some(fabric) => Ctx { fabric: fabric.clone(), ..Ctx::default() },
             None => Ctx::default(),
         }
     }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+pub use windlass_query::Temporaries;
 pub use windlass_s3::{
     AtVersion, ByteRange, GetOptions, Links, ListOptions, ObjectAccess, ObjectBody, ObjectMeta,
     OpenUpload, Part, PresignMethod, PutOptions, PutResult, Storage, Upload, VersionEntry,
@@ -90,6 +91,8 @@ pub struct Ctx {
     pub parameters: Vec<ArrayRef>,
     /// The name under which a client has signed in.
     pub user: Option<String>,
+    /// Its temporary tables and views; clones share them.
+    pub temporaries: Temporaries,
 }
 
 impl Default for Ctx {
@@ -100,6 +103,7 @@ impl Default for Ctx {
             session: Session::default(),
             parameters: Vec::new(),
             user: None,
+            temporaries: Temporaries::default(),
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod engine;
 pub mod json;
 pub mod report;
 pub mod value;
+mod views;
 
 mod connections;
 mod describe;

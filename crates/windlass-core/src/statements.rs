@@ -4,6 +4,7 @@ use crate::connections::Create;
 use crate::engine::{Answer, Ctx, Grade, Verdict};
 use crate::rows::{done, like};
 use crate::tables::CreateFileTable;
+use crate::views::{CreateTemporary, CreateView};
 use crate::windlass::Windlass;
 use arrow::array::{Array as _, AsArray as _, BooleanArray};
 use arrow::compute::filter_record_batch;
@@ -47,7 +48,8 @@ impl Windlass {
             Statement::Describe { target: DescribeTarget::Table(parts) } => {
                 let engine = self.query().await?;
                 let name = fabric.name.as_str().to_owned();
-                let rows = engine.describe(&parts, &name, self.scope(fabric)).boxed().await?;
+                let scope = self.session_scope(fabric, ctx);
+                let rows = engine.describe(&parts, &name, scope).boxed().await?;
                 Ok(Answer::Rows {
                     schema: rows.schema,
                     batches: rows.stream,
@@ -62,6 +64,14 @@ impl Windlass {
             }
             Statement::Show { what, like } => {
                 self.show(fabric, &what, like.as_deref()).boxed().await
+            }
+            Statement::ShowSchemaChanges { table } => {
+                let rows = self.schema_changes(&fabric, table.as_ref()).boxed().await?;
+                Ok(Answer::Rows {
+                    schema: rows.schema(),
+                    batches: futures::stream::iter([Ok(rows)]).boxed(),
+                    verdict: Verdict::new(Grade::Good),
+                })
             }
             Statement::ShowCreate { name } => {
                 self.show_create_connection(&fabric, &name).boxed().await
@@ -78,11 +88,44 @@ impl Windlass {
             Statement::DropSecret { if_exists, name } => {
                 self.drop_secret(&fabric, &name, if_exists).boxed().await
             }
-            Statement::CreateFileTable { if_not_exists, name, connection, location, options } => {
-                let create = CreateFileTable { if_not_exists, name, connection, location, options };
+            Statement::CreateFileTable {
+                if_not_exists,
+                name,
+                connection,
+                location,
+                options,
+                columns,
+            } => {
+                let create =
+                    CreateFileTable { if_not_exists, name, connection, location, options, columns };
                 self.create_file_table(&fabric, create).boxed().await
             }
+            Statement::CreateView {
+                or_replace,
+                temporary,
+                if_not_exists,
+                name,
+                columns,
+                query,
+            } => {
+                let create =
+                    CreateView { or_replace, temporary, if_not_exists, name, columns, query };
+                self.create_view(&fabric, ctx, create).boxed().await
+            }
+            Statement::DropView { if_exists, name } => {
+                self.drop_view(&fabric, ctx, &name, if_exists).boxed().await
+            }
+            Statement::CreateTemporaryTable { or_replace, if_not_exists, name, query } => {
+                let create = CreateTemporary { or_replace, if_not_exists, name, query };
+                self.create_temporary(&fabric, ctx, create).boxed().await
+            }
+            Statement::Preview { of, limit } => self.preview(&fabric, ctx, of, limit).boxed().await,
+            Statement::Profile { of, full } => self.profile(&fabric, ctx, of, full).boxed().await,
             Statement::DropTable { if_exists, name } => {
+                if name.schema.is_none() && ctx.temporaries.remove(name.table.as_str()) {
+                    let text = format!("temporary table `{}` dropped", name.table.as_str());
+                    return Ok(done(text, vec![]));
+                }
                 self.drop_table(&fabric, &name, if_exists).boxed().await
             }
             Statement::List { connection, path, recursive, limit } => {
@@ -163,8 +206,10 @@ impl Windlass {
                 let engine = self.query().await?;
                 let name = fabric.name.as_str().to_owned();
                 let given = ctx.given();
-                let rows =
-                    engine.query_with(&text, &name, self.scope(fabric), &given).boxed().await?;
+                let rows = engine
+                    .query_with(&text, &name, self.session_scope(fabric, ctx), &given)
+                    .boxed()
+                    .await?;
                 Ok(Answer::Rows {
                     schema: rows.schema,
                     batches: rows.stream,

@@ -3,8 +3,9 @@
 use crate::rows::{self, Cell, Columns, Kind};
 use crate::windlass::Windlass;
 use arrow::record_batch::RecordBatch;
+use windlass_sql::TableName;
 use windlass_state::FabricRow as Fabric;
-use windlass_types::{ErrorCode, Name, OptionMap, OptionValue, Result, options};
+use windlass_types::{Error, ErrorCode, Name, OptionMap, OptionValue, Result, options};
 
 /// One system table.
 pub(crate) struct SystemTable {
@@ -104,6 +105,20 @@ pub(crate) const TABLES: &[SystemTable] = &[
         doc: "Runs of jobs, and statements and copies that were their own runs (M-L1).",
     },
     SystemTable {
+        name: "schema_changes",
+        columns: &[
+            ("schema", Kind::Text),
+            ("name", Kind::Text),
+            ("column", Kind::Text),
+            ("change", Kind::Text),
+            ("old_type", Kind::Text),
+            ("new_type", Kind::Text),
+            ("files", Kind::Text),
+            ("seen_at", Kind::Time),
+        ],
+        doc: "How files differed from the stored columns of their table, when it was first seen.",
+    },
+    SystemTable {
         name: "schemas",
         columns: &[("name", Kind::Text), ("kind", Kind::Text)],
         doc: "Schemas of the fabric; a connection is one.",
@@ -123,6 +138,17 @@ pub(crate) const TABLES: &[SystemTable] = &[
         name: "system_tables",
         columns: &[("name", Kind::Text), ("meaning", Kind::Text)],
         doc: "The tables of `system`.",
+    },
+    SystemTable {
+        name: "views",
+        columns: &[
+            ("schema", Kind::Text),
+            ("name", Kind::Text),
+            ("query", Kind::Text),
+            ("columns", Kind::Text),
+            ("created_at", Kind::Time),
+        ],
+        doc: "Views of the fabric.",
     },
 ];
 
@@ -243,6 +269,21 @@ impl Windlass {
                     ]
                 })
                 .collect(),
+            "schema_changes" => self.change_rows(fabric, None).await?,
+            "views" => store
+                .views(fabric.id)
+                .await?
+                .into_iter()
+                .map(|row| {
+                    vec![
+                        row.schema.as_str().into(),
+                        row.name.as_str().into(),
+                        row.query.into(),
+                        row.columns.join(", ").into(),
+                        row.created.into(),
+                    ]
+                })
+                .collect(),
             _ => TABLES.iter().map(|table| vec![table.name.into(), table.doc.into()]).collect(),
         };
         rows::batch(table.columns, &rows).map(Some)
@@ -270,6 +311,56 @@ impl Windlass {
                 })
             })
             .collect()
+    }
+
+    /// What changed in the columns of one table or of all.
+    pub(crate) async fn schema_changes(
+        &self,
+        fabric: &Fabric,
+        table: Option<&TableName>,
+    ) -> Result<RecordBatch> {
+        if let Some(name) = table {
+            let schema = self.schema_of(fabric, name).await?;
+            if self.inner.store.file_table(fabric.id, &schema, &name.table).await?.is_none() {
+                return Err(Error::new(
+                    ErrorCode::TableNotFound,
+                    format!("no file table `{}.{}`", schema.as_str(), name.table.as_str()),
+                )
+                .hint("`SHOW FILE TABLES` lists them"));
+            }
+        }
+        let def = TABLES.iter().find(|def| def.name == "schema_changes");
+        let columns = def.map_or(&[] as Columns, |def| def.columns);
+        rows::batch(columns, &self.change_rows(fabric, table).await?)
+    }
+
+    async fn change_rows(
+        &self,
+        fabric: &Fabric,
+        table: Option<&TableName>,
+    ) -> Result<Vec<Vec<Cell>>> {
+        let main = Name::new(crate::tables::DEFAULT_SCHEMA)?;
+        let rows = self.inner.store.schema_changes(fabric.id).await?;
+        Ok(rows
+            .into_iter()
+            .filter(|row| {
+                table.is_none_or(|name| {
+                    name.table == row.table && *name.schema.as_ref().unwrap_or(&main) == row.schema
+                })
+            })
+            .map(|row| {
+                vec![
+                    row.schema.as_str().into(),
+                    row.table.as_str().into(),
+                    row.change.column.into(),
+                    row.change.change.into(),
+                    row.change.old_type.into(),
+                    row.change.new_type.into(),
+                    row.change.files.into(),
+                    row.seen.into(),
+                ]
+            })
+            .collect())
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct CreateFileTable {
     pub(crate) connection: Name,
     pub(crate) location: String,
     pub(crate) options: Vec<OptionSetting>,
+    /// Its columns, each as SQL has it; empty: as the files have them.
+    pub(crate) columns: Vec<String>,
 }
 
 impl Windlass {
@@ -35,6 +37,10 @@ impl Windlass {
             return Err(Error::new(ErrorCode::TableExists, format!("table `{shown}` exists"))
                 .hint("drop it first, or add `IF NOT EXISTS`"));
         }
+        if self.inner.store.view(fabric.id, &schema, &create.name.table).await?.is_some() {
+            return Err(Error::new(ErrorCode::TableExists, format!("`{shown}` is a view"))
+                .hint("drop it first, or choose another name"));
+        }
         let connection = self.connection(fabric, &create.connection).await?;
         // The location must be one the connection may name, and a readable pattern, from the start.
         let storage = self.open_row(&connection).await?.storage();
@@ -43,6 +49,7 @@ impl Windlass {
         windlass_types::KeyPattern::parse(&location.key)?;
         let options: OptionMap = create.options.into_iter().map(|o| (o.name, o.value)).collect();
         windlass_query::check_options(&options)?;
+        let columns = windlass_query::declared_columns(&create.columns)?;
         // Stored absolute, so that it says by itself where the files are.
         let location = match (connection.kind, location.bucket) {
             (ConnectionKind::S3, Some(bucket)) => S3Url { bucket, key: location.key }.to_string(),
@@ -55,7 +62,11 @@ impl Windlass {
             location,
             options,
         };
-        self.inner.store.create_file_table(fabric.id, new, Utc::now()).await?;
+        let row = self.inner.store.create_file_table(fabric.id, new, Utc::now()).await?;
+        if !columns.columns.is_empty() {
+            let columns = crate::resolve::stored_schema(&columns);
+            self.inner.store.keep_schema(row.id, Some(&columns), &[], Utc::now()).await?;
+        }
         Ok(done(format!("file table `{shown}` created"), vec![]))
     }
 

@@ -1,6 +1,7 @@
 //! The engine in this process: the store, the query engine and the storages opened so far.
 
 use crate::connections::{StoredRegions, secrets_from};
+use crate::engine::Ctx;
 use crate::resolve::Scope;
 use crate::settings::Settings;
 use chrono::Utc;
@@ -8,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::OnceCell;
-use windlass_query::Engine as QueryEngine;
+use windlass_query::{Engine as QueryEngine, Temporaries};
 use windlass_remotes::{Remote, RemoteSecrets};
 use windlass_s3::local::LocalStore;
 use windlass_s3::{S3Store, Storage};
@@ -215,6 +216,12 @@ impl Windlass {
 
     /// What a query sees of a fabric.
     pub(crate) fn scope(&self, fabric: Fabric) -> Arc<Scope> {
-        Arc::new(Scope { windlass: self.clone(), fabric })
+        Arc::new(Scope { windlass: self.clone(), fabric, temporaries: Temporaries::default() })
+    }
+
+    /// What a query of a session sees: its temporary tables too.
+    pub(crate) fn session_scope(&self, fabric: Fabric, ctx: &Ctx) -> Arc<Scope> {
+        let temporaries = ctx.temporaries.clone();
+        Arc::new(Scope { windlass: self.clone(), fabric, temporaries })
     }
 }

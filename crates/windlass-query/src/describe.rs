@@ -1,7 +1,7 @@
 //! DESCRIBE of a table: its columns, then what is known of its files.
 
-use crate::resolve::Resolved;
 use crate::schema::sql;
+use crate::scope::Opened;
 use arrow::array::{ArrayRef, BooleanArray, StringArray};
 use arrow::record_batch::RecordBatch;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ struct Row {
 }
 
 /// The rows of DESCRIBE: role is `column`, `partition` or `note`.
-pub(crate) fn describe(table: &Resolved) -> Result<RecordBatch> {
-    let schema = table.provider.schema();
+pub(crate) fn describe(table: &Opened) -> Result<RecordBatch> {
+    let schema = table.provider().schema();
     let mut rows: Vec<Row> = schema
         .fields()
         .iter()
@@ -30,7 +30,7 @@ pub(crate) fn describe(table: &Resolved) -> Result<RecordBatch> {
             note: None,
         })
         .collect();
-    if let Some(files) = &table.files {
+    if let Opened::Files(files) = table {
         for row in &mut rows {
             if files.partition_fields().iter().any(|field| *field.name() == row.name) {
                 row.role = "partition";

@@ -5,14 +5,14 @@ use crate::error::{from_engine, missing_column, syntax};
 use crate::identifiers::correct;
 use crate::memory::Budget;
 use crate::pg::{Given, bind};
-use crate::resolve::{MAIN, Resolved, Resolver, columns, resolve, tables};
+use crate::resolve::{MAIN, Resolver, columns, tables};
+use crate::scope::{Opened, Scope};
+use crate::sources::WasListed;
 use crate::store::{QueryStore, Told, url};
-use arrow::datatypes::SchemaRef;
+use arrow::array::{ArrayRef, StringArray};
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use datafusion::catalog::{
-    CatalogProvider as _, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
-    MemorySchemaProvider,
-};
+use datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList};
 use datafusion::common::TableReference;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::session_state::SessionState;
@@ -21,11 +21,9 @@ use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{SQLOptions, SessionConfig};
 use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::planner::object_name_to_table_reference;
-use datafusion::sql::resolve::resolve_table_references;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use sqlparser::ast::{ObjectName, SetExpr, Statement as Tree};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use windlass_formats::bad::BadFiles;
@@ -49,7 +47,7 @@ impl std::fmt::Debug for Rows {
 }
 
 impl Rows {
-    fn of(batch: RecordBatch) -> Self {
+    pub(crate) fn of(batch: RecordBatch) -> Self {
         Self { schema: batch.schema(), stream: futures::stream::iter([Ok(batch)]).boxed() }
     }
 }
@@ -141,11 +139,12 @@ impl Engine {
                             "write SHOW COLUMNS FROM table; filter information_schema.columns",
                         )
                     })?;
+                    let name = reference(table)?;
                     let session = self.session(fabric)?;
-                    let table =
-                        resolve(&session, fabric, resolver.as_ref(), &reference(table)?).await?;
-                    let schema = table.provider.schema();
-                    let tables = [(table.schema, table.table, Some(schema))];
+                    let schema =
+                        one(&session, fabric, resolver.as_ref(), &name).await?.provider().schema();
+                    let within = name.schema().unwrap_or(MAIN).to_owned();
+                    let tables = [(within, name.table().to_owned(), Some(schema))];
                     return Ok(Rows::of(columns(fabric, &tables)?));
                 }
                 Tree::ExplainTable { table_name, .. } => {
@@ -155,11 +154,43 @@ impl Engine {
             }
         }
         only_reads(&statement)?;
+        self.run_statement(statement, fabric, resolver.as_ref(), given).await
+    }
+
+    /// Runs a statement that was found to read.
+    pub(crate) async fn run_statement(
+        &self,
+        mut statement: Statement,
+        fabric: &str,
+        resolver: &dyn Resolver,
+        given: &Given,
+    ) -> Result<Rows> {
         let session = self.session(fabric)?;
-        let (references, _) = resolve_table_references(&statement, true).map_err(from_engine)?;
-        self.register(&session, fabric, resolver.as_ref(), references).await?;
+        let told = self.prepare(&session, fabric, resolver, &mut statement).await?;
+        let explains = matches!(statement, Statement::Explain(_))
+            || matches!(&statement, Statement::Statement(tree) if matches!(tree.as_ref(), Tree::Explain { .. }));
         let plan = plan(&session.state, statement, Some(given)).await?;
-        self.run(&session, &plan).await
+        let mut rows = self.run(&session, &plan).await?;
+        if explains {
+            let listed = listed(&rows.schema, &told);
+            rows.stream = rows.stream.chain(futures::stream::iter(listed.map(Ok))).boxed();
+        }
+        Ok(rows)
+    }
+
+    /// Finds, lists and opens the tables of a statement and puts them into the catalogue of the
+    /// session; the statement then names what is there. Answers what was listed.
+    pub(crate) async fn prepare(
+        &self,
+        session: &Session,
+        fabric: &str,
+        resolver: &dyn Resolver,
+        statement: &mut Statement,
+    ) -> Result<Vec<WasListed>> {
+        let mut scope = Scope::new(session, fabric, resolver);
+        scope.find(statement).await?;
+        scope.prepare(statement).await?;
+        Ok(scope.told)
     }
 
     /// Runs a plan.
@@ -182,17 +213,7 @@ impl Engine {
         fabric: &str,
         resolver: Arc<dyn Resolver>,
     ) -> Result<Rows> {
-        let reference = match table {
-            [table] => TableReference::bare(table.as_str()),
-            [schema, table] => TableReference::partial(schema.as_str(), table.as_str()),
-            [catalog, schema, table] => {
-                TableReference::full(catalog.as_str(), schema.as_str(), table.as_str())
-            }
-            _ => {
-                return Err(Error::new(ErrorCode::SqlPlan, "a table has at most three names")
-                    .hint("write fabric.schema.table, or CONNECTION.\"PATH\""));
-            }
-        };
+        let reference = named(table)?;
         self.describe_reference(reference, fabric, resolver).await
     }
 
@@ -203,7 +224,7 @@ impl Engine {
         resolver: Arc<dyn Resolver>,
     ) -> Result<Rows> {
         let session = self.session(fabric)?;
-        let table = resolve(&session, fabric, resolver.as_ref(), &reference).await?;
+        let table = one(&session, fabric, resolver.as_ref(), &reference).await?;
         Ok(Rows::of(describe(&table)?))
     }
 
@@ -226,51 +247,9 @@ impl Engine {
             .build();
         Ok(Session { state, store, catalogs })
     }
-
-    /// Resolves all names side by side and puts what was found into the catalogue of the session.
-    pub(crate) async fn register(
-        &self,
-        session: &Session,
-        fabric: &str,
-        resolver: &dyn Resolver,
-        references: Vec<TableReference>,
-    ) -> Result<()> {
-        let names: BTreeSet<TableReference> = references
-            .into_iter()
-            .map(|name| TableReference::from(name.resolve(fabric, MAIN)))
-            .collect();
-        let found = names.iter().map(async |name| {
-            match resolve(session, fabric, resolver, name).await {
-                // `generate_series(1, 3)` is named as tables are.
-                Err(error)
-                    if error.code() == ErrorCode::TableNotFound
-                        && session.state.table_functions().contains_key(name.table()) =>
-                {
-                    Ok(None)
-                }
-                found => found.map(Some),
-            }
-        });
-        let found: Vec<Option<Resolved>> = futures::future::try_join_all(found).await?;
-        let catalog = MemoryCatalogProvider::new();
-        for table in found.into_iter().flatten() {
-            let schema = if let Some(schema) = catalog.schema(&table.schema) {
-                schema
-            } else {
-                let schema = Arc::new(MemorySchemaProvider::new());
-                catalog
-                    .register_schema(&table.schema, Arc::clone(&schema) as _)
-                    .map_err(from_engine)?;
-                schema
-            };
-            schema.register_table(table.table, table.provider).map_err(from_engine)?;
-        }
-        session.catalogs.register_catalog(fabric.to_owned(), Arc::new(catalog));
-        Ok(())
-    }
 }
 
-/// Reads exactly one statement.
+/// The one statement of a text.
 pub(crate) fn parse(sql: &str) -> Result<Statement> {
     let mut statements =
         DFParser::parse_sql(sql).map_err(|error| syntax(sql, from_engine(error)))?;
@@ -284,21 +263,53 @@ pub(crate) fn parse(sql: &str) -> Result<Statement> {
     }
 }
 
-fn reference(name: &ObjectName) -> Result<TableReference> {
+/// Opens the one table of this name.
+pub(crate) async fn one(
+    session: &Session,
+    fabric: &str,
+    resolver: &dyn Resolver,
+    name: &TableReference,
+) -> Result<Opened> {
+    let mut scope = Scope::new(session, fabric, resolver);
+    scope.find_one(name).await?;
+    scope.open_one(name).await
+}
+
+/// The name these parts make.
+pub(crate) fn named(parts: &[String]) -> Result<TableReference> {
+    match parts {
+        [table] => Ok(TableReference::bare(table.as_str())),
+        [schema, table] => Ok(TableReference::partial(schema.as_str(), table.as_str())),
+        [catalog, schema, table] => {
+            Ok(TableReference::full(catalog.as_str(), schema.as_str(), table.as_str()))
+        }
+        _ => Err(Error::new(ErrorCode::SqlPlan, "a table has at most three names")
+            .hint("write fabric.schema.table, or CONNECTION.\"PATH\"")),
+    }
+}
+
+/// What was listed, as rows of EXPLAIN.
+fn listed(schema: &SchemaRef, told: &[WasListed]) -> Option<RecordBatch> {
+    let two = schema.fields().len() == 2
+        && schema.fields().iter().all(|field| *field.data_type() == DataType::Utf8);
+    if !two || told.is_empty() {
+        return None;
+    }
+    let texts: Vec<String> = told.iter().map(ToString::to_string).collect();
+    let kinds: ArrayRef = Arc::new(StringArray::from(vec!["listing"; texts.len()]));
+    RecordBatch::try_new(Arc::clone(schema), vec![kinds, Arc::new(StringArray::from(texts))]).ok()
+}
+
+pub(crate) fn reference(name: &ObjectName) -> Result<TableReference> {
     object_name_to_table_reference(name.clone(), true).map_err(from_engine)
 }
 
-/// Plans; column names that differ only by case are corrected one after the other. Without values
-/// for its parameters the plan is not yet one that can run.
-pub(crate) async fn plan(
-    state: &SessionState,
-    mut statement: Statement,
-    given: Option<&Given>,
-) -> Result<LogicalPlan> {
+/// Plans; column names that differ only by case are corrected one after the other.
+pub(crate) async fn logical(state: &SessionState, mut statement: Statement) -> Result<LogicalPlan> {
     let mut corrections = 0;
-    let plan = loop {
+    loop {
         match state.statement_to_plan(statement.clone()).await {
-            Ok(plan) => break plan,
+            Ok(plan) => return Ok(plan),
             Err(error) => {
                 let corrected = corrections < CORRECTIONS
                     && missing_column(&error)
@@ -309,7 +320,16 @@ pub(crate) async fn plan(
                 corrections += 1;
             }
         }
-    };
+    }
+}
+
+/// Plans what only reads. Without values for its parameters the plan is not yet one that can run.
+pub(crate) async fn plan(
+    state: &SessionState,
+    statement: Statement,
+    given: Option<&Given>,
+) -> Result<LogicalPlan> {
+    let plan = logical(state, statement).await?;
     // A second lock on the same door as `only_reads`: whatever was parsed, no plan may write.
     SQLOptions::new()
         .with_allow_ddl(false)

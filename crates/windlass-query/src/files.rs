@@ -1,7 +1,7 @@
 //! Which files a path means: an exact key, everything below a prefix, or what a glob matches.
 //!
-//! Listing is ours, because DataFusion's cannot hold every key. What the files hold is
-//! [`crate::format`]'s and [`crate::sample`]'s business.
+//! What of them is listed is [`crate::listing`]'s business, what they hold that of [`crate::format`]
+//! and [`crate::sample`].
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -11,7 +11,9 @@ use std::sync::Arc;
 use windlass_formats::zip::Member;
 use windlass_s3::Storage;
 use windlass_s3::access::{ByteRange, GetOptions, ListOptions};
-use windlass_types::{EntryKind, Error, ErrorCode, KeyPattern, Location, ObjectPath, Result};
+use windlass_types::{
+    Entry, EntryKind, Error, ErrorCode, KeyPattern, Location, ObjectPath, Result,
+};
 
 /// One file in the state it was found in.
 #[derive(Debug)]
@@ -23,7 +25,12 @@ pub(crate) struct SourceFile {
     pub(crate) modified: Option<DateTime<Utc>>,
     /// The member of the archive, if the object is one.
     pub(crate) member: Option<Arc<Member>>,
+    /// Where in the key the part begins that the path does not spell out.
+    pub(crate) base: usize,
 }
+
+/// Bytes of the first pieces of a file that may not be wanted whole; then comes the rest.
+const PIECES: [u64; 2] = [256 << 10, 1 << 20];
 
 impl SourceFile {
     /// The last level of the key.
@@ -46,6 +53,11 @@ impl SourceFile {
         self.member.as_ref().map_or(self.size, |member| member.size)
     }
 
+    /// The key after what the path spells out.
+    pub(crate) fn below(&self) -> &str {
+        self.object.key.get(self.base..).unwrap_or_default()
+    }
+
     /// Opens the file, or a part of it, if it is still what was listed.
     pub(crate) async fn open(
         &self,
@@ -62,80 +74,185 @@ impl SourceFile {
         }
         Ok(body.stream)
     }
+
+    /// Opens the file for a reader that may soon have enough: what is asked for grows with what
+    /// was read, so that little is sent in vain.
+    pub(crate) async fn open_gently(self: &Arc<Self>) -> Result<BoxStream<'static, Result<Bytes>>> {
+        if self.size <= 2 * PIECES[0] {
+            return self.open(None).await;
+        }
+        let first = self.open(Some(ByteRange::Bounded(0, PIECES[0]))).await?;
+        let file = Arc::clone(self);
+        let rest = async_stream::try_stream! {
+            let mut from = PIECES[0];
+            for length in &PIECES[1..] {
+                if from >= file.size {
+                    break;
+                }
+                let mut piece = file.open(Some(ByteRange::Bounded(from, *length))).await?;
+                while let Some(bytes) = piece.try_next().await? {
+                    yield bytes;
+                }
+                from += length;
+            }
+            if from < file.size {
+                let mut piece = file.open(Some(ByteRange::From(from))).await?;
+                while let Some(bytes) = piece.try_next().await? {
+                    yield bytes;
+                }
+            }
+        };
+        Ok(first.chain(rest).boxed())
+    }
 }
 
-/// Finds the files of `path`, in order of key; `table` is how the person wrote it.
-pub(crate) async fn find(storage: &Storage, path: &str, table: &str) -> Result<Vec<SourceFile>> {
-    let location = storage.binding().resolve_any(path)?;
-    let bucket = location.bucket.clone().ok_or_else(|| {
-        Error::new(ErrorCode::PathInvalid, format!("`{table}` names no bucket"))
-            .hint(format!("write {}.\"BUCKET/KEY\"", storage.name()))
-    })?;
-    // The bound prefix is literal, whatever characters it has.
-    let bound = storage.binding().prefix.as_str();
-    let (bound, rest) = match location.key.strip_prefix(bound) {
-        Some(rest) => (bound, rest),
-        None => ("", location.key.as_str()),
-    };
-    let files = if KeyPattern::is_pattern(rest) {
-        let pattern = KeyPattern::parse(rest)?;
-        let base = bound.len() + pattern.base().len();
-        let hidden = hidden(&rest[pattern.base().len()..]);
-        let prefix = format!("{bound}{}", pattern.literal_prefix());
-        let found = list(storage, &bucket, prefix).await?;
-        found
-            .into_iter()
-            .filter(|file| pattern.matches(&file.object.key[bound.len()..]))
-            .filter(|file| hidden || !self::hidden(&file.object.key[base..]))
-            .collect()
-    } else if location.key.is_empty() || location.key.ends_with('/') {
-        let base = location.key.len();
-        let mut found = list(storage, &bucket, location.key.clone()).await?;
-        found.retain(|file| !hidden(&file.object.key[base..]));
-        found
-    } else {
-        vec![
-            exact(storage, ObjectPath { bucket: bucket.clone(), key: location.key.clone() })
-                .await?,
-        ]
-    };
-    let (mut files, empty): (Vec<SourceFile>, Vec<SourceFile>) =
-        files.into_iter().partition(|file| file.size > 0);
-    if files.is_empty() {
-        return Err(nothing(storage, table, rest, empty.len()));
-    }
-    files.sort_by(|a, b| a.object.key.cmp(&b.object.key));
-    Ok(files)
+/// What a path of a table means, before anything is listed.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) storage: Storage,
+    pub(crate) bucket: String,
+    /// How the person wrote the table, for errors.
+    pub(crate) table: String,
+    key: String,
+    /// Bytes of the key that the connection is bound to: literal, whatever characters they have.
+    bound: usize,
+    pattern: Option<KeyPattern>,
+    hidden: bool,
 }
 
-fn nothing(storage: &Storage, table: &str, rest: &str, empty: usize) -> Error {
-    let message = if empty > 0 {
-        format!("every file of `{table}` is empty")
-    } else {
-        format!("no file matches `{table}`")
-    };
-    let base = if KeyPattern::is_pattern(rest) {
-        let literal = windlass_types::glob::literal_prefix(rest);
-        &literal[..literal.rfind('/').map_or(0, |at| at + 1)]
-    } else {
-        rest
-    };
-    let folder = base.strip_suffix('/').and_then(|b| b.rfind('/')).map_or("", |at| &base[..=at]);
-    let bucket = match &storage.binding().bucket {
-        Some(_) => String::new(),
-        None => table
-            .split_once(".\"")
-            .and_then(|(_, path)| path.split_once('/'))
-            .map_or_else(String::new, |(bucket, _)| format!("{bucket}/")),
-    };
-    if empty > 0 {
-        return Error::new(ErrorCode::FormatEmpty, message)
-            .hint("they hold neither rows nor names of columns");
+impl Place {
+    /// Reads `path`; `table` is how the person wrote it.
+    pub(crate) fn parse(storage: &Storage, path: &str, table: &str) -> Result<Self> {
+        let location = storage.binding().resolve_any(path)?;
+        let bucket = location.bucket.clone().ok_or_else(|| {
+            Error::new(ErrorCode::PathInvalid, format!("`{table}` names no bucket"))
+                .hint(format!("write {}.\"BUCKET/KEY\"", storage.name()))
+        })?;
+        let bound = storage.binding().prefix.len();
+        let bound =
+            if location.key.starts_with(storage.binding().prefix.as_str()) { bound } else { 0 };
+        let rest = &location.key[bound..];
+        let pattern = KeyPattern::is_pattern(rest).then(|| KeyPattern::parse(rest)).transpose()?;
+        let hidden = pattern.as_ref().is_some_and(|pattern| hidden(&rest[pattern.base().len()..]));
+        Ok(Self {
+            storage: Storage::clone(storage),
+            bucket,
+            table: table.to_owned(),
+            key: location.key.clone(),
+            bound,
+            pattern,
+            hidden,
+        })
     }
-    Error::new(ErrorCode::FormatEmpty, message).hint(format!(
-        "see what is there with `LIST {}.\"{bucket}{folder}\"`; names that begin with `_` or `.` are left out",
-        storage.name(),
-    ))
+
+    /// Whether it is one key.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.pattern.is_none() && !self.key.is_empty() && !self.key.ends_with('/')
+    }
+
+    /// What every key begins with.
+    pub(crate) fn prefix(&self) -> String {
+        match &self.pattern {
+            Some(pattern) => format!("{}{}", &self.key[..self.bound], pattern.literal_prefix()),
+            None => self.key.clone(),
+        }
+    }
+
+    /// The folder below which levels are the business of the path or of partitions.
+    pub(crate) fn base(&self) -> &str {
+        match &self.pattern {
+            Some(pattern) => &self.key[..self.bound + pattern.base().len()],
+            None if self.is_exact() => &self.key[..self.key.rfind('/').map_or(0, |at| at + 1)],
+            None => &self.key,
+        }
+    }
+
+    /// Whether the path itself says that this level below the base begins with `text`.
+    pub(crate) fn spells(&self, level: usize, text: &str) -> bool {
+        let Some(pattern) = &self.pattern else { return false };
+        let below = &pattern.as_str()[pattern.base().len()..];
+        !below.contains("**")
+            && !below.contains('{')
+            && below.split('/').nth(level).is_some_and(|level| level.starts_with(text))
+    }
+
+    /// The file of an entry, if it is one of the table's.
+    pub(crate) fn file(&self, entry: Entry) -> Option<SourceFile> {
+        let size = entry.size.unwrap_or(0);
+        let folder = entry.key.ends_with('/') && size == 0;
+        let base = self.base().len();
+        let wanted = entry.kind == EntryKind::Object
+            && !folder
+            && self
+                .pattern
+                .as_ref()
+                .is_none_or(|p| entry.key.get(self.bound..).is_some_and(|key| p.matches(key)))
+            && (self.hidden || !entry.key.get(base..).is_some_and(hidden));
+        wanted.then(|| SourceFile {
+            storage: Storage::clone(&self.storage),
+            object: ObjectPath { bucket: self.bucket.clone(), key: entry.key },
+            size,
+            etag: entry.etag,
+            modified: entry.last_modified,
+            base,
+        })
+    }
+
+    /// Finds the one file of an exact key.
+    pub(crate) async fn exact(&self) -> Result<SourceFile> {
+        let object = ObjectPath { bucket: self.bucket.clone(), key: self.key.clone() };
+        match self.storage.stat(&object, None).await {
+            Ok(meta) => Ok(SourceFile {
+                storage: Storage::clone(&self.storage),
+                object,
+                size: meta.size,
+                etag: meta.etag,
+                modified: meta.last_modified,
+                base: self.base().len(),
+            }),
+            Err(error) if error.code() == ErrorCode::ObjectNotFound => {
+                let below = Location {
+                    bucket: Some(object.bucket.clone()),
+                    key: format!("{}/", object.key),
+                };
+                let first = self.storage.list(&below, ListOptions::default()).next().await;
+                if let Some(Ok(_)) = first {
+                    let path = self.storage.binding().relative(&object.bucket, &below.key);
+                    return Err(error.hint(format!(
+                        "there is a folder of that name; end the path with `/`: {}.\"{path}\"",
+                        self.storage.name()
+                    )));
+                }
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The error of a table without files.
+    pub(crate) fn nothing(&self, empty: usize) -> Error {
+        let table = &self.table;
+        let message = if empty > 0 {
+            format!("every file of `{table}` is empty")
+        } else {
+            format!("no file matches `{table}`")
+        };
+        if empty > 0 {
+            return Error::new(ErrorCode::FormatEmpty, message)
+                .hint("they hold neither rows nor names of columns");
+        }
+        let rest = &self.base()[self.bound.min(self.base().len())..];
+        let folder =
+            rest.strip_suffix('/').and_then(|b| b.rfind('/')).map_or("", |at| &rest[..=at]);
+        let bucket = match &self.storage.binding().bucket {
+            Some(_) => String::new(),
+            None => format!("{}/", self.bucket),
+        };
+        Error::new(ErrorCode::FormatEmpty, message).hint(format!(
+            "see what is there with `LIST {}.\"{bucket}{folder}\"`; names that begin with `_` or `.` are left out",
+            self.storage.name(),
+        ))
+    }
 }
 
 /// Whether a level of the key is hidden; `_col=1` is a partition, not a hidden folder.
@@ -143,53 +260,4 @@ fn hidden(below: &str) -> bool {
     below
         .split('/')
         .any(|level| level.starts_with('.') || (level.starts_with('_') && !level.contains('=')))
-}
-
-async fn list(storage: &Storage, bucket: &str, prefix: String) -> Result<Vec<SourceFile>> {
-    let location = Location { bucket: Some(bucket.to_owned()), key: prefix };
-    let options = ListOptions { recursive: true, ordered: true, ..ListOptions::default() };
-    let bucket = bucket.to_owned();
-    storage
-        .list(&location, options)
-        .try_filter_map(move |entry| {
-            let folder = entry.key.ends_with('/') && entry.size.unwrap_or(0) == 0;
-            let file = (entry.kind == EntryKind::Object && !folder).then(|| SourceFile {
-                storage: Storage::clone(storage),
-                object: ObjectPath { bucket: bucket.clone(), key: entry.key },
-                size: entry.size.unwrap_or(0),
-                etag: entry.etag,
-                modified: entry.last_modified,
-                member: None,
-            });
-            futures::future::ready(Ok(file))
-        })
-        .try_collect()
-        .await
-}
-
-async fn exact(storage: &Storage, object: ObjectPath) -> Result<SourceFile> {
-    match storage.stat(&object, None).await {
-        Ok(meta) => Ok(SourceFile {
-            storage: Storage::clone(storage),
-            object,
-            size: meta.size,
-            etag: meta.etag,
-            modified: meta.last_modified,
-            member: None,
-        }),
-        Err(error) if error.code() == ErrorCode::ObjectNotFound => {
-            let below =
-                Location { bucket: Some(object.bucket.clone()), key: format!("{}/", object.key) };
-            let first = storage.list(&below, ListOptions::default()).next().await;
-            if let Some(Ok(_)) = first {
-                let path = storage.binding().relative(&object.bucket, &below.key);
-                return Err(error.hint(format!(
-                    "there is a folder of that name; end the path with `/`: {}.\"{path}\"",
-                    storage.name()
-                )));
-            }
-            Err(error)
-        }
-        Err(error) => Err(error),
-    }
 }

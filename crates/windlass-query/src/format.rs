@@ -400,7 +400,7 @@ impl Declared {
 }
 
 /// An error unless files can be read by these options of a file table.
-pub fn check_options(options: &OptionMap) -> Result<()> {
+pub(crate) fn check_options(options: &OptionMap) -> Result<()> {
     Declared::read(options).map(drop)
 }
 
@@ -408,8 +408,13 @@ fn invalid(name: &str, why: &str) -> Error {
     Error::new(ErrorCode::OptionInvalid, format!("{name} {why}"))
 }
 
+/// The type SQL names, if columns of files have such.
+pub(crate) fn column_type(kind: &str) -> Option<DataType> {
+    column(&format!("x {kind}")).ok().map(|(_, kind)| kind)
+}
+
 /// One entry of `TYPES`: a column as SQL defines it, such as `price DECIMAL(10, 2)`.
-fn column(text: &str) -> Result<(String, DataType)> {
+pub(crate) fn column(text: &str) -> Result<(String, DataType)> {
     let wrong = || {
         invalid("TYPES", &format!("has no column and type in `{text}`")).hint(
             "write `'name TYPE'` with BOOLEAN, INTEGER, BIGINT, BIGINT UNSIGNED, REAL, DOUBLE, DECIMAL(p, s), TEXT, DATE, TIME, TIMESTAMP or TIMESTAMP WITH TIME ZONE",

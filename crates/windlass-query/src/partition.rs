@@ -1,5 +1,6 @@
-//! Columns from folder names: `dt=2026-01-01/region=eu/`.
+//! Columns from folder names: `dt=2026-01-01/region=eu/`, and from dates in paths.
 
+use crate::date_pattern::DatePattern;
 use crate::files::SourceFile;
 use arrow::datatypes::{DataType, Field};
 use chrono::NaiveDate;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 
 const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
-/// The partition columns of some files and the values of each file, in the same order.
+/// The columns that the paths of some files make, and the values of each file, in the same order.
 #[derive(Debug, Default)]
 pub(crate) struct Partitions {
     pub(crate) fields: Vec<Field>,
@@ -17,9 +18,14 @@ pub(crate) struct Partitions {
 }
 
 /// Decides columns and types: all whole numbers are BIGINT, all `yyyy-mm-dd` are DATE, else TEXT.
-pub(crate) fn partitions(files: &[Arc<SourceFile>]) -> Partitions {
+/// `others` are files that have a say in it besides those whose values are wanted.
+pub(crate) fn partitions(
+    files: &[Arc<SourceFile>],
+    others: &[Arc<SourceFile>],
+    pattern: Option<&DatePattern>,
+) -> Partitions {
     let pairs: Vec<Vec<(String, Option<String>)>> =
-        files.iter().map(|file| pairs(&file.object.key)).collect();
+        files.iter().chain(others).map(|file| pairs(&file.object.key)).collect();
     let mut names: Vec<&str> = Vec::new();
     for (name, _) in pairs.iter().flatten() {
         if !names.contains(&name.as_str()) {
@@ -44,24 +50,37 @@ pub(crate) fn partitions(files: &[Arc<SourceFile>]) -> Partitions {
         }
         result.fields.push(Field::new(name, kind, true));
     }
+    if let Some(pattern) = pattern {
+        // A folder of the same name says it already.
+        if !result.fields.iter().any(|field| field.name() == pattern.column()) {
+            for (row, file) in result.values.iter_mut().zip(files) {
+                row.push(pattern.value(pattern.moment(file.below())));
+            }
+            result.fields.push(Field::new(pattern.column(), pattern.kind(), true));
+        }
+    }
     result
 }
 
-fn pairs(key: &str) -> Vec<(String, Option<String>)> {
+/// What the folders of a key (all up to its last `/`) say, decoded; None is NULL.
+pub(crate) fn pairs(key: &str) -> Vec<(String, Option<String>)> {
     let folders = key.rfind('/').map_or("", |at| &key[..at]);
-    let decode =
-        |text: &str| percent_decode_str(text).decode_utf8().map_or(text.to_owned(), Into::into);
     let mut pairs: Vec<(String, Option<String>)> = Vec::new();
     for level in folders.split('/') {
-        if let Some((name, value)) = level.split_once('=')
-            && !name.is_empty()
-        {
-            let name = decode(name);
+        if let Some((name, value)) = pair(level) {
             pairs.retain(|(earlier, _)| *earlier != name); // the innermost wins
-            pairs.push((name, (value != NULL).then(|| decode(value))));
+            pairs.push((name, value));
         }
     }
     pairs
+}
+
+/// What one folder says.
+pub(crate) fn pair(level: &str) -> Option<(String, Option<String>)> {
+    let decode =
+        |text: &str| percent_decode_str(text).decode_utf8().map_or(text.to_owned(), Into::into);
+    let (name, value) = level.split_once('=')?;
+    (!name.is_empty()).then(|| (decode(name), (value != NULL).then(|| decode(value))))
 }
 
 fn kind(texts: &[Option<&str>]) -> DataType {
@@ -78,12 +97,16 @@ fn kind(texts: &[Option<&str>]) -> DataType {
 }
 
 fn date(text: &str) -> Option<i32> {
-    (text.len() == 10).then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten().and_then(
-        |date| i32::try_from(date.signed_duration_since(NaiveDate::default()).num_days()).ok(),
-    )
+    let bytes = text.as_bytes();
+    let digits = |range: std::ops::Range<usize>| bytes[range].iter().all(u8::is_ascii_digit);
+    let plain = bytes.len() == 10 && digits(0..4) && digits(5..7) && digits(8..10);
+    plain.then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten().and_then(|date| {
+        i32::try_from(date.signed_duration_since(NaiveDate::default()).num_days()).ok()
+    })
 }
 
-fn value(kind: &DataType, text: Option<&str>) -> ScalarValue {
+/// The value a text of a folder has in a column of this type.
+pub(crate) fn value(kind: &DataType, text: Option<&str>) -> ScalarValue {
     match kind {
         DataType::Int64 => ScalarValue::Int64(text.and_then(|text| text.parse().ok())),
         DataType::Date32 => ScalarValue::Date32(text.and_then(date)),

@@ -187,20 +187,19 @@ impl Engine {
         Ok(session)
     }
 
-    /// Puts the tables of `pg_catalog` that `references` name into the session; answers the other
-    /// references.
+    /// The tables of `pg_catalog` that `references` name.
     pub(crate) async fn register_catalogue(
         &self,
         session: &Session,
         fabric: &str,
         resolver: &dyn Resolver,
         references: Vec<TableReference>,
-    ) -> Result<(Vec<TableReference>, Arc<MemorySchemaProvider>)> {
+    ) -> Result<Arc<MemorySchemaProvider>> {
         let schema = Arc::new(MemorySchemaProvider::new());
-        let (ours, others): (Vec<_>, Vec<_>) =
-            references.into_iter().partition(|name| name.schema() == Some(PG_CATALOG));
+        let ours: Vec<_> =
+            references.into_iter().filter(|name| name.schema() == Some(PG_CATALOG)).collect();
         if ours.is_empty() {
-            return Ok((others, schema));
+            return Ok(schema);
         }
         let pg = self.pg.get(&self.template)?;
         let known = pg.fabric(fabric)?;
@@ -220,7 +219,7 @@ impl Engine {
             };
             schema.register_table(name.table().to_owned(), table).map_err(from_engine)?;
         }
-        Ok((others, schema))
+        Ok(schema)
     }
 }
 

@@ -116,7 +116,7 @@ impl Layout {
             .map(AsRef::as_ref)
             .collect();
         // Who asks for every column must not miss one that no sampled file has.
-        let every = !known.is_empty() && wanted.len() == known.len();
+        let every = !scan.lenient && !known.is_empty() && wanted.len() == known.len();
         let mut layout = Self {
             kind: scan.kind,
             schema: Arc::clone(&scan.file_schema),
@@ -211,7 +211,7 @@ struct Start {
 
 /// Reads until the header is whole; of JSON, until a byte order mark would be.
 async fn start(scan: &TextScan, file: &Arc<SourceFile>) -> Result<Option<Start>> {
-    let (mut stream, _) = open(Arc::clone(file), &scan.options).await?;
+    let (mut stream, _) = open(Arc::clone(file), &scan.options, scan.limit.is_some()).await?;
     let mut buffer: Vec<u8> = Vec::new();
     let whole = loop {
         let ready = match scan.kind {
@@ -423,7 +423,7 @@ async fn search(
     file: &Arc<SourceFile>,
     offset: u64,
 ) -> Result<Option<(u64, ArrowError)>> {
-    let (mut stream, _) = open(Arc::clone(file), &scan.options).await?;
+    let (mut stream, _) = open(Arc::clone(file), &scan.options, false).await?;
     let Ok(mut decoder) = layout.decoder(1 << 13) else { return Ok(None) };
     let mut lines = Lines::default();
     let mut skip = offset;

@@ -1,13 +1,14 @@
 //! From the names of a statement to tables: asynchronous, and done before anything is planned.
 
-use crate::engine::Session;
-use crate::files::find;
-use crate::format::Declared;
-use crate::table::FilesTable;
+use crate::calls::{self, Call};
+use crate::sources::{FileSource, StoredTable};
+use crate::stored::{SchemaChange, StoredColumns};
+use crate::temporary::Temporary;
 use arrow::array::{ArrayRef, Int32Array, StringArray};
 use arrow::datatypes::{Field, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::datasource::MemTable;
@@ -19,7 +20,7 @@ use windlass_types::{Error, ErrorCode, Name, OptionMap, Result};
 /// The schema of names without one.
 pub(crate) const MAIN: &str = "main";
 pub(crate) const SYSTEM: &str = "system";
-const INFORMATION: &str = "information_schema";
+pub(crate) const INFORMATION: &str = "information_schema";
 
 /// A file table as it is stored.
 #[derive(Debug, Clone)]
@@ -30,6 +31,8 @@ pub struct FileTable {
     pub location: String,
     /// Options of `CREATE FILE TABLE`.
     pub options: OptionMap,
+    /// Its columns as they are stored, if they are.
+    pub columns: Option<StoredColumns>,
 }
 
 /// What a fabric knows of names. One answers for one fabric.
@@ -41,6 +44,45 @@ pub trait Resolver: Send + Sync {
     /// Finds a file table; no schema means the default.
     async fn file_table(&self, schema: Option<&str>, table: &str) -> Result<Option<FileTable>>;
 
+    /// Stores the columns of a file table, and how its files differed from them.
+    async fn keep_schema(
+        &self,
+        schema: Option<&str>,
+        table: &str,
+        columns: Option<&StoredColumns>,
+        changes: &[SchemaChange],
+    ) -> Result<()> {
+        let _ = (schema, table, columns, changes);
+        Ok(())
+    }
+
+    /// Finds a view; no schema means the default.
+    async fn view(&self, schema: Option<&str>, table: &str) -> Result<Option<View>> {
+        let _ = (schema, table);
+        Ok(None)
+    }
+
+    /// Finds a temporary table or view of the session.
+    fn temporary(&self, table: &str) -> Option<Temporary> {
+        let _ = table;
+        None
+    }
+
+    /// Names of the temporary tables and views of the session.
+    fn temporaries(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The time: files of dates to come are not read yet (U-I7).
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+
+    /// Schema and name of every view.
+    async fn views(&self) -> Result<Vec<(String, String)>> {
+        Ok(Vec::new())
+    }
+
     /// Makes the rows of a system table.
     async fn system_table(&self, name: &str) -> Result<Option<RecordBatch>>;
 
@@ -51,64 +93,95 @@ pub trait Resolver: Send + Sync {
     async fn tables(&self) -> Result<Vec<(String, String)>>;
 }
 
-/// A name that was found.
-pub(crate) struct Resolved {
-    pub(crate) schema: String,
-    pub(crate) table: String,
-    pub(crate) provider: Arc<dyn TableProvider>,
-    pub(crate) files: Option<Arc<FilesTable>>,
+/// A stored query with the name of a table.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// Its query.
+    pub query: String,
+    /// Names of its columns; empty: as the query has them.
+    pub columns: Vec<String>,
+}
+
+/// What a name is, before anything is listed.
+pub(crate) enum Source {
+    /// Files.
+    Files(Box<FileSource>),
+    /// Rows that are at hand.
+    Rows(Arc<dyn TableProvider>),
+    /// A query.
+    View(View),
 }
 
 /// Finds what `reference` names.
-pub(crate) async fn resolve(
-    session: &Session,
+pub(crate) async fn source(
     fabric: &str,
     resolver: &dyn Resolver,
+    calls: &[Call],
     reference: &TableReference,
-) -> Result<Resolved> {
+) -> Result<Source> {
     if let Some(catalog) = reference.catalog()
         && catalog != fabric
     {
         return Err(other_fabric(resolver, catalog, fabric, reference).await);
     }
     let table = reference.table();
-    let (provider, files) = match reference.schema() {
-        Some(SYSTEM) => (batch_table(system(resolver, table).await?)?, None),
-        Some(INFORMATION) if table == "tables" => {
-            (batch_table(tables(resolver, fabric, true).await?)?, None)
+    match reference.schema() {
+        Some(calls::SCHEMA) => {
+            let call = table.parse::<usize>().ok().and_then(|number| calls.get(number));
+            let call = call.ok_or_else(|| Error::new(ErrorCode::Internal, "a call is lost"))?;
+            of_call(resolver, call).await.map(|source| Source::Files(Box::new(source)))
         }
-        Some(INFORMATION) if table == "columns" => {
-            (batch_table(all_columns(session, fabric, resolver).await?)?, None)
+        Some(SYSTEM) => Ok(Source::Rows(batch_table(system(resolver, table).await?)?)),
+        Some(INFORMATION) if table == "tables" => {
+            Ok(Source::Rows(batch_table(tables(resolver, fabric, true).await?)?))
         }
         schema => {
-            let files = Arc::new(files(session, resolver, schema, table).await?);
-            (Arc::clone(&files) as Arc<dyn TableProvider>, Some(files))
+            // `public` is where PostgreSQL clients look for what has no schema.
+            let schema = schema.filter(|schema| !matches!(*schema, MAIN | "public"));
+            if schema.is_none()
+                && let Some(temporary) = resolver.temporary(table)
+            {
+                return match temporary {
+                    Temporary::View(view) => Ok(Source::View(view)),
+                    Temporary::Table { schema, batches } => {
+                        let table = MemTable::try_new(schema, vec![batches.as_ref().clone()]);
+                        Ok(Source::Rows(Arc::new(table.map_err(crate::error::from_engine)?)))
+                    }
+                };
+            }
+            files(resolver, schema, table).await
         }
+    }
+}
+
+async fn of_call(resolver: &dyn Resolver, call: &Call) -> Result<FileSource> {
+    let name = call.connection.to_ascii_lowercase();
+    let known = match resolver.storage(&call.connection).await? {
+        None => resolver.storage(&name).await?,
+        found => found,
     };
-    let schema = reference.schema().unwrap_or(MAIN).to_owned();
-    Ok(Resolved { schema, table: table.to_owned(), provider, files })
+    let storage = known.ok_or_else(|| {
+        Error::new(ErrorCode::ConnectionNotFound, format!("no connection `{}`", call.connection))
+            .hint("the first argument names a connection, the second a path behind it; see SHOW CONNECTIONS")
+    })?;
+    FileSource::new(&storage, &call.paths, &call.options, call.written.clone())
 }
 
 fn quoted(name: &str) -> String {
     Name::new(name).map_or_else(|_| format!("\"{name}\""), |name| name.to_string())
 }
 
-async fn files(
-    session: &Session,
-    resolver: &dyn Resolver,
-    schema: Option<&str>,
-    table: &str,
-) -> Result<FilesTable> {
-    let state = &session.state;
-    // `public` is where PostgreSQL clients look for what has no schema.
-    let schema = schema.filter(|schema| !matches!(*schema, MAIN | "public"));
+async fn files(resolver: &dyn Resolver, schema: Option<&str>, table: &str) -> Result<Source> {
     if let Some(connection) = schema
         && let Some(storage) = resolver.storage(connection).await?
     {
         let written = format!("{}.\"{}\"", quoted(connection), table.replace('"', "\"\""));
-        let found = find(&storage, table, &written).await?;
-        let declared = Declared::read(&OptionMap::new())?;
-        return FilesTable::open(state, &session.store, found, &declared, &written).await;
+        let paths = [table.to_owned()];
+        let source = FileSource::new(&storage, &paths, &OptionMap::new(), written)?;
+        return Ok(Source::Files(Box::new(source)));
+    }
+    if let Some(view) = resolver.view(schema, table).await? {
+        return Ok(Source::View(view));
     }
     let Some(stored) = resolver.file_table(schema, table).await? else {
         return Err(missing(resolver, schema, table).await);
@@ -118,9 +191,13 @@ async fn files(
     })?;
     let written = schema
         .map_or_else(|| quoted(table), |schema| format!("{}.{}", quoted(schema), quoted(table)));
-    let found = find(&storage, &stored.location, &written).await?;
-    let declared = Declared::read(&stored.options)?;
-    FilesTable::open(state, &session.store, found, &declared, &written).await
+    let mut source = FileSource::new(&storage, &[stored.location], &stored.options, written)?;
+    source.stored = Some(StoredTable {
+        schema: schema.map(str::to_owned),
+        table: table.to_owned(),
+        columns: stored.columns,
+    });
+    Ok(Source::Files(Box::new(source)))
 }
 
 /// The error for a table that is nowhere, with what comes nearest.
@@ -174,12 +251,12 @@ async fn other_fabric(
     .hint(format!("leave the fabric out, or first USE FABRIC {}", quoted(catalog)))
 }
 
-fn batch_table(batch: RecordBatch) -> Result<Arc<dyn TableProvider>> {
+pub(crate) fn batch_table(batch: RecordBatch) -> Result<Arc<dyn TableProvider>> {
     let table = MemTable::try_new(batch.schema(), vec![vec![batch]]);
     Ok(Arc::new(table.map_err(crate::error::from_engine)?))
 }
 
-async fn system(resolver: &dyn Resolver, name: &str) -> Result<RecordBatch> {
+pub(crate) async fn system(resolver: &dyn Resolver, name: &str) -> Result<RecordBatch> {
     if let Some(batch) = resolver.system_table(name).await? {
         return Ok(batch);
     }
@@ -204,7 +281,11 @@ pub(crate) async fn tables(
         .into_iter()
         .map(|(schema, table)| (schema, table, "FILE TABLE"))
         .collect();
+    let views = resolver.views().await?;
+    rows.extend(views.into_iter().map(|(schema, table)| (schema, table, "VIEW")));
     rows.sort();
+    let temporary = resolver.temporaries().into_iter();
+    rows.extend(temporary.map(|table| ("temporary".to_owned(), table, "TEMPORARY TABLE")));
     rows.extend(
         resolver
             .system_tables()
@@ -222,28 +303,6 @@ pub(crate) async fn tables(
     .map_err(|error| {
         Error::new(ErrorCode::Internal, "the list of tables does not fit").source(error)
     })
-}
-
-/// The columns of every table; one row without a column for a table whose files cannot be read.
-async fn all_columns(
-    session: &Session,
-    fabric: &str,
-    resolver: &dyn Resolver,
-) -> Result<RecordBatch> {
-    let mut names = resolver.tables().await?;
-    names.sort();
-    names.extend(resolver.system_tables().into_iter().map(|table| (SYSTEM.to_owned(), table)));
-    let mut found = Vec::with_capacity(names.len());
-    for (schema, table) in names {
-        let schema_of = if schema == SYSTEM {
-            system(resolver, &table).await.map(|batch| batch.schema())
-        } else {
-            let within = Some(schema.as_str()).filter(|schema| *schema != MAIN);
-            files(session, resolver, within, &table).await.map(|files| files.schema())
-        };
-        found.push((schema, table, schema_of.ok()));
-    }
-    columns(fabric, &found)
 }
 
 /// Columns of tables as `information_schema.columns` has them.

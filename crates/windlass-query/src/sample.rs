@@ -294,7 +294,7 @@ async fn by_content(
 
 /// The first bytes, decompressed: enough to know a format by; and whether they are all.
 async fn head(file: &Arc<SourceFile>, declared: &Declared) -> Result<(Vec<u8>, bool)> {
-    let (mut stream, _) = text::open(Arc::clone(file), &declared.text(Kind::Csv)).await?;
+    let (mut stream, _) = text::open(Arc::clone(file), &declared.text(Kind::Csv), true).await?;
     let mut bytes = Vec::new();
     while bytes.len() < HEAD {
         match stream.try_next().await.map_err(|error| from_io(error, file))? {
@@ -319,7 +319,7 @@ async fn csv(
     options: &TextOptions,
     infer: Infer,
 ) -> Result<Sample> {
-    let (mut stream, plain) = text::open(Arc::clone(file), options).await?;
+    let (mut stream, plain) = text::open(Arc::clone(file), options, infer != Infer::Full).await?;
     let bad = |error: ArrowError| text::unreadable(file, &kind.to_string(), error);
     let mut bytes: Vec<u8> = Vec::new();
     let mut whole = false;
@@ -388,7 +388,7 @@ async fn csv(
 }
 
 async fn json(file: &Arc<SourceFile>, options: &TextOptions, infer: Infer) -> Result<Sample> {
-    let (mut stream, plain) = text::open(Arc::clone(file), options).await?;
+    let (mut stream, plain) = text::open(Arc::clone(file), options, infer != Infer::Full).await?;
     let mut kind = DataType::Null;
     let mut rest: Vec<u8> = Vec::new();
     let mut count = Lines::default();

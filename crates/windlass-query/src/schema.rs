@@ -10,6 +10,10 @@ use windlass_formats::schema::{NOTE, widen};
 pub(crate) struct Column {
     pub(crate) field: Field,
     pub(crate) note: Option<String>,
+    /// Some file has a value in it.
+    pub(crate) known: bool,
+    /// The types it has, and a file of each.
+    pub(crate) from: Vec<(DataType, String)>,
 }
 
 /// Merges the schemas of named files. Order is that of first appearance.
@@ -61,7 +65,12 @@ pub(crate) fn merge(schemas: &[(String, Schema)]) -> Vec<Column> {
                 ));
             }
             let note = (!notes.is_empty()).then(|| notes.join("; "));
-            Column { field: Field::new(name, settle(&seen.kind), true), note }
+            Column {
+                field: Field::new(name, settle(&seen.kind), true),
+                note,
+                known: !seen.kind.is_null(),
+                from: seen.from,
+            }
         })
         .collect()
 }

@@ -38,14 +38,12 @@ impl Engine {
                 self.catalogue_plan(statement, fabric, resolver.as_ref(), given).await?
             }
             None => {
-                let statement = parse(sql)?;
+                let mut statement = parse(sql)?;
                 if only_reads(&statement).is_err() {
                     return Ok(None);
                 }
                 let session = self.session(fabric)?;
-                let (references, _) =
-                    resolve_table_references(&statement, true).map_err(from_engine)?;
-                self.register(&session, fabric, resolver.as_ref(), references).await?;
+                self.prepare(&session, fabric, resolver.as_ref(), &mut statement).await?;
                 let plan = plan(&session.state, statement, None).await?;
                 (session, plan)
             }
@@ -84,7 +82,7 @@ impl Engine {
 
     async fn catalogue_plan(
         &self,
-        statement: Statement,
+        mut statement: Statement,
         fabric: &str,
         resolver: &dyn Resolver,
         given: &Given,
@@ -92,9 +90,8 @@ impl Engine {
         only_reads(&statement)?;
         let session = self.catalogue_session(fabric, given)?;
         let (references, _) = resolve_table_references(&statement, true).map_err(from_engine)?;
-        let (others, schema) =
-            self.register_catalogue(&session, fabric, resolver, references).await?;
-        self.register(&session, fabric, resolver, others).await?;
+        let schema = self.register_catalogue(&session, fabric, resolver, references).await?;
+        self.prepare(&session, fabric, resolver, &mut statement).await?;
         if let Some(catalog) = session.catalogs.catalog(fabric) {
             catalog.register_schema(PG_CATALOG, schema).map_err(from_engine)?;
         }

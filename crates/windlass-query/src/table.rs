@@ -1,16 +1,19 @@
 //! Files as a table of DataFusion: which files a filter leaves, and the plan that reads them.
 
 use crate::archive::expand;
+use crate::date_pattern::DatePattern;
 use crate::files::SourceFile;
 use crate::format::{Declared, Kind};
+use crate::free;
 use crate::partition::{Partitions, partitions};
 use crate::read::{RANGE, unsampled};
 use crate::sample::{Learnt, learn};
 use crate::store::{QueryStore, url};
+use crate::stored::{OnChange, SchemaChange, StoredColumns, agree};
 use crate::text::{Part, TextExec, TextScan};
 use crate::write::ReadLog;
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::DFSchema;
@@ -23,29 +26,61 @@ use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::logical_expr::{Expr, Operator, TableProviderFilterPushDown};
+use datafusion::parquet::arrow::RowNumber;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{BinaryExpr, Column, lit};
 use datafusion::physical_expr_adapter::{
     DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
 };
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::scalar::ScalarValue;
 use std::sync::Arc;
 use windlass_formats::OnError;
+use windlass_types::error::ErrorBody;
 use windlass_types::{ByteSize, Result};
 
 /// The files of one table, resolved.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct FilesTable {
     store: Arc<QueryStore>,
-    files: Vec<Arc<SourceFile>>,
-    partitions: Partitions,
-    pub(crate) learnt: Learnt,
+    files: Arc<Vec<Arc<SourceFile>>>,
+    partitions: Arc<Partitions>,
+    pub(crate) learnt: Arc<Learnt>,
     file_schema: SchemaRef,
     schema: SchemaRef,
     /// Columns of the files that give way to folders.
     hidden: Vec<String>,
     on_error: OnError,
+    /// The columns for free that the statement names.
+    free: Vec<&'static str>,
+    /// Files may have columns that nobody knows of.
+    lenient: bool,
+    pub(crate) outcome: Arc<Outcome>,
+}
+
+/// The files of a table, and what else has a say in its columns.
+pub(crate) struct Chosen {
+    /// The files of the table.
+    pub(crate) files: Vec<Arc<SourceFile>>,
+    /// Files outside, by whose paths columns are named and typed too.
+    pub(crate) others: Vec<Arc<SourceFile>>,
+    /// Files to learn from; empty: those of the table.
+    pub(crate) teachers: Vec<Arc<SourceFile>>,
+    pub(crate) pattern: Option<DatePattern>,
+    /// What is stored of the columns, and what happens where files differ from it.
+    pub(crate) stored: Option<StoredColumns>,
+    pub(crate) on_change: Option<OnChange>,
+}
+
+/// What is to be said of the columns of a table after its files were looked at.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) keep: Option<StoredColumns>,
+    pub(crate) changes: Vec<SchemaChange>,
+    pub(crate) refused: Option<ErrorBody>,
 }
 
 impl FilesTable {
@@ -53,14 +88,19 @@ impl FilesTable {
     pub(crate) async fn open(
         state: &dyn Session,
         store: &Arc<QueryStore>,
-        files: Vec<SourceFile>,
+        chosen: Chosen,
         declared: &Declared,
         table: &str,
     ) -> Result<Self> {
+        let Chosen { files, others, teachers, pattern, stored, on_change } = chosen;
         let mut files = expand(files, declared, table).await?;
-        let mut learnt = learn(state, store, &files, declared, table).await?;
+        let teachers = expand(teachers, declared, table).await?;
+        let teachers = if teachers.is_empty() { &files } else { &teachers };
+        let mut learnt = learn(state, store, teachers, declared, table).await?;
         files.retain(|file| learnt.bad.is_empty() || !learnt.bad.contains(&file.address()));
-        let partitions = partitions(&files);
+        let partitions = partitions(&files, &others, pattern.as_ref());
+        let agreed = agree(learnt.columns, stored.as_ref(), on_change, table);
+        learnt.columns = agreed.columns;
         // A folder says the same of every row; a column of that name in the files gives way.
         let folder = |name: &String| partitions.fields.iter().any(|field| field.name() == name);
         let mut hidden: Vec<String> = Vec::new();
@@ -71,18 +111,53 @@ impl FilesTable {
             }
             !folder(name)
         });
+        hidden.extend(agreed.left_out);
         let fields: Vec<_> = learnt.columns.iter().map(|column| column.field.clone()).collect();
         let all: Vec<_> = fields.iter().chain(&partitions.fields).cloned().collect();
         Ok(Self {
             store: Arc::clone(store),
-            files,
-            partitions,
-            learnt,
+            files: Arc::new(files),
+            partitions: Arc::new(partitions),
+            learnt: Arc::new(learnt),
             file_schema: Arc::new(Schema::new(fields)),
             schema: Arc::new(Schema::new(all)),
             hidden,
             on_error: declared.on_error,
+            free: Vec::new(),
+            lenient: agreed.lenient,
+            outcome: Arc::new(Outcome {
+                keep: agreed.keep,
+                changes: agreed.changes,
+                refused: agreed.refused.as_ref().map(ErrorBody::from),
+            }),
         })
+    }
+
+    /// The same table with columns for free; one that the files have themselves is theirs.
+    pub(crate) fn with_free(&self, names: &[&'static str]) -> Self {
+        let mut fields: Vec<Field> =
+            self.schema.fields().iter().map(|field| field.as_ref().clone()).collect();
+        let free: Vec<&'static str> = names
+            .iter()
+            .copied()
+            .filter(|name| self.schema.field_with_name(name).is_err())
+            .collect();
+        fields.extend(free.iter().map(|name| free::field(name)));
+        Self { free, schema: Arc::new(Schema::new(fields)), ..self.clone() }
+    }
+
+    /// The columns that paths and listings tell.
+    pub(crate) fn told_fields(&self) -> Vec<Field> {
+        let free = self.free.iter().filter(|name| **name != free::ROW);
+        self.partitions.fields.iter().cloned().chain(free.map(|name| free::field(name))).collect()
+    }
+
+    /// What paths and listings tell of a file, in the order of [`Self::told_fields`].
+    fn told(&self, at: usize) -> Vec<ScalarValue> {
+        let file = &self.files[at];
+        let mut values = self.partitions.values[at].clone();
+        values.extend(self.free.iter().filter_map(|name| free::value(name, file)));
+        values
     }
 
     /// What DESCRIBE says besides the columns.
@@ -112,27 +187,28 @@ impl FilesTable {
         &self.partitions.fields
     }
 
-    fn is_partition_filter(&self, filter: &Expr) -> bool {
-        let names: Vec<&str> =
-            self.partitions.fields.iter().map(|field| field.name().as_str()).collect();
+    fn is_told_filter(&self, filter: &Expr) -> bool {
+        let fields = self.told_fields();
+        let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
         !names.is_empty() && expr_applicable_for_cols(&names, filter)
     }
 
-    /// The files whose folders pass the filters, and their values.
+    /// The files whose paths pass the filters, and their values.
     fn matching(&self, state: &dyn Session, filters: &[Expr]) -> EngineResult<Vec<Part>> {
         let filters: Vec<Expr> =
-            filters.iter().filter(|filter| self.is_partition_filter(filter)).cloned().collect();
+            filters.iter().filter(|filter| self.is_told_filter(filter)).cloned().collect();
+        let values: Vec<Vec<ScalarValue>> = (0..self.files.len()).map(|at| self.told(at)).collect();
         let keep = match conjunction(filters) {
+            _ if self.files.is_empty() => None,
             None => None,
             Some(filter) => {
-                let schema = Arc::new(Schema::new(self.partitions.fields.clone()));
-                let columns = (0..self.partitions.fields.len())
+                let fields = self.told_fields();
+                let columns = (0..fields.len())
                     .map(|column| {
-                        ScalarValue::iter_to_array(
-                            self.partitions.values.iter().map(|row| row[column].clone()),
-                        )
+                        ScalarValue::iter_to_array(values.iter().map(|row| row[column].clone()))
                     })
                     .collect::<EngineResult<Vec<_>>>()?;
+                let schema = Arc::new(Schema::new(fields));
                 let batch = RecordBatch::try_new(Arc::clone(&schema), columns)?;
                 let expression =
                     state.create_physical_expr(filter, &DFSchema::try_from(schema)?)?;
@@ -145,14 +221,10 @@ impl FilesTable {
         Ok(self
             .files
             .iter()
-            .zip(&self.partitions.values)
+            .zip(values)
             .enumerate()
             .filter(|(row, _)| passes(*row))
-            .map(|(_, (file, values))| Part {
-                file: Arc::clone(file),
-                values: values.clone(),
-                tasks: 1,
-            })
+            .map(|(_, (file, values))| Part { file: Arc::clone(file), values, tasks: 1 })
             .collect())
     }
 }
@@ -172,7 +244,8 @@ impl PhysicalExprAdapterFactory for Strict {
     ) -> EngineResult<Arc<dyn PhysicalExprAdapter>> {
         for field in physical.fields() {
             let name = field.name();
-            if self.known.field_with_name(name).is_err() && !self.hidden.contains(name) {
+            let known = self.known.field_with_name(name).is_ok() || *name == free::ROW;
+            if !known && !self.hidden.contains(name) {
                 return Err(DataFusionError::External(Box::new(unsampled("a file", name))));
             }
         }
@@ -208,7 +281,7 @@ impl TableProvider for FilesTable {
         filters: &[&Expr],
     ) -> EngineResult<Vec<TableProviderFilterPushDown>> {
         let support = |filter: &&Expr| {
-            if self.is_partition_filter(filter) {
+            if self.is_told_filter(filter) {
                 TableProviderFilterPushDown::Exact
             } else if self.learnt.kind == Kind::Parquet {
                 TableProviderFilterPushDown::Inexact
@@ -236,7 +309,11 @@ impl TableProvider for FilesTable {
         if parts.is_empty() {
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
-        let groups = runs(parts, state.config().target_partitions());
+        let every = filters.iter().all(|filter| self.is_told_filter(filter));
+        let limit = limit.filter(|_| every);
+        // Who wants a few rows is best served by one file after the other.
+        let few = limit.is_some_and(|limit| limit <= FEW);
+        let groups = runs(parts, if few { 1 } else { state.config().target_partitions() });
         if self.learnt.kind != Kind::Parquet {
             let mut groups = groups;
             let tasks = state.config().target_partitions() / groups.len();
@@ -248,19 +325,37 @@ impl TableProvider for FilesTable {
                     part.tasks = if splits { tasks } else { 1 };
                 }
             }
+            let told = self.file_schema.fields().len() + self.told_fields().len();
+            let number = projection.iter().position(|at| *at == told);
+            // A row's number is not read: its place is held by a value that is told.
+            for part in groups.iter_mut().flatten() {
+                part.values.push(ScalarValue::Int64(Some(0)));
+            }
             let scan = TextScan {
                 kind: self.learnt.kind,
                 options: self.learnt.text.clone(),
                 file_schema: Arc::clone(&self.file_schema),
                 projection,
                 schema,
-                hidden: self.partitions.fields.iter().map(|field| field.name().clone()).collect(),
+                hidden: self
+                    .partitions
+                    .fields
+                    .iter()
+                    .map(|field| field.name())
+                    .chain(&self.hidden)
+                    .cloned()
+                    .collect(),
                 format: self.learnt.rows.clone(),
                 on_error: self.on_error,
                 told: self.store.told.clone(),
+                lenient: self.lenient,
+                limit,
+                number,
             };
             return Ok(Arc::new(TextExec::new(scan, groups)));
         }
+        let told = self.told_fields();
+        let numbered = self.free.contains(&free::ROW);
         let groups: Vec<FileGroup> = groups
             .into_iter()
             .map(|parts| {
@@ -273,25 +368,59 @@ impl TableProvider for FilesTable {
             })
             .collect();
         let table_schema = TableSchema::builder(Arc::clone(&self.file_schema))
-            .with_table_partition_cols(
-                self.partitions.fields.iter().cloned().map(Arc::new).collect::<Vec<_>>(),
-            )
+            .with_table_partition_cols(told.into_iter().map(Arc::new).collect::<Vec<_>>())
+            .with_virtual_columns(if numbered { vec![row_number()] } else { Vec::new() })
             .build();
         let format = ParquetFormat::default().with_force_view_types(false);
         let source = format.file_source(table_schema);
         let columns = self.file_schema.fields().len();
-        let strict = projection.iter().filter(|at| **at < columns).count() == columns;
+        let strict =
+            !self.lenient && projection.iter().filter(|at| **at < columns).count() == columns;
         let adapter = strict.then(|| {
             let (known, hidden) = (Arc::clone(&self.file_schema), self.hidden.clone());
             Arc::new(Strict { known, hidden }) as Arc<dyn PhysicalExprAdapterFactory>
         });
-        let every = filters.iter().all(|filter| self.is_partition_filter(filter));
+        let number =
+            projection.iter().position(|at| numbered && *at + 1 == self.schema.fields().len());
         let config = FileScanConfigBuilder::new(url(), source)
             .with_file_groups(groups)
             .with_projection_indices(Some(projection))?
-            .with_limit(limit.filter(|_| every))
+            .with_limit(limit)
             .with_expr_adapter(adapter)
             .build();
-        format.create_physical_plan(state, config).await
+        let plan = format.create_physical_plan(state, config).await?;
+        match number {
+            Some(number) => from_one(plan, number),
+            None => Ok(plan),
+        }
     }
+}
+
+/// Most rows of a query that reads file after file.
+const FEW: usize = 10_000;
+
+/// The column in which Parquet's reader numbers rows.
+fn row_number() -> arrow::datatypes::FieldRef {
+    Arc::new(free::field(free::ROW).with_extension_type(RowNumber))
+}
+
+/// Numbers rows from 1; Parquet's reader begins with 0.
+fn from_one(plan: Arc<dyn ExecutionPlan>, number: usize) -> EngineResult<Arc<dyn ExecutionPlan>> {
+    let schema = plan.schema();
+    let expressions: Vec<(Arc<dyn PhysicalExpr>, String)> = schema
+        .fields()
+        .iter()
+        .enumerate()
+        .map(|(at, field)| {
+            let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), at));
+            let expression = if at == number {
+                let one = lit(ScalarValue::Int64(Some(1)));
+                Arc::new(BinaryExpr::new(column, Operator::Plus, one)) as Arc<dyn PhysicalExpr>
+            } else {
+                column
+            };
+            (expression, field.name().clone())
+        })
+        .collect();
+    Ok(Arc::new(ProjectionExec::try_new(expressions, plan)?))
 }

@@ -3,10 +3,12 @@
 mod bad;
 mod fake;
 mod files;
+mod pruning;
 mod reading;
 mod statements;
+mod tables;
 
-use crate::{Engine, FileTable, Resolver, Rows};
+use crate::{Engine, FileTable, Resolver, Rows, View};
 use arrow::record_batch::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
 use async_trait::async_trait;
@@ -22,6 +24,7 @@ use windlass_types::{OptionMap, OptionValue, Result};
 struct Fabric {
     storages: BTreeMap<String, Arc<Fake>>,
     tables: BTreeMap<String, FileTable>,
+    views: BTreeMap<String, View>,
 }
 
 #[async_trait]
@@ -32,6 +35,10 @@ impl Resolver for Fabric {
 
     async fn file_table(&self, schema: Option<&str>, table: &str) -> Result<Option<FileTable>> {
         Ok(self.tables.get(table).filter(|_| schema.is_none()).cloned())
+    }
+
+    async fn view(&self, schema: Option<&str>, table: &str) -> Result<Option<View>> {
+        Ok(self.views.get(table).filter(|_| schema.is_none()).cloned())
     }
 
     async fn system_table(&self, name: &str) -> Result<Option<RecordBatch>> {
@@ -80,9 +87,19 @@ impl Bench {
         let group =
             options.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let options = OptionMap::from([("CONTENT_TYPE".to_owned(), OptionValue::Group(group))]);
-        let table =
-            FileTable { connection: "landing".to_owned(), location: location.to_owned(), options };
+        let table = FileTable {
+            connection: "landing".to_owned(),
+            location: location.to_owned(),
+            options,
+            columns: None,
+        };
         self.fabric.tables.insert(name.to_owned(), table);
+        self
+    }
+
+    fn view(mut self, name: &str, query: &str) -> Self {
+        let view = View { query: query.to_owned(), columns: Vec::new() };
+        self.fabric.views.insert(name.to_owned(), view);
         self
     }
 
@@ -90,6 +107,7 @@ impl Bench {
         Arc::new(Fabric {
             storages: self.fabric.storages.clone(),
             tables: self.fabric.tables.clone(),
+            views: self.fabric.views.clone(),
         })
     }
 

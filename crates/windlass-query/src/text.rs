@@ -10,6 +10,7 @@ use crate::read::read;
 use crate::records::{line_end, record_end};
 use crate::store::Told;
 use crate::{archive, blocking};
+use arrow::array::{Int64Array, RecordBatch};
 use arrow::csv::reader::Format as CsvFormat;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
@@ -42,14 +43,17 @@ use windlass_types::{Error, ErrorCode};
 /// Decompressed bytes.
 pub(crate) type Bytewise = BoxStream<'static, std::io::Result<Bytes>>;
 
-/// Opens a file, decompresses it as its name, else its first bytes, say, and decodes text; the flag
-/// says whether its bytes are handed out as they are stored.
+/// Opens a file, decompresses it as its name, else its first bytes, say, and decodes text; `gently`
+/// where perhaps only its beginning is wanted. The flag says whether its bytes are handed out as they
+/// are stored.
 pub(crate) async fn open(
     file: Arc<SourceFile>,
     options: &TextOptions,
+    gently: bool,
 ) -> windlass_types::Result<(Bytewise, bool)> {
     let mut body = match file.member.clone() {
         Some(member) => archive::open(Arc::clone(&file), member),
+        None if gently => file.open_gently().await?.map_err(std::io::Error::other).boxed(),
         None => file.open(None).await?.map_err(std::io::Error::other).boxed(),
     };
     let mut first = Vec::new();
@@ -267,6 +271,12 @@ pub(crate) struct TextScan {
     pub(crate) on_error: OnError,
     /// Who is told of bad rows and files.
     pub(crate) told: Told,
+    /// Files may have columns that nobody knows of.
+    pub(crate) lenient: bool,
+    /// Rows that are wanted at most.
+    pub(crate) limit: Option<usize>,
+    /// Which wanted column is the number of the row in its file.
+    pub(crate) number: Option<usize>,
 }
 
 /// The scan of text files as a plan.
@@ -348,12 +358,58 @@ impl ExecutionPlan for TextExec {
         let parts = self.groups.get(partition).cloned().unwrap_or_default();
         let scan = Arc::clone(&self.scan);
         let rows = context.session_config().batch_size();
+        let rows = scan.limit.map_or(rows, |limit| limit.clamp(1, rows));
         let schema = Arc::clone(&scan.schema);
-        let stream = futures::stream::iter(parts).flat_map(move |part| {
-            read(Arc::clone(&scan), part, rows)
-                .map_err(|error| DataFusionError::External(Box::new(error)))
-                .boxed()
-        });
+        // Of small files the first rows of several are read while those before them are worked on.
+        let ahead = if scan.limit.is_some() { 1 } else { AHEAD };
+        let stream = futures::stream::iter(parts)
+            .map(move |part| {
+                let small = part.file.size <= SMALL && part.tasks == 1;
+                let number = scan.number;
+                let rows = numbered(read(Arc::clone(&scan), part, rows), number)
+                    .map_err(|error| DataFusionError::External(Box::new(error)))
+                    .boxed();
+                begun(rows, small)
+            })
+            .buffered(ahead)
+            .flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))
     }
+}
+
+/// Files of which the first rows are read ahead.
+const AHEAD: usize = 16;
+/// Bytes of such files at most.
+const SMALL: u64 = 256 << 10;
+
+/// The stream, begun if it is `small`.
+async fn begun<T: Send + 'static>(
+    mut rows: BoxStream<'static, T>,
+    small: bool,
+) -> BoxStream<'static, T> {
+    if !small {
+        return rows;
+    }
+    let first = rows.next().await;
+    futures::stream::iter(first).chain(rows).boxed()
+}
+
+/// Fills the column of row numbers: the rows of a file come in their order.
+fn numbered(
+    rows: BoxStream<'static, windlass_types::Result<RecordBatch>>,
+    number: Option<usize>,
+) -> BoxStream<'static, windlass_types::Result<RecordBatch>> {
+    let Some(at) = number else { return rows };
+    let mut before = 0;
+    rows.map(move |batch| {
+        let batch = batch?;
+        let count = i64::try_from(batch.num_rows()).unwrap_or(i64::MAX);
+        let mut columns = batch.columns().to_vec();
+        columns[at] = Arc::new(Int64Array::from_iter_values(before + 1..=before + count));
+        before += count;
+        RecordBatch::try_new(batch.schema(), columns).map_err(|error| {
+            Error::new(ErrorCode::Internal, "rows cannot be numbered").source(error)
+        })
+    })
+    .boxed()
 }

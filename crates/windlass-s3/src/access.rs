@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use windlass_types::path::Binding;
 use windlass_types::{Entry, Error, ErrorCode, Location, Name, ObjectPath, Result};
@@ -37,6 +38,11 @@ pub struct ListOptions {
     /// ([`ObjectAccess::listing_order`]). Without it those of a recursive listing come as they
     /// arrive, which is faster.
     pub ordered: bool,
+    /// Ask for no page of a recursive listing before the one before it is read through: for readers
+    /// that may need only the first.
+    pub lazy: bool,
+    /// Counts the requests of the listing, where the storage knows them.
+    pub requests: Option<Arc<AtomicU64>>,
 }
 
 /// What is known of one object.

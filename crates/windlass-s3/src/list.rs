@@ -13,6 +13,7 @@ use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::task::AbortOnDropHandle;
 use windlass_types::path::Binding;
 use windlass_types::{Entry, EntryKind, Error, ErrorCode, Location, Result, S3Url};
@@ -152,11 +153,16 @@ fn objects(
                 prefix,
                 start_after: options.start_after.clone(),
                 ordered: options.ordered,
+                lazy: options.lazy,
                 workers: store.list_workers(),
                 promised: store.promised_order(&bucket),
                 orders: Arc::clone(store.orders()),
             };
-            let pages = BucketPages { store: store.clone(), bucket: bucket.clone() };
+            let pages = BucketPages {
+                store: store.clone(),
+                bucket: bucket.clone(),
+                requests: options.requests.clone(),
+            };
             scan::list(Arc::new(pages), listing)
         }
         View::Query(prefix) => query(store.clone(), bucket.clone(), prefix, options.clone()),
@@ -168,6 +174,13 @@ fn objects(
 struct BucketPages {
     store: S3Store,
     bucket: String,
+    requests: Option<Arc<AtomicU64>>,
+}
+
+fn count(requests: Option<&Arc<AtomicU64>>) {
+    if let Some(requests) = requests {
+        requests.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 #[async_trait]
@@ -175,6 +188,7 @@ impl Pages for BucketPages {
     async fn page(&self, ask: Ask) -> Result<Answer> {
         let Ask { prefix, level, token, start_after, most } = ask;
         let delimiter = level.then(|| "/".to_owned());
+        count(self.requests.as_ref());
         let found =
             page(&self.store, &self.bucket, &prefix, delimiter, token, start_after, most).await?;
         let (truncated, token) = (found.truncated, found.token.clone());
@@ -194,6 +208,7 @@ fn query(
         let fetch = |token: Option<String>, start: Option<String>| {
             let (store, bucket, prefix) = (store.clone(), bucket.clone(), prefix.clone());
             let delimiter = Some("/".to_owned());
+            count(options.requests.as_ref());
             AbortOnDropHandle::new(tokio::spawn(async move {
                 page(&store, &bucket, &prefix, delimiter, token, start, None).await
             }))

@@ -86,6 +86,8 @@ pub(crate) struct Listing {
     pub(crate) start_after: Option<String>,
     /// Rows come as a plain listing would give them; else as they arrive.
     pub(crate) ordered: bool,
+    /// The second page is asked for only when the first was read through.
+    pub(crate) lazy: bool,
     /// Requests in flight at most; 1 lists plainly.
     pub(crate) workers: usize,
     /// The order the service promises; None where it must be found out.

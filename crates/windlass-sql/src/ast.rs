@@ -80,6 +80,11 @@ pub enum Statement {
         /// LIKE pattern.
         like: Option<String>,
     },
+    /// `SHOW SCHEMA CHANGES [FOR table]`
+    ShowSchemaChanges {
+        /// The table; None: all.
+        table: Option<TableName>,
+    },
     /// `SHOW CREATE CONNECTION name`
     ShowCreate {
         /// Its name.
@@ -120,7 +125,7 @@ pub enum Statement {
         /// Its name.
         name: Name,
     },
-    /// `CREATE FILE TABLE [IF NOT EXISTS] name ON connection LOCATION = 'path' options`
+    /// `CREATE FILE TABLE [IF NOT EXISTS] name ON connection LOCATION = 'path' options [(columns)]`
     CreateFileTable {
         /// IF NOT EXISTS was said.
         if_not_exists: bool,
@@ -132,6 +137,8 @@ pub enum Statement {
         location: String,
         /// Checked options, in the order written.
         options: Vec<OptionSetting>,
+        /// Its columns, each as SQL has it: `price DECIMAL(10, 2)`; empty: as the files have them.
+        columns: Vec<String>,
     },
     /// `DROP [FILE] TABLE [IF EXISTS] name`
     DropTable {
@@ -139,6 +146,53 @@ pub enum Statement {
         if_exists: bool,
         /// Its name.
         name: TableName,
+    },
+    /// `CREATE [OR REPLACE] [TEMPORARY] VIEW [IF NOT EXISTS] name [(columns)] AS query`
+    CreateView {
+        /// OR REPLACE was said.
+        or_replace: bool,
+        /// TEMPORARY was said.
+        temporary: bool,
+        /// IF NOT EXISTS was said.
+        if_not_exists: bool,
+        /// Its name.
+        name: TableName,
+        /// Names of its columns; empty: as the query has them.
+        columns: Vec<String>,
+        /// The text of its query.
+        query: String,
+    },
+    /// `DROP VIEW [IF EXISTS] name`
+    DropView {
+        /// IF EXISTS was said.
+        if_exists: bool,
+        /// Its name.
+        name: TableName,
+    },
+    /// `CREATE [OR REPLACE] TEMPORARY TABLE [IF NOT EXISTS] name AS query`
+    CreateTemporaryTable {
+        /// OR REPLACE was said.
+        or_replace: bool,
+        /// IF NOT EXISTS was said.
+        if_not_exists: bool,
+        /// Its name.
+        name: Name,
+        /// The text of its query.
+        query: String,
+    },
+    /// `PREVIEW what [LIMIT n]`
+    Preview {
+        /// What to look at.
+        of: Look,
+        /// Most rows.
+        limit: Option<u64>,
+    },
+    /// `PROFILE what [FULL]`, `SUMMARIZE what [FULL]`
+    Profile {
+        /// What to look at.
+        of: Look,
+        /// FULL was said: every row.
+        full: bool,
     },
     /// `CREATE SCHEMA [IF NOT EXISTS] name`
     CreateSchema {
@@ -293,6 +347,15 @@ pub enum DescribeTarget {
     Job(Name),
     /// A table: its unquoted parts, the last of which may be a path.
     Table(Vec<String>),
+}
+
+/// What PREVIEW and PROFILE look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    /// A table: its unquoted parts, the last of which may be a path.
+    Table(Vec<String>),
+    /// The text of a query.
+    Query(String),
 }
 
 /// Where the value of a secret comes from.

@@ -77,6 +77,11 @@ const HELP: &[Help] = &[
         "SHOW CONNECTIONS LIKE 'land%'",
     ),
     row(
+        "SHOW SCHEMA CHANGES [FOR [schema.]name]",
+        "How files differed from the stored columns of their table.",
+        "SHOW SCHEMA CHANGES FOR orders",
+    ),
+    row(
         "LIST connection[.\"path\"] [RECURSIVE] [LIMIT n]",
         "Lists buckets, or a folder, or with RECURSIVE everything below it.",
         "LIST landing.\"orders/\" RECURSIVE LIMIT 100",
@@ -93,8 +98,8 @@ const HELP: &[Help] = &[
     ),
     row("DROP SECRET [IF EXISTS] name", "Removes a secret nothing uses.", "DROP SECRET lab_key"),
     row(
-        "CREATE FILE TABLE [IF NOT EXISTS] [schema.]name ON connection LOCATION = 'path' [option = value ...]",
-        "Names files behind a connection, to be queried as a table.",
+        "CREATE FILE TABLE [IF NOT EXISTS] [schema.]name ON connection LOCATION = 'path' [option = value ...] [(column type, ...)]",
+        "Names files behind a connection, to be queried as a table; without columns it has those of the files.",
         "CREATE FILE TABLE orders ON landing LOCATION = 'orders/dt=*/*.csv' CONTENT_TYPE = (TYPE = CSV, HEADER = TRUE)",
     ),
     row(
@@ -111,6 +116,27 @@ const HELP: &[Help] = &[
         "DESCRIBE [TABLE] name | connection.\"path\"",
         "Columns of a table, or of files.",
         "DESCRIBE landing.\"orders/*.parquet\"",
+    ),
+    row(
+        "CREATE [OR REPLACE] [TEMPORARY] VIEW [IF NOT EXISTS] [schema.]name [(column, ...)] AS query",
+        "Gives a query a name; TEMPORARY: until the session ends.",
+        "CREATE VIEW large_orders AS SELECT * FROM landing.\"orders/\" WHERE amount > 1000",
+    ),
+    row("DROP VIEW [IF EXISTS] [schema.]name", "Removes a view.", "DROP VIEW large_orders"),
+    row(
+        "CREATE [OR REPLACE] TEMPORARY TABLE [IF NOT EXISTS] name AS query",
+        "Keeps the rows of a query until the session ends; DROP TABLE removes them sooner.",
+        "CREATE TEMPORARY TABLE today AS SELECT * FROM landing.\"orders/\" WHERE dt = '2026-11-01'",
+    ),
+    row(
+        "PREVIEW name | connection.\"path\" | read_csv(...) | (query) [LIMIT n]",
+        "First rows (100 unless said), reading no more than they need.",
+        "PREVIEW landing.\"orders/\" LIMIT 10",
+    ),
+    row(
+        "PROFILE | SUMMARIZE name | connection.\"path\" | read_csv(...) | (query) [FULL]",
+        "Columns of a table by what is in them: of its first rows, or with FULL of all.",
+        "PROFILE landing.\"orders/\" FULL",
     ),
     row(
         "CREATE SCHEMA [IF NOT EXISTS] name",
@@ -229,17 +255,8 @@ pub(crate) const ENGINE_STATEMENTS: &[&str] = &[
 ];
 
 /// What the query engine can CREATE, ALTER or DROP.
-pub(crate) const ENGINE_OBJECTS: &[&str] = &[
-    "TABLE",
-    "VIEW",
-    "EXTERNAL",
-    "UNBOUNDED",
-    "FUNCTION",
-    "DATABASE",
-    "TEMPORARY",
-    "TEMP",
-    "INDEX",
-];
+pub(crate) const ENGINE_OBJECTS: &[&str] =
+    &["TABLE", "EXTERNAL", "UNBOUNDED", "FUNCTION", "DATABASE", "INDEX"];
 
 /// What the query engine can SHOW.
 pub(crate) const ENGINE_SHOWS: &[&str] = &[
@@ -325,6 +342,7 @@ pub const KEYWORDS: &[&str] = &[
     "CANCEL",
     "CASE",
     "CAST",
+    "CHANGES",
     "COLUMNS",
     "COMMIT",
     "CONNECTION",
@@ -356,6 +374,7 @@ pub const KEYWORDS: &[&str] = &[
     "FALSE",
     "FILE",
     "FILES",
+    "FOR",
     "FROM",
     "FTP",
     "FULL",
@@ -403,6 +422,8 @@ pub const KEYWORDS: &[&str] = &[
     "PARTITION",
     "PAUSE",
     "PREPARE",
+    "PREVIEW",
+    "PROFILE",
     "QUARTER",
     "QUARTER_END",
     "RECURSIVE",
@@ -426,6 +447,7 @@ pub const KEYWORDS: &[&str] = &[
     "SFTP",
     "SHOW",
     "START",
+    "SUMMARIZE",
     "SYNC",
     "TABLE",
     "TABLES",

@@ -16,7 +16,7 @@ mod statements;
 
 pub use ast::{
     Calendar, Change, CreateJob, DescribeTarget, FilesPlace, FilesStatement, FilesVerb, JobChange,
-    OptionSetting, Parsed, Period, SecretInput, SecretText, Statement, TableName, Trigger,
+    Look, OptionSetting, Parsed, Period, SecretInput, SecretText, Statement, TableName, Trigger,
     WEEKDAYS, WriteStatement, WriteTo,
 };
 pub use complete::{Completion, Suggestion, complete};

@@ -332,7 +332,7 @@ impl<'a> Parser<'a> {
                 // What may be left out, and the engine's rarer objects, only make the list long.
                 Want::Keyword("OR" | "IF") if self.wanted.len() > 1 => continue,
                 Want::Keyword(word)
-                    if ENGINE_OBJECTS[2..].contains(word) || ENGINE_SHOWS[4..].contains(word) =>
+                    if ENGINE_OBJECTS[1..].contains(word) || ENGINE_SHOWS[4..].contains(word) =>
                 {
                     continue;
                 }

@@ -8,7 +8,9 @@ mod write;
 
 pub use jobs::print_job;
 
-use crate::ast::{DescribeTarget, OptionSetting, SecretInput, Statement, TableName, is_secret};
+use crate::ast::{
+    DescribeTarget, Look, OptionSetting, SecretInput, Statement, TableName, is_secret,
+};
 use std::fmt::{self, Write as _};
 use windlass_types::options::MASK;
 use windlass_types::{ConnectionKind, Name, OptionMap, OptionValue};
@@ -138,6 +140,19 @@ impl Printed<'_> {
         Ok(())
     }
 
+    fn query(&self, text: &str) -> String {
+        if self.mask { crate::masked(text) } else { text.to_owned() }
+    }
+
+    fn look(&self, look: &Look) -> String {
+        match look {
+            Look::Table(parts) => {
+                parts.iter().map(|part| identifier(part)).collect::<Vec<_>>().join(".")
+            }
+            Look::Query(text) => format!("({})", self.query(text)),
+        }
+    }
+
     fn secret(&self, f: &mut fmt::Formatter<'_>, source: &SecretInput) -> fmt::Result {
         match source {
             SecretInput::Literal(_) if self.mask => write!(f, " = {}", text_literal(MASK)),
@@ -200,17 +215,66 @@ impl fmt::Display for Printed<'_> {
             Statement::DropSecret { if_exists, name } => {
                 write!(f, "DROP SECRET {}{name}", exists(*if_exists))
             }
-            Statement::CreateFileTable { if_not_exists, name, connection, location, options } => {
+            Statement::ShowSchemaChanges { table } => {
+                f.write_str("SHOW SCHEMA CHANGES")?;
+                table.iter().try_for_each(|table| write!(f, " FOR {table}"))
+            }
+            Statement::CreateFileTable {
+                if_not_exists,
+                name,
+                connection,
+                location,
+                options,
+                columns,
+            } => {
                 let location = text_literal(location);
                 let not_exists = not_exists(*if_not_exists);
                 write!(
                     f,
                     "CREATE FILE TABLE {not_exists}{name} ON {connection} LOCATION = {location}"
                 )?;
-                self.settings(f, options)
+                self.settings(f, options)?;
+                match columns.as_slice() {
+                    [] => Ok(()),
+                    columns => write!(f, " ({})", columns.join(", ")),
+                }
             }
             Statement::DropTable { if_exists, name } => {
                 write!(f, "DROP TABLE {}{name}", exists(*if_exists))
+            }
+            Statement::CreateView {
+                or_replace,
+                temporary,
+                if_not_exists,
+                name,
+                columns,
+                query,
+            } => {
+                let replace = when(*or_replace, "OR REPLACE ");
+                let temporary = when(*temporary, "TEMPORARY ");
+                let not_exists = not_exists(*if_not_exists);
+                write!(f, "CREATE {replace}{temporary}VIEW {not_exists}{name}")?;
+                if !columns.is_empty() {
+                    let columns: Vec<String> = columns.iter().map(|c| identifier(c)).collect();
+                    write!(f, " ({})", columns.join(", "))?;
+                }
+                write!(f, " AS {}", self.query(query))
+            }
+            Statement::DropView { if_exists, name } => {
+                write!(f, "DROP VIEW {}{name}", exists(*if_exists))
+            }
+            Statement::CreateTemporaryTable { or_replace, if_not_exists, name, query } => {
+                let replace = when(*or_replace, "OR REPLACE ");
+                let not_exists = not_exists(*if_not_exists);
+                let query = self.query(query);
+                write!(f, "CREATE {replace}TEMPORARY TABLE {not_exists}{name} AS {query}")
+            }
+            Statement::Preview { of, limit } => {
+                write!(f, "PREVIEW {}", self.look(of))?;
+                limit.iter().try_for_each(|limit| write!(f, " LIMIT {limit}"))
+            }
+            Statement::Profile { of, full } => {
+                write!(f, "PROFILE {}{}", self.look(of), when(*full, " FULL"))
             }
             Statement::CreateSchema { if_not_exists, name } => {
                 write!(f, "CREATE SCHEMA {}{name}", not_exists(*if_not_exists))

@@ -2,6 +2,7 @@
 
 mod jobs;
 mod schedule;
+mod views;
 mod write;
 
 use crate::ParseMode;
@@ -38,6 +39,8 @@ impl Parser<'_> {
             self.advise("write USE FABRIC name");
             self.need_word("FABRIC")?;
             Statement::UseFabric { name: self.name(Want::Name(Thing::Fabric))? }
+        } else if let Some(statement) = self.look()? {
+            statement
         } else if let Some(statement) = self.files_statement()? {
             statement
         } else if let Some(statement) = self.write_statement()? {
@@ -107,12 +110,15 @@ impl Parser<'_> {
         if self.word("JOB") {
             return self.create_job(or_replace, replace_at);
         }
+        if let Some(statement) = self.create_view(or_replace, replace_at)? {
+            return Ok(statement);
+        }
         let ours = ["SECRET", "FILE", "SCHEMA", "FABRIC"];
         if or_replace && self.peek().is_some_and(|tok| ours.iter().any(|word| tok.is(word))) {
             return Err(error_at(
                 replace_at,
                 ErrorCode::SqlSyntax,
-                "OR REPLACE is only for connections and jobs",
+                "OR REPLACE is only for connections, jobs, views and temporary tables",
             )
             .hint("leave it out; ALTER SECRET gives a secret a new value"));
         }
@@ -243,12 +249,7 @@ impl Parser<'_> {
 
     fn create_file_table(&mut self) -> Result<Statement> {
         let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
-        let place = self.place();
-        let name = self.table_name(Want::New(Thing::Table))?;
-        name.table.clone().not_reserved().map_err(|error| located(&error, place))?;
-        if let Some(schema) = name.schema.clone().filter(|schema| schema.as_str() != "main") {
-            schema.not_reserved().map_err(|error| located(&error, place))?;
-        }
+        let name = self.new_table()?;
         self.need_word("ON")?;
         let connection = self.name(Want::Name(Thing::Connection))?;
         self.need_word("LOCATION")?;
@@ -259,11 +260,18 @@ impl Parser<'_> {
             let place = FilesPlace { connection, location };
             return self.table_of_query(WriteTo::Table { if_not_exists, name, place });
         }
-        let options = self.settings(FILE_TABLE_OPTIONS)?;
-        Ok(Statement::CreateFileTable { if_not_exists, name, connection, location, options })
+        let (options, columns) = self.options_and_columns(FILE_TABLE_OPTIONS)?;
+        Ok(Statement::CreateFileTable {
+            if_not_exists,
+            name,
+            connection,
+            location,
+            options,
+            columns,
+        })
     }
 
-    fn table_name(&mut self, want: Want) -> Result<TableName> {
+    pub(crate) fn table_name(&mut self, want: Want) -> Result<TableName> {
         let table = self.name(want.clone())?;
         if !self.symbol(&Token::Period, ".") {
             return Ok(TableName { schema: None, table });
@@ -316,6 +324,13 @@ impl Parser<'_> {
             let if_exists = self.words(IF_EXISTS);
             return Ok(Statement::DropJob { if_exists, name: self.job()? });
         }
+        if self.word("VIEW") {
+            let if_exists = self.words(IF_EXISTS);
+            return Ok(Statement::DropView {
+                if_exists,
+                name: self.table_name(Want::Name(Thing::Table))?,
+            });
+        }
         if self.words(&["FILE", "TABLE"]) || self.word("TABLE") {
             let if_exists = self.words(IF_EXISTS);
             return Ok(Statement::DropTable {
@@ -349,6 +364,13 @@ impl Parser<'_> {
         }
         if self.words(&["CREATE", "JOB"]) {
             return Ok(Statement::ShowCreateJob { name: self.job()? });
+        }
+        if self.words(&["SCHEMA", "CHANGES"]) {
+            let table = match self.word("FOR") {
+                true => Some(self.table_name(Want::Name(Thing::Table))?),
+                false => None,
+            };
+            return Ok(Statement::ShowSchemaChanges { table });
         }
         let dotted = self.peek_at(1).is_some_and(|tok| tok.token == Token::Period);
         let engines = self.words(&["CREATE", "TABLE"]) || self.words(&["CREATE", "VIEW"]);

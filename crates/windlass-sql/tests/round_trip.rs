@@ -5,7 +5,7 @@ use proptest::option;
 use proptest::prelude::*;
 use windlass_sql::{
     Calendar, Change, CreateJob, DescribeTarget, FilesPlace, FilesStatement, FilesVerb, JobChange,
-    OptionSetting, ParseMode, Period, SecretInput, SecretText, Statement, TableName, Trigger,
+    Look, OptionSetting, ParseMode, Period, SecretInput, SecretText, Statement, TableName, Trigger,
     WriteStatement, WriteTo, parse, parse_with, print_connection, split,
 };
 use windlass_types::name::RESERVED;
@@ -304,15 +304,45 @@ fn statement() -> BoxedStrategy<Statement> {
         }),
         (name(), secret_input()).prop_map(|(name, source)| Statement::AlterSecret { name, source }),
         (yes(), name()).prop_map(|(if_exists, name)| Statement::DropSecret { if_exists, name }),
-        (yes(), table_name(), name(), text(), settings(FILE_TABLE_OPTIONS)).prop_map(
-            |(if_not_exists, name, connection, location, options)| Statement::CreateFileTable {
-                if_not_exists,
-                name,
-                connection,
-                location,
-                options
+        (yes(), table_name(), name(), text(), settings(FILE_TABLE_OPTIONS), columns()).prop_map(
+            |(if_not_exists, name, connection, location, options, columns)| {
+                Statement::CreateFileTable {
+                    if_not_exists,
+                    name,
+                    connection,
+                    location,
+                    options,
+                    columns,
+                }
             }
         ),
+        proptest::option::of(table_name()).prop_map(|table| Statement::ShowSchemaChanges { table }),
+        (0..3_u8, yes(), table_name(), query()).prop_map(|(how, temporary, name, query)| {
+            let name = match temporary {
+                true => TableName { schema: None, table: name.table },
+                false => name,
+            };
+            Statement::CreateView {
+                or_replace: how == 1,
+                temporary,
+                if_not_exists: how == 2,
+                name,
+                columns: if how == 0 { vec![] } else { vec!["a".to_owned(), "B c".to_owned()] },
+                query,
+            }
+        }),
+        (yes(), table_name()).prop_map(|(if_exists, name)| Statement::DropView { if_exists, name }),
+        (0..3_u8, new_name(), query()).prop_map(|(how, name, query)| {
+            Statement::CreateTemporaryTable {
+                or_replace: how == 1,
+                if_not_exists: how == 2,
+                name,
+                query,
+            }
+        }),
+        (look(), proptest::option::of(0..1000_u64))
+            .prop_map(|(of, limit)| Statement::Preview { of, limit }),
+        (look(), yes()).prop_map(|(of, full)| Statement::Profile { of, full }),
         (yes(), table_name())
             .prop_map(|(if_exists, name)| Statement::DropTable { if_exists, name }),
         (yes(), new_name())
@@ -342,6 +372,35 @@ fn statement() -> BoxedStrategy<Statement> {
         ),
     ]
     .boxed()
+}
+
+/// Columns of a file table as they are written.
+fn columns() -> impl Strategy<Value = Vec<String>> {
+    let one = prop_oneof![
+        Just("id BIGINT"),
+        Just("\"a b\" DECIMAL(10, 2)"),
+        Just("t TIMESTAMP WITH TIME ZONE")
+    ];
+    proptest::collection::vec(one.prop_map(str::to_owned), 0..3)
+}
+
+/// Queries that are passed on as they are.
+fn query() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("SELECT * FROM landing.\"x y/\" WHERE a = ')'"),
+        Just("(SELECT 1) UNION ALL SELECT 2 LIMIT 3"),
+        Just("WITH a AS (SELECT 1) SELECT * FROM a"),
+    ]
+    .prop_map(str::to_owned)
+}
+
+fn look() -> impl Strategy<Value = Look> {
+    prop_oneof![
+        Just(Look::Table(vec!["landing".to_owned(), "a b/*.csv".to_owned()])),
+        Just(Look::Table(vec!["t".to_owned()])),
+        Just(Look::Query("SELECT * FROM read_csv('c', 'p', delimiter => ';')".to_owned())),
+        Just(Look::Query("SELECT a FROM t LIMIT 3".to_owned())),
+    ]
 }
 
 proptest! {

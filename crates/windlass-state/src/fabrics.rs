@@ -125,10 +125,11 @@ impl Store {
 const DEFAULT_FABRIC: &str = "default";
 
 /// What keeps a fabric from being dropped: how many of it, and its words.
-const HELD: [(&str, &str, &str); 4] = [
+const HELD: [(&str, &str, &str); 5] = [
     ("SELECT COUNT(*) FROM connections WHERE fabric_id = $1", "connection", "connections"),
     ("SELECT COUNT(*) FROM secrets WHERE fabric_id = $1", "secret", "secrets"),
     ("SELECT COUNT(*) FROM file_tables WHERE fabric_id = $1", "file table", "file tables"),
+    ("SELECT COUNT(*) FROM views WHERE fabric_id = $1", "view", "views"),
     ("SELECT COUNT(*) FROM schemas WHERE fabric_id = $1 AND name <> 'main'", "schema", "schemas"),
 ];
 

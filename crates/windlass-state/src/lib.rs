@@ -20,6 +20,7 @@ mod runs;
 mod secrets;
 mod tables;
 mod vault;
+mod views;
 
 pub use alerts::{AlertRow, Delivery, NewAlert, Presence};
 pub use connections::{ConnectionRow, NewConnection, Sealed};
@@ -34,6 +35,7 @@ pub use runs::{Beat, NewRun, RunClaim, RunEnd, RunFilter, RunRow};
 pub use secrets::{SecretOrigin, SecretRow};
 pub use tables::{FileTableRow, NewFileTable};
 pub use vault::{KeyReport, KeyStatus};
+pub use views::{SchemaChange, SchemaChangeRow, StoredColumn, StoredSchema, ViewRow};
 
 use dialect::{Intent, Place};
 use error::failed;

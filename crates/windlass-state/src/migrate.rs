@@ -27,6 +27,7 @@ migrations! {
     1 "0001_first",
     2 "0002_jobs",
     3 "0003_item_errors",
+    4 "0004_tables",
 }
 
 /// The version this program writes.

@@ -187,6 +187,22 @@ pub const FILE_TABLE_OPTIONS: &[OptionDef] = &[
         "AUTO",
         "How the files are read: a word such as CSV, or a group `(TYPE = CSV, HEADER = TRUE)` (U-I17).",
     ),
+    def(
+        "DATE_PATTERN",
+        Text,
+        false,
+        Free,
+        "none",
+        "Dates that keys begin with below LOCATION, in Java's letters and zero-padded: `'yyyy/MM/dd'`, `'''dt=''yyyy-MM-dd''/h=''HH'` (U-I4, U-I5). They are the column `path_date`, or `path_time`; files of dates to come wait (U-I7).",
+    ),
+    def(
+        "ON_SCHEMA_CHANGE",
+        Choice(&["MERGE", "FAIL", "IGNORE"]),
+        false,
+        Free,
+        "MERGE, or IGNORE where columns are declared",
+        "What happens where files have other columns than the stored ones: those are widened, the query fails, or only the stored ones are read.",
+    ),
     def("COMMENT", Text, false, Free, "", "A description."),
 ];
 

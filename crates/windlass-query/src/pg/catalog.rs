@@ -1,8 +1,8 @@
 //! The tables of `pg_catalog`: those that never change, and those that tell of a fabric.
 
-use crate::engine::Session;
+use crate::engine::{Session, one};
 use crate::error::from_engine;
-use crate::resolve::{MAIN, Resolver, SYSTEM, resolve};
+use crate::resolve::{MAIN, Resolver, SYSTEM};
 use arrow::array::{Array as _, AsArray as _};
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
@@ -139,9 +139,9 @@ impl Fabric {
             return Arc::clone(columns);
         }
         let reference = TableReference::partial(schema, table);
-        let opened = resolve(session, fabric, resolver, &reference);
+        let opened = one(session, fabric, resolver, &reference);
         let columns = match tokio::time::timeout(PATIENCE, opened).await {
-            Ok(Ok(table)) => table.provider.schema(),
+            Ok(Ok(table)) => table.provider().schema(),
             Ok(Err(_)) | Err(_) => Arc::new(Schema::empty()),
         };
         let mut learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);

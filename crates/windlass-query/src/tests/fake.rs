@@ -2,10 +2,12 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chrono::DateTime;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 use windlass_s3::access::{
     ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part, PutOptions,
     PutResult, Upload,
@@ -81,22 +83,36 @@ impl ObjectAccess for Fake {
 
     fn list(&self, location: &Location, options: ListOptions) -> BoxStream<'static, Result<Entry>> {
         let objects = self.objects.lock().unwrap();
-        let entries: Vec<Result<Entry>> = objects
-            .iter()
-            .filter(|(key, _)| key.starts_with(&location.key))
-            .take(if options.recursive { usize::MAX } else { 1 })
-            .map(|(key, (bytes, version))| {
-                Ok(Entry {
-                    key: key.clone(),
-                    kind: EntryKind::Object,
-                    path: key.clone(),
-                    size: Some(bytes.len() as u64),
-                    last_modified: None,
-                    etag: Some(format!("v{version}")),
-                    storage_class: None,
-                })
-            })
-            .collect();
+        let after = options.start_after.clone().unwrap_or_default();
+        let mut entries: Vec<Entry> = Vec::new();
+        for (key, (bytes, version)) in objects.iter() {
+            let Some(below) = key.strip_prefix(location.key.as_str()) else { continue };
+            let slash = below.find('/').filter(|_| !options.recursive);
+            let name = match slash {
+                Some(slash) => &key[..=location.key.len() + slash],
+                None => key.as_str(),
+            };
+            if *name <= *after || entries.last().is_some_and(|last| last.key == name) {
+                continue;
+            }
+            let object = slash.is_none();
+            entries.push(Entry {
+                key: name.to_owned(),
+                kind: if object { EntryKind::Object } else { EntryKind::Prefix },
+                path: name.to_owned(),
+                size: object.then_some(bytes.len() as u64),
+                last_modified: object.then(|| DateTime::from_timestamp(1_700_000_000, 0).unwrap()),
+                etag: object.then(|| format!("v{version}")),
+                storage_class: None,
+            });
+        }
+        let requests = options.requests.unwrap_or_default();
+        let entries = entries.into_iter().enumerate().map(move |(at, entry)| {
+            if at % crate::listing::PAGE == 0 {
+                requests.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(entry)
+        });
         futures::stream::iter(entries).boxed()
     }
 

@@ -11,7 +11,6 @@ use datafusion::execution::TaskContext;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use datafusion::sql::parser::{DFParser, Statement};
-use datafusion::sql::resolve::resolve_table_references;
 use serde::{Deserialize, Serialize};
 use sqlparser::ast::Statement as Tree;
 use std::collections::BTreeMap;
@@ -87,7 +86,7 @@ impl Engine {
         let query = statement.filter(|statement| {
             matches!(statement, Statement::Statement(tree) if matches!(tree.as_ref(), Tree::Query(_)))
         });
-        let statement = query.ok_or_else(|| {
+        let mut statement = query.ok_or_else(|| {
             Error::new(ErrorCode::SqlPlan, "what is written must be one query")
                 .hint("write SELECT, WITH or VALUES")
         })?;
@@ -95,8 +94,7 @@ impl Engine {
         let mut session = self.session(fabric)?;
         let log = Arc::new(ReadLog::default());
         session.state.config_mut().set_extension(Arc::clone(&log));
-        let (references, _) = resolve_table_references(&statement, true).map_err(from_engine)?;
-        self.register(&session, fabric, resolver.as_ref(), references).await?;
+        self.prepare(&session, fabric, resolver.as_ref(), &mut statement).await?;
         let plan = plan(&session.state, statement, Some(&Given::default())).await?;
         let limits = |plan: &LogicalPlan| Ok(matches!(plan, LogicalPlan::Limit(_)));
         let limited = plan.exists(limits).map_err(from_engine)?;

@@ -92,6 +92,8 @@ pub(super) struct Driver {
     fastest: Duration,
     /// Somebody reads on after the first page.
     wanted: bool,
+    /// The first page was asked for.
+    begun: bool,
     question: Question,
     marks: Vec<String>,
     /// Folders whose levels were asked for.
@@ -126,6 +128,7 @@ impl Driver {
             budget: Budget::default(),
             fastest: Duration::ZERO,
             wanted: false,
+            begun: false,
             question: Question::Unasked,
             marks: Vec::new(),
             seen: HashSet::new(),
@@ -285,6 +288,9 @@ impl Driver {
     }
 
     fn fetch(&mut self) {
+        if self.listing.lazy && !self.wanted && self.begun {
+            return;
+        }
         // Before anybody reads on, one page is fetched ahead.
         let window = if self.wanted { self.window() } else { 2 };
         for at in 0..self.ranges.len() {
@@ -299,6 +305,7 @@ impl Driver {
                 continue;
             }
             range.asked = true;
+            self.begun = true;
             let (id, ask) = (range.id, range.ask(&self.listing.prefix));
             self.spawn(Purpose::Page(id), ask);
         }

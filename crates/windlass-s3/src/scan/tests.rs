@@ -11,6 +11,7 @@ fn listing(prefix: &str, ordered: bool, promised: Option<ListingOrder>) -> Listi
         prefix: prefix.to_owned(),
         start_after: None,
         ordered,
+        lazy: false,
         workers: WORKERS,
         promised,
         orders: Arc::default(),
@@ -222,4 +223,21 @@ async fn the_order_that_was_found_is_remembered() {
         keys(&fake, listing).await.unwrap();
         assert_eq!(orders.found(), Some(order));
     }
+}
+
+#[tokio::test]
+async fn who_reads_only_the_first_page_costs_one_request_and_may_read_on() {
+    let fake = Arc::new(Fake::new(ListingOrder::Bytes, flat(20_000)));
+    let lazy = Listing { lazy: true, ..listing("flat/", true, None) };
+    let mut rows = list(Arc::clone(&fake) as Arc<dyn Pages>, lazy);
+    let mut found = Vec::new();
+    for _ in 0..1000 {
+        found.push(rows.next().await.unwrap().unwrap().key);
+    }
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(fake.requests.load(Ordering::SeqCst), 1);
+    found.extend(rows.map_ok(|entry| entry.key).try_collect::<Vec<_>>().await.unwrap());
+    assert_eq!(found, fake.keys(""));
 }

@@ -97,6 +97,7 @@ async fn list(
         display: query.display,
         start_after: query.start_after,
         ordered: query.ordered.unwrap_or(true),
+        ..ListOptions::default()
     };
     json_lines(storage.list(&location, options)).await
 }
