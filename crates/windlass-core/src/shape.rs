@@ -46,7 +46,7 @@ impl Windlass {
                 let name = fabric.name.as_str().to_owned();
                 let engine = self.query().await?;
                 let shape =
-                    Box::pin(engine.shape(&text, &name, self.scope(fabric), types, &ctx.given()))
+                    Box::pin(engine.shape(&text, &name, self.session_scope(fabric, ctx), types, &ctx.given()))
                         .await?;
                 Ok(shape.map_or(Shape::Unknown, |shape| Shape::Rows {
                     parameters: shape.parameters,

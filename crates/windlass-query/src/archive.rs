@@ -20,11 +20,10 @@ const AT_ONCE: usize = 8;
 
 /// Puts the members of archives in the place of the archives.
 pub(crate) async fn expand(
-    files: Vec<SourceFile>,
+    files: Vec<Arc<SourceFile>>,
     declared: &Declared,
     table: &str,
 ) -> Result<Vec<Arc<SourceFile>>> {
-    let files: Vec<Arc<SourceFile>> = files.into_iter().map(Arc::new).collect();
     let by_name = |file: &SourceFile| file.name().to_ascii_lowercase().ends_with(".zip");
     let some = declared.zip.unwrap_or_else(|| files.iter().any(|file| by_name(file)));
     let one =
@@ -104,6 +103,7 @@ async fn members(file: Arc<SourceFile>) -> Result<Vec<Arc<SourceFile>>> {
             size: file.size,
             etag: file.etag.clone(),
             modified: file.modified,
+            base: file.base,
             member: Some(Arc::new(member)),
         })
     };

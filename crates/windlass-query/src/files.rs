@@ -195,6 +195,7 @@ impl Place {
             etag: entry.etag,
             modified: entry.last_modified,
             base,
+            member: None,
         })
     }
 
@@ -209,6 +210,7 @@ impl Place {
                 etag: meta.etag,
                 modified: meta.last_modified,
                 base: self.base().len(),
+                member: None,
             }),
             Err(error) if error.code() == ErrorCode::ObjectNotFound => {
                 let below = Location {

@@ -2,8 +2,8 @@
 
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use std::sync::Arc;
-pub(crate) use windlass_formats::schema::sql;
-use windlass_formats::schema::{NOTE, widen};
+use windlass_formats::schema::NOTE;
+pub(crate) use windlass_formats::schema::{sql, widen};
 
 /// A column and what is worth telling about it.
 #[derive(Debug, Clone)]

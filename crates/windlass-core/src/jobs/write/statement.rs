@@ -142,6 +142,7 @@ impl Windlass {
             connection: work.connection.clone(),
             location: work.location.clone(),
             options,
+            columns: Vec::new(),
         };
         self.create_file_table(&fabric, create).await.map(drop)
     }
