@@ -40,6 +40,8 @@ struct Records<'a> {
     done: usize,
     lines: Lines,
     ended: bool,
+    /// Why the file ended too soon; what came before is handed out first.
+    failed: Option<io::Error>,
 }
 
 impl<'a> Records<'a> {
@@ -47,7 +49,8 @@ impl<'a> Records<'a> {
         let stream = source.stream()?;
         let buffer = Vec::new();
         let lines = Lines::default();
-        let mut records = Self { stream, options, buffer, done: 0, lines, ended: false };
+        let mut records =
+            Self { stream, options, buffer, done: 0, lines, ended: false, failed: None };
         records.fill(3)?;
         let mark = records.buffer.len() - without_mark(&records.buffer).len();
         records.buffer.drain(..mark);
@@ -64,7 +67,15 @@ impl<'a> Records<'a> {
 
     fn fill(&mut self, bytes: usize) -> io::Result<()> {
         while self.buffer.len() < bytes && !self.ended {
-            let chunk = self.stream.fill_buf()?;
+            let chunk = match self.stream.fill_buf() {
+                Ok(chunk) => chunk,
+                Err(error) if self.buffer.is_empty() => return Err(error),
+                Err(error) => {
+                    self.failed = Some(error);
+                    self.ended = true;
+                    return Ok(());
+                }
+            };
             let taken = chunk.len();
             self.ended = taken == 0;
             self.buffer.extend_from_slice(chunk);
@@ -94,6 +105,8 @@ impl<'a> Records<'a> {
                 let length = match record_end(rest, quoting) {
                     Some(length) => length,
                     None if !self.ended && rest.len() <= self.options.longest => break,
+                    // A record that the file breaks off in is none.
+                    None if self.failed.is_some() => break,
                     // A quote that is never closed would take the rest of the file with it.
                     None => match line_end(rest) {
                         Some(length) if quoting.is_some() => {
@@ -113,6 +126,9 @@ impl<'a> Records<'a> {
             }
             if !found.is_empty() {
                 return Ok(Some(found));
+            }
+            if let Some(error) = self.failed.take() {
+                return Err(error.into());
             }
             if self.ended && self.done == self.buffer.len() {
                 return Ok(None);
@@ -284,10 +300,13 @@ impl Format for Careful {
         let Some(names) = self.names(&mut records)? else { return Ok(Schema::empty()) };
         let mut guesses = vec![Guess::default(); names.len()];
         let (mut rows, mut read) = (0, 0);
-        while let Some(found) = records.next(1000, &mut |_| Ok(()))? {
-            if limits.text {
-                break;
-            }
+        loop {
+            let found = match records.next(1000, &mut |_| Ok(())) {
+                Ok(Some(found)) if !limits.text => found,
+                // Where the file breaks off is said when it is read.
+                Err(failure) if rows == 0 => return Err(failure),
+                _ => break,
+            };
             for (batch, _) in self.texts(&records, &found, names.len(), &mut |_, _| Ok(false))? {
                 for (column, guess) in batch.columns().iter().zip(&mut guesses) {
                     let column: &StringArray = column.as_string::<i32>();
