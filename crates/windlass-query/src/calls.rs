@@ -1,7 +1,7 @@
 //! `read_csv('connection', 'path', delimiter => ';')` and its like: files with their options inline.
 //!
 //! The names of the functions are `read_` and the words of TYPE, their arguments the options of
-//! CONTENT_TYPE and of file tables: what the tables of options know, these know.
+//! `CONTENT_TYPE` and of file tables: what the tables of options know, these know.
 
 use sqlparser::ast::{
     Array, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, TableAlias,

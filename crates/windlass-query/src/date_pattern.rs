@@ -3,6 +3,7 @@
 use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{Datelike as _, NaiveDate, NaiveDateTime, TimeDelta, Timelike as _};
 use datafusion::scalar::ScalarValue;
+use std::fmt::Write as _;
 use windlass_types::{Error, ErrorCode, Result};
 
 /// The column of a pattern of days.
@@ -189,7 +190,7 @@ impl DatePattern {
                         Unit::Hour => moment.hour(),
                         Unit::Minute => moment.minute(),
                     };
-                    text.push_str(&format!("{number:0length$}"));
+                    let _ = write!(text, "{number:0length$}");
                 }
             }
         }

@@ -230,7 +230,7 @@ fn uses(select: &Select, order: &[Expr]) -> BTreeSet<Use> {
         match constraint(&join.join_operator) {
             Some(JoinConstraint::On(expr)) => note(expr),
             Some(JoinConstraint::Using(columns)) => {
-                using.extend(columns.iter().filter_map(|c| c.0.last()?.as_ident().and_then(free)))
+                using.extend(columns.iter().filter_map(|c| c.0.last()?.as_ident().and_then(free)));
             }
             _ => {}
         }

@@ -73,7 +73,7 @@ impl Distinct {
         }
         let m = REGISTERS as f64;
         let sum: f64 = self.registers.iter().map(|rank| 2_f64.powi(-i32::from(*rank))).sum();
-        let zeros = self.registers.iter().filter(|rank| **rank == 0).count();
+        let zeros: usize = self.registers.iter().map(|rank| usize::from(*rank == 0)).sum();
         let raw = 0.7213 / (1.0 + 1.079 / m) * m * m / sum;
         let estimate = if raw <= 2.5 * m && zeros > 0 { m * (m / zeros as f64).ln() } else { raw };
         (estimate.round() as u64, false)
@@ -196,9 +196,12 @@ impl Profile {
     pub(crate) fn finish(mut self) -> Result<RecordBatch> {
         let text = |texts: Vec<Option<String>>| -> ArrayRef { Arc::new(StringArray::from(texts)) };
         let whole = |numbers: Vec<Option<u64>>| -> ArrayRef {
-            Arc::new(Int64Array::from_iter(
-                numbers.into_iter().map(|n| n.and_then(|n| i64::try_from(n).ok())),
-            ))
+            Arc::new(
+                numbers
+                    .into_iter()
+                    .map(|n| n.and_then(|n| i64::try_from(n).ok()))
+                    .collect::<Int64Array>(),
+            )
         };
         let real =
             |numbers: Vec<Option<f64>>| -> ArrayRef { Arc::new(Float64Array::from(numbers)) };
@@ -386,10 +389,11 @@ mod tests {
         let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]));
         let mut profile = Profile::new(&schema);
         for part in 0..10 {
-            let numbers: ArrayRef = Arc::new(Int64Array::from_iter((0..10_000_i64).map(|n| {
+            let of_part = (0..10_000_i64).map(|n| {
                 let n = part * 10_000 + n;
                 (n % 10 != 0).then_some(if n % 4 == 1 { -7 } else { n })
-            })));
+            });
+            let numbers: ArrayRef = Arc::new(of_part.collect::<Int64Array>());
             profile
                 .add(&RecordBatch::try_new(Arc::clone(&schema), vec![numbers]).unwrap())
                 .unwrap();

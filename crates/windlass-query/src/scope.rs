@@ -14,7 +14,7 @@ use crate::resolve::{
 use crate::sources::{FileSource, Opening, StoredTable, WasListed};
 use crate::table::FilesTable;
 use datafusion::catalog::{
-    CatalogProvider as _, MemoryCatalogProvider, MemorySchemaProvider, TableProvider,
+    CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, TableProvider,
 };
 use datafusion::common::TableReference;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -50,6 +50,9 @@ impl Opened {
         }
     }
 }
+
+/// A name on its way to what it means; None: every table at once.
+type Finding<'a> = BoxFuture<'a, Result<Option<(TableReference, Option<Source>)>>>;
 
 /// A view and how many others it is inside of.
 struct Inlined {
@@ -129,7 +132,7 @@ impl<'a> Scope<'a> {
         self.extend(statement);
         let mut views = std::mem::take(&mut self.views);
         for view in views.values_mut() {
-            self.extend_in(&mut view.statement, &|name| self.is_other(name));
+            Self::extend_in(&mut view.statement, &|name| self.is_other(name));
         }
         self.views = views;
         Ok(())
@@ -140,17 +143,17 @@ impl<'a> Scope<'a> {
         self.classify(vec![name.clone()], 0).await?;
         let mut views = std::mem::take(&mut self.views);
         for view in views.values_mut() {
-            self.extend_in(&mut view.statement, &|name| self.is_other(name));
+            Self::extend_in(&mut view.statement, &|name| self.is_other(name));
         }
         self.views = views;
         Ok(())
     }
 
     fn extend(&self, statement: &mut Statement) {
-        self.extend_in(statement, &|name| self.is_other(name));
+        Self::extend_in(statement, &|name| self.is_other(name));
     }
 
-    fn extend_in(&self, statement: &mut Statement, other: &dyn Fn(&ObjectName) -> bool) {
+    fn extend_in(statement: &mut Statement, other: &dyn Fn(&ObjectName) -> bool) {
         let Some(tree) = tree(statement) else { return };
         let ctes = ctes(tree);
         let others = |name: &ObjectName| {
@@ -184,15 +187,15 @@ impl<'a> Scope<'a> {
                 .collect();
             let (fabric, resolver, calls) = (self.fabric, self.resolver, &self.calls);
             let functions = self.session.state.table_functions();
-            let mut tasks: Vec<BoxFuture<'_, Result<Option<(TableReference, Option<Source>)>>>> =
-                Vec::new();
+            let mut tasks: Vec<Finding<'_>> = Vec::new();
             for name in names {
                 tasks.push(Box::pin(async move {
                     // Every table at once is another matter than one table.
                     let every = name.schema() == Some(INFORMATION) && name.table() == "columns";
-                    let found = match every {
-                        true => None,
-                        false => match source(fabric, resolver, calls, &name).await {
+                    let found = if every {
+                        None
+                    } else {
+                        match source(fabric, resolver, calls, &name).await {
                             // `generate_series(1, 3)` is named as tables are.
                             Err(error)
                                 if error.code() == ErrorCode::TableNotFound
@@ -201,7 +204,7 @@ impl<'a> Scope<'a> {
                                 return Ok(None);
                             }
                             found => Some(found?),
-                        },
+                        }
                     };
                     Ok(Some((name, found)))
                 }));
@@ -448,16 +451,7 @@ impl<'a> Scope<'a> {
             let catalog = self.session.catalogs.catalog(self.fabric);
             let Some(catalog) = catalog else { continue };
             let schema_name = name.schema().unwrap_or(MAIN);
-            let schema = match catalog.schema(schema_name) {
-                Some(schema) => schema,
-                None => {
-                    let made = Arc::new(MemorySchemaProvider::new());
-                    catalog
-                        .register_schema(schema_name, Arc::clone(&made) as _)
-                        .map_err(from_engine)?;
-                    made
-                }
-            };
+            let schema = schema_of(catalog.as_ref(), schema_name)?;
             schema.register_table(name.table().to_owned(), table).map_err(from_engine)?;
         }
         Ok(())
@@ -497,7 +491,7 @@ impl<'a> Scope<'a> {
 }
 
 fn schema_of(
-    catalog: &MemoryCatalogProvider,
+    catalog: &dyn CatalogProvider,
     name: &str,
 ) -> Result<Arc<dyn datafusion::catalog::SchemaProvider>> {
     if let Some(schema) = catalog.schema(name) {

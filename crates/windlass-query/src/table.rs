@@ -343,7 +343,7 @@ impl TableProvider for FilesTable {
                     .partitions
                     .fields
                     .iter()
-                    .map(|field| field.name())
+                    .map(Field::name)
                     .chain(&self.hidden)
                     .cloned()
                     .collect(),

@@ -22,15 +22,15 @@ pub enum Temporary {
     View(View),
 }
 
+/// By name, with the memory that is held.
+type Named = BTreeMap<String, (Temporary, Option<Arc<MemoryReservation>>)>;
+
 /// The temporary tables and views of one session; they go with it.
 #[derive(Debug, Default, Clone)]
-pub struct Temporaries(Arc<Mutex<BTreeMap<String, (Temporary, Option<Arc<MemoryReservation>>)>>>);
+pub struct Temporaries(Arc<Mutex<Named>>);
 
 impl Temporaries {
-    fn locked(
-        &self,
-    ) -> std::sync::MutexGuard<'_, BTreeMap<String, (Temporary, Option<Arc<MemoryReservation>>)>>
-    {
+    fn locked(&self) -> std::sync::MutexGuard<'_, Named> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -27,6 +27,7 @@ pub type See = Box<dyn for<'a> FnMut(&'a [u8]) + Send>;
 
 /// How to list.
 #[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "switches of one request, each for itself")]
 pub struct ListOptions {
     /// All objects below, instead of one level with its prefixes.
     pub recursive: bool,

@@ -366,9 +366,10 @@ impl Parser<'_> {
             return Ok(Statement::ShowCreateJob { name: self.job()? });
         }
         if self.words(&["SCHEMA", "CHANGES"]) {
-            let table = match self.word("FOR") {
-                true => Some(self.table_name(Want::Name(Thing::Table))?),
-                false => None,
+            let table = if self.word("FOR") {
+                Some(self.table_name(Want::Name(Thing::Table))?)
+            } else {
+                None
             };
             return Ok(Statement::ShowSchemaChanges { table });
         }

@@ -318,10 +318,7 @@ fn statement() -> BoxedStrategy<Statement> {
         ),
         proptest::option::of(table_name()).prop_map(|table| Statement::ShowSchemaChanges { table }),
         (0..3_u8, yes(), table_name(), query()).prop_map(|(how, temporary, name, query)| {
-            let name = match temporary {
-                true => TableName { schema: None, table: name.table },
-                false => name,
-            };
+            let name = if temporary { TableName { schema: None, table: name.table } } else { name };
             Statement::CreateView {
                 or_replace: how == 1,
                 temporary,

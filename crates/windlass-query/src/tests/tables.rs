@@ -3,6 +3,7 @@
 use super::Bench;
 use super::files::parquet;
 use arrow::array::{ArrayRef, Int64Array};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 fn orders() -> Bench {
@@ -102,7 +103,9 @@ async fn a_column_that_the_files_have_is_theirs() {
 #[tokio::test]
 async fn rows_of_large_files_are_numbered_in_their_order_also_when_read_in_ranges() {
     let mut text = String::from("id,pad\n");
-    (1..=4000).for_each(|id| text.push_str(&format!("{id},{}\n", "x".repeat(id % 17))));
+    for id in 1..=4000 {
+        let _ = writeln!(text, "{id},{}", "x".repeat(id % 17));
+    }
     let bench = Bench::new(&[("t.csv", text.as_str())]);
     assert_eq!(
         bench.ask("SELECT count(*), min(_row_number - id), max(_row_number - id) FROM landing.\"t.csv\"").await,
