@@ -57,7 +57,7 @@ impl Compression {
 /// Bytes on their way through a compression.
 pub(super) enum Squeeze {
     None(Shared),
-    Gzip(flate2::write::GzEncoder<Shared>),
+    Gzip(Box<flate2::write::GzEncoder<Shared>>),
     Zstd(zstd::stream::write::Encoder<'static, Shared>),
     Bzip2(bzip2::write::BzEncoder<Shared>),
     Xz(liblzma::write::XzEncoder<Shared>),
@@ -70,9 +70,10 @@ impl Squeeze {
     pub(super) fn new(compression: Compression, out: Shared) -> Result<Self> {
         Ok(match compression {
             Compression::None | Compression::Brotli => Self::None(out),
-            Compression::Gzip => {
-                Self::Gzip(flate2::write::GzEncoder::new(out, flate2::Compression::default()))
-            }
+            Compression::Gzip => Self::Gzip(Box::new(flate2::write::GzEncoder::new(
+                out,
+                flate2::Compression::default(),
+            ))),
             Compression::Zstd => {
                 Self::Zstd(zstd::stream::write::Encoder::new(out, 3).map_err(failed)?)
             }
@@ -89,7 +90,7 @@ impl Squeeze {
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<()> {
         let writer: &mut dyn Write = match self {
             Self::None(to) => to,
-            Self::Gzip(to) => to,
+            Self::Gzip(to) => to.as_mut(),
             Self::Zstd(to) => to,
             Self::Bzip2(to) => to,
             Self::Xz(to) => to,
