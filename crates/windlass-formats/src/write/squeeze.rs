@@ -61,7 +61,7 @@ pub(super) enum Squeeze {
     Zstd(zstd::stream::write::Encoder<'static, Shared>),
     Bzip2(bzip2::write::BzEncoder<Shared>),
     Xz(liblzma::write::XzEncoder<Shared>),
-    Snappy(snap::write::FrameEncoder<Shared>),
+    Snappy(Box<snap::write::FrameEncoder<Shared>>),
     Lz4(Box<lz4_flex::frame::FrameEncoder<Shared>>),
 }
 
@@ -81,7 +81,7 @@ impl Squeeze {
                 Self::Bzip2(bzip2::write::BzEncoder::new(out, bzip2::Compression::default()))
             }
             Compression::Xz => Self::Xz(liblzma::write::XzEncoder::new(out, 6)),
-            Compression::Snappy => Self::Snappy(snap::write::FrameEncoder::new(out)),
+            Compression::Snappy => Self::Snappy(Box::new(snap::write::FrameEncoder::new(out))),
             Compression::Lz4 => Self::Lz4(Box::new(lz4_flex::frame::FrameEncoder::new(out))),
         })
     }
@@ -94,7 +94,7 @@ impl Squeeze {
             Self::Zstd(to) => to,
             Self::Bzip2(to) => to,
             Self::Xz(to) => to,
-            Self::Snappy(to) => to,
+            Self::Snappy(to) => to.as_mut(),
             Self::Lz4(to) => to.as_mut(),
         };
         writer.write_all(bytes).map_err(failed)
@@ -108,7 +108,7 @@ impl Squeeze {
             Self::Zstd(to) => to.finish().map(drop).map_err(failed),
             Self::Bzip2(to) => to.finish().map(drop).map_err(failed),
             Self::Xz(to) => to.finish().map(drop).map_err(failed),
-            Self::Snappy(to) => to
+            Self::Snappy(to) => (*to)
                 .into_inner()
                 .map(drop)
                 .map_err(|error| failed(io::Error::other(error.to_string()))),
