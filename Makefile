@@ -37,6 +37,7 @@ soak: export WINDLASS_SEED ?= $(shell date +%s)
 soak: setup
 	@echo "WINDLASS_SEED=$$WINDLASS_SEED"
 	WINDLASS_KILL_ROUNDS=200 $(CARGO) test --locked -p windlass --test trouble -- --nocapture
+	WINDLASS_KILL_ROUNDS=100 $(CARGO) test --locked -p windlass --test writing killed -- --nocapture
 	WINDLASS_ROUNDS=40 $(CARGO) test --locked -p windlass -p windlass-transfer --test model
 
 docs:

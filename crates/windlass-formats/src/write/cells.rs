@@ -28,7 +28,7 @@ impl Encoder for Bytes<'_> {
 /// Reads the bytes of a row.
 type Read<'a> = Box<dyn Fn(usize) -> &'a [u8] + 'a>;
 
-fn bytes<'a>(array: &'a dyn Array) -> Option<Read<'a>> {
+fn bytes(array: &dyn Array) -> Option<Read<'_>> {
     Some(match array.data_type() {
         DataType::Binary => {
             let array = array.as_binary::<i32>();

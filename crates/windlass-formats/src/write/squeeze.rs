@@ -57,11 +57,11 @@ impl Compression {
 /// Bytes on their way through a compression.
 pub(super) enum Squeeze {
     None(Shared),
-    Gzip(flate2::write::GzEncoder<Shared>),
+    Gzip(Box<flate2::write::GzEncoder<Shared>>),
     Zstd(zstd::stream::write::Encoder<'static, Shared>),
     Bzip2(bzip2::write::BzEncoder<Shared>),
     Xz(liblzma::write::XzEncoder<Shared>),
-    Snappy(snap::write::FrameEncoder<Shared>),
+    Snappy(Box<snap::write::FrameEncoder<Shared>>),
     Lz4(Box<lz4_flex::frame::FrameEncoder<Shared>>),
 }
 
@@ -70,9 +70,10 @@ impl Squeeze {
     pub(super) fn new(compression: Compression, out: Shared) -> Result<Self> {
         Ok(match compression {
             Compression::None | Compression::Brotli => Self::None(out),
-            Compression::Gzip => {
-                Self::Gzip(flate2::write::GzEncoder::new(out, flate2::Compression::default()))
-            }
+            Compression::Gzip => Self::Gzip(Box::new(flate2::write::GzEncoder::new(
+                out,
+                flate2::Compression::default(),
+            ))),
             Compression::Zstd => {
                 Self::Zstd(zstd::stream::write::Encoder::new(out, 3).map_err(failed)?)
             }
@@ -80,7 +81,7 @@ impl Squeeze {
                 Self::Bzip2(bzip2::write::BzEncoder::new(out, bzip2::Compression::default()))
             }
             Compression::Xz => Self::Xz(liblzma::write::XzEncoder::new(out, 6)),
-            Compression::Snappy => Self::Snappy(snap::write::FrameEncoder::new(out)),
+            Compression::Snappy => Self::Snappy(Box::new(snap::write::FrameEncoder::new(out))),
             Compression::Lz4 => Self::Lz4(Box::new(lz4_flex::frame::FrameEncoder::new(out))),
         })
     }
@@ -89,11 +90,11 @@ impl Squeeze {
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<()> {
         let writer: &mut dyn Write = match self {
             Self::None(to) => to,
-            Self::Gzip(to) => to,
+            Self::Gzip(to) => to.as_mut(),
             Self::Zstd(to) => to,
             Self::Bzip2(to) => to,
             Self::Xz(to) => to,
-            Self::Snappy(to) => to,
+            Self::Snappy(to) => to.as_mut(),
             Self::Lz4(to) => to.as_mut(),
         };
         writer.write_all(bytes).map_err(failed)
@@ -107,7 +108,7 @@ impl Squeeze {
             Self::Zstd(to) => to.finish().map(drop).map_err(failed),
             Self::Bzip2(to) => to.finish().map(drop).map_err(failed),
             Self::Xz(to) => to.finish().map(drop).map_err(failed),
-            Self::Snappy(to) => to
+            Self::Snappy(to) => (*to)
                 .into_inner()
                 .map(drop)
                 .map_err(|error| failed(io::Error::other(error.to_string()))),
