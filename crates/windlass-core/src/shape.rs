@@ -45,9 +45,14 @@ impl Windlass {
                 let fabric = self.fabric(&ctx.fabric).await?;
                 let name = fabric.name.as_str().to_owned();
                 let engine = self.query().await?;
-                let shape =
-                    Box::pin(engine.shape(&text, &name, self.session_scope(fabric, ctx), types, &ctx.given()))
-                        .await?;
+                let shape = Box::pin(engine.shape(
+                    &text,
+                    &name,
+                    self.session_scope(fabric, ctx),
+                    types,
+                    &ctx.given(),
+                ))
+                .await?;
                 Ok(shape.map_or(Shape::Unknown, |shape| Shape::Rows {
                     parameters: shape.parameters,
                     columns: shape.columns,

@@ -77,14 +77,14 @@ impl Json {
     fn cutter(&self, source: &dyn Source, longest: usize) -> Result<Cutter, Failure> {
         Ok(Cutter::new(source.stream()?, self.split, self.lines, longest)?)
     }
+}
 
-    /// The type of one row.
-    fn kind(&self, value: &Value<'_>) -> Result<Fields, String> {
-        Ok(match of_json(value.bytes)? {
-            DataType::Struct(fields) => fields,
-            other => vec![Field::new(VALUE, other, true)].into(),
-        })
-    }
+/// The type of one row.
+fn kind(value: &Value<'_>) -> Result<Fields, String> {
+    Ok(match of_json(value.bytes)? {
+        DataType::Struct(fields) => fields,
+        other => vec![Field::new(VALUE, other, true)].into(),
+    })
 }
 
 impl Rows for Json {
@@ -126,7 +126,7 @@ impl Format for Json {
         let (mut rows, mut read, mut wrong) = (0, 0, None);
         while let Some(value) = cutter.next()? {
             read += value.bytes.len();
-            match self.kind(&value) {
+            match kind(&value) {
                 Ok(fields) => found = join(&found, &DataType::Struct(fields)),
                 // Which rows are bad is the business of who reads them.
                 Err(reason) => wrong = wrong.or(Some((value.line, reason))),
@@ -147,10 +147,8 @@ impl Format for Json {
             .iter()
             .map(|field| {
                 let field = field.as_ref().clone();
-                match limits.text && !field.data_type().is_nested() {
-                    true => field.with_data_type(DataType::Utf8),
-                    false => field,
-                }
+                let is_text = limits.text && !field.data_type().is_nested();
+                if is_text { field.with_data_type(DataType::Utf8) } else { field }
             })
             .collect();
         if let Some(name) = &self.text_column {

@@ -67,10 +67,10 @@ impl Lane {
         if content > 0 && !read(self.begins, &mut self.bytes[..content]) {
             return false;
         }
-        if self.begins + content as u64 == self.length && self.begins <= self.length {
-            if let Some(mark) = self.bytes.get_mut(content) {
-                *mark = 0x80;
-            }
+        if self.begins + content as u64 == self.length
+            && let Some(mark) = self.bytes.get_mut(content)
+        {
+            *mark = 0x80;
         }
         if self.is_last_piece()
             && let Some(end) = self.bytes.last_chunk_mut()

@@ -12,6 +12,7 @@ pub(super) struct Value<'a> {
 }
 
 /// Hands out values one by one.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Cutter {
     stream: Box<dyn BufRead + Send>,
     split: bool,
