@@ -216,15 +216,12 @@ fn set(rest: &str) -> Result<SetStatement> {
         return value("client_encoding", rest).ok_or_else(wrong);
     }
     let rest = rest.trim_start();
-    let after = match rest.strip_prefix('=') {
-        Some(after) => after,
-        None => {
-            let (to, after) = word(rest);
-            if !to.eq_ignore_ascii_case("to") {
-                return Err(wrong());
-            }
-            after
+    let after = if let Some(after) = rest.strip_prefix('=') { after } else {
+        let (to, after) = word(rest);
+        if !to.eq_ignore_ascii_case("to") {
+            return Err(wrong());
         }
+        after
     };
     value(&canonical(&name.replace('"', "")), after).ok_or_else(wrong)
 }
@@ -483,7 +480,7 @@ mod tests {
     fn a_parameter_takes_only_what_is_true_here() {
         let mut session = Session::default();
         assert_eq!(session.set("statement_timeout", "1min").unwrap(), "60s");
-        assert_eq!(session.statement_timeout(), Some(Duration::from_secs(60)));
+        assert_eq!(session.statement_timeout(), Some(Duration::from_mins(1)));
         assert_eq!(session.set("client_encoding", "utf-8").unwrap(), "UTF8");
         assert_eq!(session.set("TimeZone", "Europe/Berlin").unwrap(), "Europe/Berlin");
         assert!(session.set("client_encoding", "LATIN1").is_err());

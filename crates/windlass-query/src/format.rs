@@ -274,7 +274,7 @@ impl Declared {
         match name {
             "TYPE" => self.kind = choice(name, value, TYPES)?,
             "COMPRESSION" if text(name, value)?.eq_ignore_ascii_case("ZIP") => {
-                self.zip = Some(true)
+                self.zip = Some(true);
             }
             "COMPRESSION" => {
                 self.text.compression = choice(name, value, DECLARED_COMPRESSIONS)?;

@@ -33,20 +33,17 @@ impl Engine {
         types: &[Option<DataType>],
         given: &Given,
     ) -> Result<Option<Shape>> {
-        let (session, plan) = match self.catalogue_statement(sql)? {
-            Some(statement) => {
-                self.catalogue_plan(statement, fabric, resolver.as_ref(), given).await?
+        let (session, plan) = if let Some(statement) = self.catalogue_statement(sql)? {
+            self.catalogue_plan(statement, fabric, resolver.as_ref(), given).await?
+        } else {
+            let mut statement = parse(sql)?;
+            if only_reads(&statement).is_err() {
+                return Ok(None);
             }
-            None => {
-                let mut statement = parse(sql)?;
-                if only_reads(&statement).is_err() {
-                    return Ok(None);
-                }
-                let session = self.session(fabric)?;
-                self.prepare(&session, fabric, resolver.as_ref(), &mut statement).await?;
-                let plan = plan(&session.state, statement, None).await?;
-                (session, plan)
-            }
+            let session = self.session(fabric)?;
+            self.prepare(&session, fabric, resolver.as_ref(), &mut statement).await?;
+            let plan = plan(&session.state, statement, None).await?;
+            (session, plan)
         };
         let wanted = plan.get_parameter_types().map_err(from_engine)?;
         let most = wanted.keys().filter_map(|name| name.strip_prefix('$')?.parse::<usize>().ok());

@@ -94,10 +94,7 @@ impl FilesTable {
     ) -> Result<Self> {
         let Chosen { files, others, teachers, pattern, stored, on_change } = chosen;
         let mut files = expand(files, declared, table).await?;
-        let teachers = match teachers.is_empty() {
-            true => files.clone(),
-            false => expand(teachers, declared, table).await?,
-        };
+        let teachers = if teachers.is_empty() { files.clone() } else { expand(teachers, declared, table).await? };
         let mut learnt = learn(state, store, &teachers, declared, table).await?;
         files.retain(|file| learnt.bad.is_empty() || !learnt.bad.contains(&file.address()));
         let partitions = partitions(&files, &others, pattern.as_ref());

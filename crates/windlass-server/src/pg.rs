@@ -41,7 +41,7 @@ use wire::Wire;
 /// Clients at once.
 const CLIENTS: usize = 200;
 /// How long a client may take to come in.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const SCRAM: &str = "SCRAM-SHA-256";
 const SCRAM_BOUND: &str = "SCRAM-SHA-256-PLUS";
 

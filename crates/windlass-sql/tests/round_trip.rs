@@ -225,6 +225,7 @@ fn query() -> BoxedStrategy<String> {
         "WITH x AS (SELECT ')' AS y) SELECT * FROM x",
         "VALUES (1, 'a;b')",
         "SELECT a AS b FROM c.\"d/)\" -- )\n WHERE e = 'OPTIONS ('",
+        "(SELECT 1) UNION ALL SELECT 2 LIMIT 3",
     ])
     .prop_map(str::to_owned)
     .boxed()
@@ -379,16 +380,6 @@ fn columns() -> impl Strategy<Value = Vec<String>> {
         Just("t TIMESTAMP WITH TIME ZONE")
     ];
     proptest::collection::vec(one.prop_map(str::to_owned), 0..3)
-}
-
-/// Queries that are passed on as they are.
-fn query() -> impl Strategy<Value = String> {
-    prop_oneof![
-        Just("SELECT * FROM landing.\"x y/\" WHERE a = ')'"),
-        Just("(SELECT 1) UNION ALL SELECT 2 LIMIT 3"),
-        Just("WITH a AS (SELECT 1) SELECT * FROM a"),
-    ]
-    .prop_map(str::to_owned)
 }
 
 fn look() -> impl Strategy<Value = Look> {

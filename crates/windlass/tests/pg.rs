@@ -334,7 +334,7 @@ print(c.execute('SELECT 3').fetchone())
 /// Waits until something is so.
 #[track_caller]
 fn wait(what: &str, mut so: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_mins(1);
     while !so() {
         assert!(Instant::now() < until, "waited for: {what}");
         std::thread::sleep(Duration::from_millis(50));

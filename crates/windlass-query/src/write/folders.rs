@@ -142,17 +142,14 @@ fn column(schema: &Schema, name: &str, option: &str) -> Result<usize> {
         .filter(|(_, field)| field.name().eq_ignore_ascii_case(name))
         .map(|(at, _)| at)
         .collect();
-    match near.as_slice() {
-        [one] => Ok(*one),
-        _ => {
-            let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-            let shown: Vec<&str> = names.iter().take(20).copied().collect();
-            Err(Error::new(
-                ErrorCode::OptionInvalid,
-                format!("{option} names `{name}`, which is no column of the query"),
-            )
-            .hint(format!("its columns are {}", shown.join(", "))))
-        }
+    if let [one] = near.as_slice() { Ok(*one) } else {
+        let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+        let shown: Vec<&str> = names.iter().take(20).copied().collect();
+        Err(Error::new(
+            ErrorCode::OptionInvalid,
+            format!("{option} names `{name}`, which is no column of the query"),
+        )
+        .hint(format!("its columns are {}", shown.join(", "))))
     }
 }
 
@@ -255,12 +252,9 @@ impl Folders {
         let seconds = seconds.as_primitive::<TimestampSecondType>();
         for (row, folder) in folders.iter_mut().enumerate() {
             let moment = seconds.is_valid(row).then(|| seconds.value(row));
-            match moment.and_then(|moment| DateTime::from_timestamp(moment, 0)) {
-                Some(moment) => date.folder(&moment, folder),
-                None => {
-                    folder.push_str(NULL);
-                    folder.push('/');
-                }
+            if let Some(moment) = moment.and_then(|moment| DateTime::from_timestamp(moment, 0)) { date.folder(&moment, folder) } else {
+                folder.push_str(NULL);
+                folder.push('/');
             }
         }
         Ok(folders)

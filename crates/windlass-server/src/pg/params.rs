@@ -95,7 +95,7 @@ fn to(at: usize, array: &ArrayRef, kind: &DataType) -> Result<ArrayRef> {
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return None;
     }
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
@@ -348,7 +348,7 @@ mod tests {
             ),
             "2024-01-01T08:00:00Z"
         );
-        assert_eq!(text(r#"{1,NULL,3}"#, &list(DataType::Int64)), "[1,null,3]");
+        assert_eq!(text(r"{1,NULL,3}", &list(DataType::Int64)), "[1,null,3]");
         assert_eq!(text(r#"{"a b",c\,d,"q\""}"#, &list(DataType::Utf8)), r#"["a b","c,d","q\""]"#);
         assert_eq!(text("{}", &list(DataType::Int64)), "[]");
         assert_eq!(text("{{1}}", &list(DataType::Int64)), "the value of $1 is not an array");

@@ -82,10 +82,10 @@ impl Client {
         let mut notices = Vec::new();
         let tag = match words {
             Words::Begin => {
-                if self.status != TransactionStatus::Idle {
-                    notices.push(said::notice("there is already a transaction in progress", true));
-                } else {
+                if self.status == TransactionStatus::Idle {
                     self.changed = false;
+                } else {
+                    notices.push(said::notice("there is already a transaction in progress", true));
                 }
                 self.status = TransactionStatus::Transaction;
                 "BEGIN".to_owned()

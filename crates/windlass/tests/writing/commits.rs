@@ -159,7 +159,7 @@ async fn killed_within_the_commit_a_write_is_completed_by_the_next_start_or_by_d
         let to = format!("k{round}/");
         place.s3.state().put("lake", &format!("{to}old.csv"), "writer,p\n1,1\n");
         // The third file is made seen so late that nobody waits for it.
-        let stall = FaultKind::Delay(Duration::from_secs(600));
+        let stall = FaultKind::Delay(Duration::from_mins(10));
         place.s3.state().add_fault(Fault::new("CompleteMultipartUpload", stall).after(2).always());
         let before = place.s3.state().count("CompleteMultipartUpload");
         let statement = format!(
@@ -177,7 +177,7 @@ async fn killed_within_the_commit_a_write_is_completed_by_the_next_start_or_by_d
             .unwrap();
         let begin = Instant::now();
         while place.s3.state().count("CompleteMultipartUpload") < before + 3 {
-            assert!(begin.elapsed() < Duration::from_secs(60), "it never came so far");
+            assert!(begin.elapsed() < Duration::from_mins(1), "it never came so far");
             std::thread::sleep(Duration::from_millis(10));
         }
         child.kill().unwrap();

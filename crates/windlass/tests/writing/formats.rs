@@ -104,7 +104,7 @@ async fn nested_and_binary_values_are_read_back() {
     for name in ["v.parquet", "v.arrow", "v.avro", "v.csv", "v.jsonl", "v.xml"] {
         place.write(&format!("COPY ({query}) TO 'lake:{name}'"));
     }
-    let program = r#"
+    let program = r"
 import pyarrow.parquet as pq, pyarrow as pa, fastavro, csv, json, base64, math
 import xml.etree.ElementTree as ET
 def check(row, what):
@@ -124,7 +124,7 @@ element = ET.parse('v.xml').getroot()[0]
 assert [e.text for e in element.findall('list')] == ['1', '3']
 assert element.find('pair/b').text == 'x,y'
 print('good')
-"#;
+";
     assert_eq!(place.python(program), "good\n");
 }
 
@@ -220,7 +220,7 @@ async fn compressions_are_those_of_the_names_and_options() {
             "COPY ({query}) TO 'lake:{codec}.arrow' OPTIONS (COMPRESSION = {codec})"
         ));
     }
-    let program = r#"
+    let program = r"
 import gzip, bz2, lzma, pyarrow as pa, pyarrow.parquet as pq, fastavro
 text = 'id,label\n' + ''.join(f'{n},some text that repeats\n' for n in range(20000))
 read = {'gz': lambda f: gzip.open(f).read(), 'bz2': lambda f: bz2.open(f).read(), 'xz': lambda f: lzma.open(f).read(),
@@ -239,7 +239,7 @@ for codec, known in [('NONE', 'null'), ('GZIP', 'deflate'), ('BZIP2', 'bzip2'), 
     assert reader.codec == known, (codec, reader.codec)
     assert [r['id'] for r in reader] == list(range(20000)), codec
 print('good')
-"#;
+";
     assert_eq!(place.python(program), "good\n");
     let refused = place
         .home
