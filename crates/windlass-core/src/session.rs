@@ -216,7 +216,9 @@ fn set(rest: &str) -> Result<SetStatement> {
         return value("client_encoding", rest).ok_or_else(wrong);
     }
     let rest = rest.trim_start();
-    let after = if let Some(after) = rest.strip_prefix('=') { after } else {
+    let after = if let Some(after) = rest.strip_prefix('=') {
+        after
+    } else {
         let (to, after) = word(rest);
         if !to.eq_ignore_ascii_case("to") {
             return Err(wrong());

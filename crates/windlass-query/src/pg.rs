@@ -163,11 +163,9 @@ impl Engine {
         if !asks(sql) {
             return Ok(None);
         }
-        let mut statements = match self.pg.get(&self.template)?.parser.parse(&simplified(sql)) {
-            Ok(statements) => statements,
-            // The usual way says what is wrong in the usual words.
-            Err(_) => return Ok(None),
-        };
+        // What cannot be read is said in the usual words, by the usual way.
+        let parser = &self.pg.get(&self.template)?.parser;
+        let Ok(mut statements) = parser.parse(&simplified(sql)) else { return Ok(None) };
         Ok(match (statements.pop(), statements.is_empty()) {
             (Some(statement), true) => Some(Statement::Statement(Box::new(statement))),
             _ => None,

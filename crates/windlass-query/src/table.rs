@@ -94,7 +94,11 @@ impl FilesTable {
     ) -> Result<Self> {
         let Chosen { files, others, teachers, pattern, stored, on_change } = chosen;
         let mut files = expand(files, declared, table).await?;
-        let teachers = if teachers.is_empty() { files.clone() } else { expand(teachers, declared, table).await? };
+        let teachers = if teachers.is_empty() {
+            files.clone()
+        } else {
+            expand(teachers, declared, table).await?
+        };
         let mut learnt = learn(state, store, &teachers, declared, table).await?;
         files.retain(|file| learnt.bad.is_empty() || !learnt.bad.contains(&file.address()));
         let partitions = partitions(&files, &others, pattern.as_ref());
@@ -303,7 +307,9 @@ impl TableProvider for FilesTable {
         let schema = Arc::new(self.schema.project(&projection)?);
         let parts = self.matching(state, filters)?;
         if let Some(read) = state.config().get_extension::<ReadLog>() {
-            parts.iter().for_each(|part| read.add(&part.file));
+            for part in &parts {
+                read.add(&part.file);
+            }
         }
         if parts.is_empty() {
             return Ok(Arc::new(EmptyExec::new(schema)));

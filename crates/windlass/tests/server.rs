@@ -131,7 +131,7 @@ async fn rows_come_in_the_format_that_is_asked_for_and_failures_show_in_each() {
     s3.state().create_bucket("lake");
     s3.state().put("lake", "good.csv", "n,t\n1,\"a,b\"\n2,\n");
     let mut bad = String::from("n\n");
-    (0..400_000).for_each(|n| bad.push_str(&format!("{n}\n")));
+    bad.extend((0..400_000).map(|n| format!("{n}\n")));
     bad.push_str("oops\n");
     s3.state().put("lake", "bad.csv", bad);
     let (id, secret) = s3.admin();

@@ -89,15 +89,15 @@ pub async fn run(session: &Session, args: Serve) -> Ending {
         stop.cancel();
         served
     };
-    let serve_pg = async {
+    let protocol = async {
         let Some(pg) = pg else { return Ok(()) };
         let served = pg.serve(engine.clone(), stop.clone()).await;
         stop.cancel();
         served
     };
-    let (served, served_pg, jobs) = tokio::join!(serve, serve_pg, engine.serve_jobs(stop.clone()));
-    served?;
-    served_pg?;
+    let (http, postgres, jobs) = tokio::join!(serve, protocol, engine.serve_jobs(stop.clone()));
+    http?;
+    postgres?;
     jobs?;
     Ok(Outcome::Done)
 }

@@ -32,12 +32,15 @@ pub(super) fn is_live(table: &str) -> bool {
     ["pg_class", "pg_attribute", "pg_namespace", "pg_database", "pg_tables"].contains(&table)
 }
 
+/// Columns, and when they were learnt.
+type Learnt = (Instant, SchemaRef);
+
 /// What is known of one fabric. It outlives queries: object ids must not change between them.
 pub(super) struct Fabric {
     provider: PgCatalogSchemaProvider<Known, Roles>,
     known: Known,
     /// Columns by schema, table and definition.
-    learnt: Mutex<HashMap<(String, String, String), (Instant, SchemaRef)>>,
+    learnt: Mutex<HashMap<(String, String, String), Learnt>>,
 }
 
 /// What the generated tables are made of.

@@ -251,7 +251,9 @@ impl Files {
 
     async fn hand_on(&mut self, open: &mut Open, bytes: Bytes) -> Result<()> {
         self.bytes += bytes.len() as u64;
-        let to = if let Some(to) = &open.to { to } else {
+        let to = if let Some(to) = &open.to {
+            to
+        } else {
             let to = self.start(open.object.clone(), open.folder.clone());
             open.to.insert(to)
         };

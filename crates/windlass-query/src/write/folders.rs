@@ -142,7 +142,9 @@ fn column(schema: &Schema, name: &str, option: &str) -> Result<usize> {
         .filter(|(_, field)| field.name().eq_ignore_ascii_case(name))
         .map(|(at, _)| at)
         .collect();
-    if let [one] = near.as_slice() { Ok(*one) } else {
+    if let [one] = near.as_slice() {
+        Ok(*one)
+    } else {
         let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
         let shown: Vec<&str> = names.iter().take(20).copied().collect();
         Err(Error::new(
@@ -244,7 +246,9 @@ impl Folders {
         }
         let Some(date) = &self.date else { return Ok(folders) };
         let Some(at) = self.date_column else {
-            folders.iter_mut().for_each(|folder| date.folder(&self.now, folder));
+            for folder in &mut folders {
+                date.folder(&self.now, folder);
+            }
             return Ok(folders);
         };
         let seconds = cast(batch.column(at), &DataType::Timestamp(TimeUnit::Second, None))
@@ -252,7 +256,9 @@ impl Folders {
         let seconds = seconds.as_primitive::<TimestampSecondType>();
         for (row, folder) in folders.iter_mut().enumerate() {
             let moment = seconds.is_valid(row).then(|| seconds.value(row));
-            if let Some(moment) = moment.and_then(|moment| DateTime::from_timestamp(moment, 0)) { date.folder(&moment, folder) } else {
+            if let Some(moment) = moment.and_then(|moment| DateTime::from_timestamp(moment, 0)) {
+                date.folder(&moment, folder);
+            } else {
                 folder.push_str(NULL);
                 folder.push('/');
             }

@@ -9,6 +9,7 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::{CastOptions, cast_with_options, concat};
 use arrow::datatypes::{DataType, Field, IntervalMonthDayNano};
+use std::fmt::Write as _;
 use std::sync::Arc;
 use windlass_types::{Error, ErrorCode, Result};
 
@@ -291,14 +292,14 @@ fn numeric(bytes: &[u8]) -> Option<ArrayRef> {
     };
     let mut text = String::from(if sign == 0x4000 { "-" } else { "" });
     for at in (0..=weight.max(0)).rev() {
-        text.push_str(&format!("{:04}", group(at)));
+        let _ = write!(text, "{:04}", group(at));
     }
     if scale > 0 {
         text.push('.');
         let mut fraction = String::new();
         let mut at = -1;
         while fraction.len() < scale {
-            fraction.push_str(&format!("{:04}", group(at)));
+            let _ = write!(fraction, "{:04}", group(at));
             at -= 1;
         }
         text.push_str(&fraction[..scale]);

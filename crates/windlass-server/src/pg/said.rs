@@ -7,7 +7,8 @@ use windlass_types::Error;
 
 /// An error as a message: its code and causes are in DETAIL, its advice in HINT.
 pub(crate) fn error(error: &Error, fatal: bool) -> PgWireBackendMessage {
-    let message = if error.causes().is_empty() { error.message().to_owned() } else { error.chain() };
+    let message =
+        if error.causes().is_empty() { error.message().to_owned() } else { error.chain() };
     let mut info = ErrorInfo::new(
         if fatal { "FATAL" } else { "ERROR" }.to_owned(),
         error.code().sqlstate().to_owned(),

@@ -117,6 +117,29 @@ fn literal(token: &str) -> String {
     }
 }
 
+/// Words that begin a statement of the session.
+const KNOWN: &[&str] = &[
+    "begin",
+    "start",
+    "commit",
+    "end",
+    "rollback",
+    "abort",
+    "savepoint",
+    "release",
+    "discard",
+    "deallocate",
+    "declare",
+    "fetch",
+    "move",
+    "close",
+    "copy",
+    "listen",
+    "unlisten",
+    "notify",
+    "lock",
+];
+
 /// Reads a statement of the session; None if it is another's.
 pub(crate) fn read(text: &str) -> Result<Option<Words>> {
     // The first word settles most statements.
@@ -127,27 +150,6 @@ pub(crate) fn read(text: &str) -> Result<Option<Words>> {
         .take(12)
         .collect::<String>()
         .to_ascii_lowercase();
-    const KNOWN: &[&str] = &[
-        "begin",
-        "start",
-        "commit",
-        "end",
-        "rollback",
-        "abort",
-        "savepoint",
-        "release",
-        "discard",
-        "deallocate",
-        "declare",
-        "fetch",
-        "move",
-        "close",
-        "copy",
-        "listen",
-        "unlisten",
-        "notify",
-        "lock",
-    ];
     if !head.is_empty() && !KNOWN.contains(&head.as_str()) {
         return Ok(None);
     }

@@ -54,7 +54,7 @@ async fn more_partitions_than_can_be_open_have_one_file_each_in_the_order_of_row
     assert_eq!((&row["rows"], &row["files"]), (&60_000.into(), &300.into()), "{row}");
     for bucket in [0, 31, 32, 150, 299] {
         let mut expected = "id\n".to_owned();
-        (0..200).for_each(|n| expected.push_str(&format!("{}\n", n * 300 + bucket)));
+        expected.extend((0..200).map(|n| format!("{}\n", n * 300 + bucket)));
         assert_eq!(place.text(&format!("many/bucket={bucket}/part-00000.csv")), expected);
     }
     place.nothing_is_left("many partitions");

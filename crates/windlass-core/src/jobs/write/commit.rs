@@ -50,6 +50,7 @@ pub(super) enum Phase {
 
 /// What is to be done.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(clippy::unsafe_derive_deserialize, reason = "what is unsafe is inside of a macro of tokio")]
 pub(super) struct Commit {
     pub(super) bucket: String,
     key: String,
