@@ -177,7 +177,6 @@ fn object(text: &str, whole: bool) -> (Kind, &'static str) {
         return lines;
     }
     match of_json(line.as_bytes()) {
-        Ok(_) => lines,
         Err(why) if why.contains("more after the value") => {
             (Kind::Json, "its first line has several JSON objects")
         }
@@ -193,7 +192,7 @@ fn object(text: &str, whole: bool) -> (Kind, &'static str) {
                 _ => lines,
             }
         }
-        Err(_) => lines,
+        _ => lines,
     }
 }
 

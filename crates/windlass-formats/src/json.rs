@@ -79,7 +79,7 @@ impl Json {
     }
 
     /// The type of one row.
-    fn kind(&self, value: &Value<'_>) -> Result<Fields, String> {
+    fn kind(value: &Value<'_>) -> Result<Fields, String> {
         Ok(match of_json(value.bytes)? {
             DataType::Struct(fields) => fields,
             other => vec![Field::new(VALUE, other, true)].into(),
@@ -126,7 +126,7 @@ impl Format for Json {
         let (mut rows, mut read, mut wrong) = (0, 0, None);
         while let Some(value) = cutter.next()? {
             read += value.bytes.len();
-            match self.kind(&value) {
+            match Self::kind(&value) {
                 Ok(fields) => found = join(&found, &DataType::Struct(fields)),
                 // Which rows are bad is the business of who reads them.
                 Err(reason) => wrong = wrong.or(Some((value.line, reason))),
@@ -147,9 +147,10 @@ impl Format for Json {
             .iter()
             .map(|field| {
                 let field = field.as_ref().clone();
-                match limits.text && !field.data_type().is_nested() {
-                    true => field.with_data_type(DataType::Utf8),
-                    false => field,
+                if limits.text && !field.data_type().is_nested() {
+                    field.with_data_type(DataType::Utf8)
+                } else {
+                    field
                 }
             })
             .collect();

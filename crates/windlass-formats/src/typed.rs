@@ -115,9 +115,8 @@ impl Guesses {
     }
 
     pub(crate) fn schema(&self, text: bool) -> Schema {
-        let field = |(name, guess): &(String, Guess)| match text {
-            true => Field::new(name, DataType::Utf8, true),
-            false => guess.field(name),
+        let field = |(name, guess): &(String, Guess)| {
+            if text { Field::new(name, DataType::Utf8, true) } else { guess.field(name) }
         };
         Schema::new(self.0.iter().map(field).collect::<Vec<_>>())
     }

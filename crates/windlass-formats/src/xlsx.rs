@@ -83,7 +83,7 @@ fn open(source: &dyn Source) -> Result<Book, Failure> {
         for at in 0..archive.len() {
             let Ok(entry) = archive.by_index(at) else { continue };
             let name = entry.name().map(|name| name.to_ascii_lowercase()).unwrap_or_default();
-            let kept = name.ends_with(".xml") || name.ends_with(".rels");
+            let kept = name.rsplit('.').next().is_some_and(|end| matches!(end, "xml" | "rels"));
             if !kept || name.contains("/worksheets/sheet") || name.contains("/chart") {
                 continue;
             }
@@ -115,9 +115,10 @@ impl Value {
     fn read(cell: &DataRef<'_>) -> Option<Self> {
         Some(match cell {
             DataRef::Empty | DataRef::Error(_) => return None,
-            DataRef::String(text) => Self::text(text)?,
             DataRef::SharedString(text) => Self::text(text)?,
-            DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => Self::text(text)?,
+            DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => {
+                Self::text(text)?
+            }
             DataRef::Int(number) => Self::Whole(*number),
             #[allow(clippy::cast_possible_truncation, reason = "checked to be whole and small")]
             DataRef::Float(number) if number.fract() == 0.0 && number.abs() < 9e15 => {
@@ -176,6 +177,9 @@ impl Value {
 /// A row: its number in the sheet from 1, and its values; none of a row without any.
 type Row = (u64, Vec<Option<Value>>);
 
+/// Takes a row with the names of the columns; says whether it wants more.
+type TakeRow<'a> = dyn FnMut(&[String], Row) -> Result<bool, Failure> + 'a;
+
 impl Xlsx {
     /// The names of the sheets that are read.
     fn chosen(&self, book: &Book) -> Result<Vec<String>, Failure> {
@@ -208,12 +212,7 @@ impl Xlsx {
     }
 
     /// Goes over the rows of a sheet; `take` gets the names of the columns with each.
-    fn rows(
-        &self,
-        book: &mut Book,
-        sheet: &str,
-        take: &mut dyn FnMut(&[String], Row) -> Result<bool, Failure>,
-    ) -> Result<(), Failure> {
+    fn rows(&self, book: &mut Book, sheet: &str, take: &mut TakeRow<'_>) -> Result<(), Failure> {
         let mut cells = book.worksheet_cells_reader(sheet)?;
         let mut names: Option<Vec<String>> = None;
         let mut row: Row = (0, Vec::new());
@@ -232,8 +231,7 @@ impl Xlsx {
             let number = place.map(|(at, _)| u64::from(at) + 1);
             if number != Some(row.0) && row.1.iter().any(Option::is_some) {
                 let whole = std::mem::take(&mut row.1);
-                if whole.len() > names.as_ref().map_or(0, Vec::len) && names.is_some() {
-                    let names = names.as_mut().expect("just checked");
+                if let Some(names) = &mut names {
                     // Values right of the header are columns without a name.
                     (names.len()..whole.len())
                         .for_each(|at| names.push(format!("column_{}", at + 1)));

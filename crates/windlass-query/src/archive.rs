@@ -1,6 +1,6 @@
 //! ZIP archives: their members as files.
 
-use crate::blocking::{Bridge, Ranged};
+use crate::blocking::{Ranged, bridge};
 use crate::error::from_io;
 use crate::files::SourceFile;
 use crate::format::Declared;
@@ -112,7 +112,7 @@ async fn members(file: Arc<SourceFile>) -> Result<Vec<Arc<SourceFile>>> {
 
 /// The bytes of a member, as they are decompressed.
 pub(crate) fn open(file: Arc<SourceFile>, member: Arc<Member>) -> Bytewise {
-    Bridge::new(move |send| {
+    bridge(move |send| {
         let ranged = Ranged::new(Arc::clone(&file));
         let failed = ranged.failure();
         let ranged: Box<dyn Seekable> = ranged.boxed();
@@ -122,7 +122,6 @@ pub(crate) fn open(file: Arc<SourceFile>, member: Arc<Member>) -> Bytewise {
             send(Err(io::Error::other(error)));
         }
     })
-    .boxed()
 }
 
 fn said(file: &SourceFile, failure: &Failure) -> Error {

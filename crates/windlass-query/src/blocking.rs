@@ -333,10 +333,7 @@ pub(crate) fn rows(
                     }
                 },
             });
-            let failure = match (failed, read) {
-                (Some(failure), _) | (None, Err(failure)) => failure,
-                (None, Ok(())) => return Ok(()),
-            };
+            let Some(failure) = failed.or(read.err()) else { return Ok(()) };
             if source.stopped.load(Ordering::Relaxed) {
                 return Ok(());
             }
@@ -364,34 +361,30 @@ pub(crate) fn rows(
     }
 }
 
-/// Pieces of bytes made by a thread that blocks.
-pub(crate) struct Bridge;
-
-impl Bridge {
-    /// Begins `work`, which hands pieces to its argument as long as that says yes.
-    pub(crate) fn new(
-        work: impl FnOnce(&mut dyn FnMut(io::Result<Bytes>) -> bool) + Send + 'static,
-    ) -> BoxStream<'static, io::Result<Bytes>> {
-        let (send, mut receive) = mpsc::channel(4);
-        let task = SpawnedTask::spawn_blocking(move || {
-            work(&mut |piece| send.blocking_send(piece).is_ok());
-        });
-        async_stream::stream! {
-            while let Some(piece) = receive.recv().await {
-                yield piece;
-            }
-            if let Err(error) = task.join().await {
-                yield Err(io::Error::other(error.to_string()));
-            }
+/// Pieces of bytes made by a thread that blocks: `work` hands them to its argument as long as that
+/// says yes.
+pub(crate) fn bridge(
+    work: impl FnOnce(&mut dyn FnMut(io::Result<Bytes>) -> bool) + Send + 'static,
+) -> BoxStream<'static, io::Result<Bytes>> {
+    let (send, mut receive) = mpsc::channel(4);
+    let task = SpawnedTask::spawn_blocking(move || {
+        work(&mut |piece| send.blocking_send(piece).is_ok());
+    });
+    async_stream::stream! {
+        while let Some(piece) = receive.recv().await {
+            yield piece;
         }
-        .boxed()
+        if let Err(error) = task.join().await {
+            yield Err(io::Error::other(error.to_string()));
+        }
     }
+    .boxed()
 }
 
 /// Decompresses by a reader that blocks.
 pub(crate) fn decompress(codec: Codec, stream: Bytewise) -> Bytewise {
     let handle = Handle::current();
-    Bridge::new(move |send| {
+    bridge(move |send| {
         let reader = Reader {
             stream,
             chunk: Bytes::new(),

@@ -319,9 +319,8 @@ impl Format for Careful {
                 break;
             }
         }
-        let field = |(name, guess): (&String, &Guess)| match limits.text {
-            true => Field::new(name, DataType::Utf8, true),
-            false => guess.field(name),
+        let field = |(name, guess): (&String, &Guess)| {
+            if limits.text { Field::new(name, DataType::Utf8, true) } else { guess.field(name) }
         };
         Ok(Schema::new(names.iter().zip(&guesses).map(field).collect::<Vec<_>>()))
     }

@@ -274,7 +274,7 @@ impl Declared {
         match name {
             "TYPE" => self.kind = choice(name, value, TYPES)?,
             "COMPRESSION" if text(name, value)?.eq_ignore_ascii_case("ZIP") => {
-                self.zip = Some(true)
+                self.zip = Some(true);
             }
             "COMPRESSION" => {
                 self.text.compression = choice(name, value, DECLARED_COMPRESSIONS)?;
@@ -377,10 +377,9 @@ impl Declared {
     pub(crate) fn format(&self, kind: Kind) -> Result<Option<Arc<dyn Format>>> {
         let careful = self.on_error != OnError::Fail;
         Ok(Some(match kind {
-            Kind::Parquet => return Ok(None),
             Kind::Csv | Kind::Tsv if careful => Arc::new(Careful { options: self.text(kind) }),
             Kind::JsonLines if careful => Arc::new(Json { lines: true, ..self.json.clone() }),
-            Kind::Csv | Kind::Tsv | Kind::JsonLines => return Ok(None),
+            Kind::Parquet | Kind::Csv | Kind::Tsv | Kind::JsonLines => return Ok(None),
             Kind::Json => Arc::new(self.json.clone()),
             Kind::Avro => Arc::new(Avro),
             Kind::Arrow => Arc::new(ArrowIpc),

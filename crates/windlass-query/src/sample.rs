@@ -73,13 +73,14 @@ pub(crate) async fn learn(
 ) -> Result<Learnt> {
     let (kind, mut why) = match declared.kind {
         Some(kind) => (kind, "as declared".to_owned()),
-        None => match by_names(files, table)? {
-            Some(kind) => (kind, "by the names of the files".to_owned()),
-            None => {
+        None => {
+            if let Some(kind) = by_names(files, table)? {
+                (kind, "by the names of the files".to_owned())
+            } else {
                 let (kind, why) = by_content(&files[0], declared, table).await?;
                 (kind, format!("by the content of `{}`: {why}", files[0].name()))
             }
-        },
+        }
     };
     // Of Parquet, a bad footer is all that can be told before the query runs.
     let skips = declared.on_error != OnError::Fail;
