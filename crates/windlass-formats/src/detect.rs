@@ -192,7 +192,7 @@ fn object(text: &str, whole: bool) -> (Kind, &'static str) {
                 _ => lines,
             }
         }
-        Ok(_) | Err(_) => lines,
+        _ => lines,
     }
 }
 

@@ -211,11 +211,11 @@ impl Format for FixedWidth {
                 }
             }
         }
-        let found = guesses.schema(limits.text);
+        let learnt = guesses.schema(limits.text);
         let fields: Vec<Field> = self
             .columns
             .iter()
-            .zip(found.fields())
+            .zip(learnt.fields())
             .map(|(column, guess)| match &column.kind {
                 Some(kind) => Field::new(&column.name, kind.clone(), true),
                 None => guess.as_ref().clone(),

@@ -35,6 +35,8 @@ impl Default for Json {
     }
 }
 
+const NO_OBJECT: &str = "it is not an object";
+
 /// Bytes of rows that are decoded together.
 const PIECE: usize = 1 << 20;
 
@@ -77,14 +79,15 @@ impl Json {
     fn cutter(&self, source: &dyn Source, longest: usize) -> Result<Cutter, Failure> {
         Ok(Cutter::new(source.stream()?, self.split, self.lines, longest)?)
     }
-}
 
-/// The type of one row.
-fn kind(value: &Value<'_>) -> Result<Fields, String> {
-    Ok(match of_json(value.bytes)? {
-        DataType::Struct(fields) => fields,
-        other => vec![Field::new(VALUE, other, true)].into(),
-    })
+    /// The type of one row.
+    fn kind(&self, value: &Value<'_>) -> Result<Fields, String> {
+        Ok(match of_json(value.bytes)? {
+            DataType::Struct(fields) => fields,
+            _ if self.lines => return Err(NO_OBJECT.to_owned()),
+            other => vec![Field::new(VALUE, other, true)].into(),
+        })
+    }
 }
 
 impl Rows for Json {
@@ -103,6 +106,7 @@ impl Rows for Json {
         let mut rows = Gathered {
             schema: Arc::clone(&reading.schema),
             strict: known.is_some(),
+            objects: self.lines,
             rewrite: Rewrite { text_column: self.text_column.as_deref(), texts: false },
             piece: Piece::default(),
         };
@@ -126,7 +130,7 @@ impl Format for Json {
         let (mut rows, mut read, mut wrong) = (0, 0, None);
         while let Some(value) = cutter.next()? {
             read += value.bytes.len();
-            match kind(&value) {
+            match self.kind(&value) {
                 Ok(fields) => found = join(&found, &DataType::Struct(fields)),
                 // Which rows are bad is the business of who reads them.
                 Err(reason) => wrong = wrong.or(Some((value.line, reason))),
@@ -147,8 +151,11 @@ impl Format for Json {
             .iter()
             .map(|field| {
                 let field = field.as_ref().clone();
-                let is_text = limits.text && !field.data_type().is_nested();
-                if is_text { field.with_data_type(DataType::Utf8) } else { field }
+                if limits.text && !field.data_type().is_nested() {
+                    field.with_data_type(DataType::Utf8)
+                } else {
+                    field
+                }
             })
             .collect();
         if let Some(name) = &self.text_column {
@@ -163,6 +170,8 @@ impl Format for Json {
 struct Gathered<'a> {
     schema: SchemaRef,
     strict: bool,
+    /// Whether a row that is no object is a bad one.
+    objects: bool,
     rewrite: Rewrite<'a>,
     piece: Piece,
 }
@@ -170,13 +179,22 @@ struct Gathered<'a> {
 impl Gathered<'_> {
     fn push(&mut self, value: &Value<'_>) {
         let plain = value.bytes.starts_with(b"{") && !self.rewrite.is_needed();
-        if plain || of_json(value.bytes).is_err() {
+        if plain || self.check(value.bytes).is_err() {
             self.piece.bytes.extend_from_slice(value.bytes);
         } else {
             self.rewrite.row(value.bytes, &self.schema, &mut self.piece.bytes);
         }
         self.piece.bytes.push(b'\n');
         self.piece.rows.push((self.piece.bytes.len(), value.line));
+    }
+
+    /// What is wrong with a row, whatever its columns are.
+    fn check(&self, row: &[u8]) -> Result<(), String> {
+        let kind = of_json(row)?;
+        if self.objects && !matches!(kind, DataType::Struct(_)) {
+            return Err(NO_OBJECT.to_owned());
+        }
+        Ok(())
     }
 
     /// Decodes what was gathered; false: no more is wanted.
@@ -188,7 +206,7 @@ impl Gathered<'_> {
         let mut fast = decoder(&self.schema, self.strict, reading.rows)?;
         // A row that is no JSON could join with the next one to something that is.
         let whole = reading.on_error == OnError::Fail
-            || (0..piece.rows.len()).all(|at| of_json(piece.row(at)).is_ok());
+            || (0..piece.rows.len()).all(|at| self.check(piece.row(at)).is_ok());
         if whole && let Ok(batches) = decode(&mut fast, &piece.bytes) {
             return Ok(batches.into_iter().all(|batch| (reading.out)(batch)));
         }
@@ -207,7 +225,7 @@ impl Gathered<'_> {
             // An object where text is wanted is its text.
             let mut texts = Vec::new();
             let lenient = Rewrite { text_column: None, texts: true };
-            if of_json(row).is_ok() {
+            if self.check(row).is_ok() {
                 lenient.row(row, &self.schema, &mut texts);
                 texts.push(b'\n');
                 if self.one(&texts).is_ok() {
@@ -221,7 +239,7 @@ impl Gathered<'_> {
             }
             reading.reject(Some(line), &failed)?;
             if reading.on_error == OnError::Null
-                && of_json(row).is_ok()
+                && self.check(row).is_ok()
                 && !(reading.out)(self.parts(&texts)?)
             {
                 return Ok(false);
@@ -241,7 +259,7 @@ impl Gathered<'_> {
 
     /// An error unless the row alone can be read.
     fn one(&self, row: &[u8]) -> Result<(), String> {
-        of_json(row)?;
+        self.check(row)?;
         let failed = |error: ArrowError| reason(&error);
         let mut decoder = decoder(&self.schema, self.strict, 8).map_err(failed)?;
         match decode(&mut decoder, row).map_err(failed)?.iter().map(RecordBatch::num_rows).sum() {

@@ -24,15 +24,15 @@ impl Regex {
             .build()
             .map_err(|error| Failure::new(format!("the pattern is wrong: {error}")))?;
         let groups: Vec<Option<&str>> = pattern.capture_names().skip(1).collect();
-        let given: Vec<String> = groups.iter().flatten().map(|name| (*name).to_owned()).collect();
+        let told: Vec<String> = groups.iter().flatten().map(|name| (*name).to_owned()).collect();
         if groups.is_empty() {
             return Err(Failure::new("the pattern has no group")
                 .hint(r"write what a column is in a named group, such as `(?P<status>\d+)`"));
         }
-        let names = if given.is_empty() {
+        let names = if told.is_empty() {
             (1..=groups.len()).map(|number| format!("group_{number}")).collect()
         } else {
-            given
+            told
         };
         Ok(Self { pattern, names })
     }

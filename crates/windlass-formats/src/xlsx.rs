@@ -83,7 +83,7 @@ fn open(source: &dyn Source) -> Result<Book, Failure> {
         for at in 0..archive.len() {
             let Ok(entry) = archive.by_index(at) else { continue };
             let name = entry.name().map(|name| name.to_ascii_lowercase()).unwrap_or_default();
-            let kept = [".xml", ".rels"].iter().any(|suffix| name.ends_with(suffix));
+            let kept = name.rsplit('.').next().is_some_and(|end| matches!(end, "xml" | "rels"));
             if !kept || name.contains("/worksheets/sheet") || name.contains("/chart") {
                 continue;
             }
@@ -177,8 +177,8 @@ impl Value {
 /// A row: its number in the sheet from 1, and its values; none of a row without any.
 type Row = (u64, Vec<Option<Value>>);
 
-/// Takes the names of the columns and a row; whether it wants more.
-type Take<'t> = dyn FnMut(&[String], Row) -> Result<bool, Failure> + 't;
+/// Takes a row with the names of the columns; says whether it wants more.
+type TakeRow<'a> = dyn FnMut(&[String], Row) -> Result<bool, Failure> + 'a;
 
 impl Xlsx {
     /// The names of the sheets that are read.
@@ -212,7 +212,7 @@ impl Xlsx {
     }
 
     /// Goes over the rows of a sheet; `take` gets the names of the columns with each.
-    fn rows(&self, book: &mut Book, sheet: &str, take: &mut Take<'_>) -> Result<(), Failure> {
+    fn rows(&self, book: &mut Book, sheet: &str, take: &mut TakeRow<'_>) -> Result<(), Failure> {
         let mut cells = book.worksheet_cells_reader(sheet)?;
         let mut names: Option<Vec<String>> = None;
         let mut row: Row = (0, Vec::new());

@@ -122,7 +122,6 @@ pub(crate) fn open(file: Arc<SourceFile>, member: Arc<Member>) -> Bytewise {
             send(Err(io::Error::other(error)));
         }
     })
-    .boxed()
 }
 
 fn said(file: &SourceFile, failure: &Failure) -> Error {

@@ -212,7 +212,7 @@ impl Source for FileSource {
     }
 
     fn stream(&self) -> io::Result<Box<dyn BufRead + Send>> {
-        let opened = self.handle.block_on(open(Arc::clone(&self.file), &self.options, false));
+        let opened = self.handle.block_on(open(Arc::clone(&self.file), &self.options));
         let (stream, _) = opened.map_err(|error| self.failed.note(error))?;
         Ok(Box::new(Reader {
             stream,
@@ -361,8 +361,8 @@ pub(crate) fn rows(
     }
 }
 
-/// Pieces of bytes made by a thread that blocks: begins `work`, which hands pieces to its argument as
-/// long as that says yes.
+/// Pieces of bytes made by a thread that blocks: `work` hands them to its argument as long as that
+/// says yes.
 pub(crate) fn bridge(
     work: impl FnOnce(&mut dyn FnMut(io::Result<Bytes>) -> bool) + Send + 'static,
 ) -> BoxStream<'static, io::Result<Bytes>> {

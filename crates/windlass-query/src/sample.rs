@@ -16,9 +16,10 @@ use datafusion::catalog::Session;
 use datafusion::datasource::file_format::FileFormat as _;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use futures::future::BoxFuture;
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use object_store::ObjectStore;
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use windlass_formats::detect;
 use windlass_formats::infer::{Guess, join, of_json};
@@ -497,7 +498,12 @@ async fn parquet(
     let meta = store.add(file);
     let objects: Arc<dyn ObjectStore> = Arc::clone(store) as _;
     let format = ParquetFormat::default().with_force_view_types(false);
-    let schema = format.infer_schema(state, &objects, &[meta]).await.map_err(|error| {
+    // The reader panics on some footers that are none.
+    let metas = [meta];
+    let read = AssertUnwindSafe(format.infer_schema(state, &objects, &metas)).catch_unwind().await;
+    let read =
+        read.map_err(|_| text::unreadable(file, "Parquet", "its footer says what cannot be"))?;
+    let schema = read.map_err(|error| {
         let error = store.explain(error);
         if matches!(
             error.code(),

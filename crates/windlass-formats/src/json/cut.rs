@@ -12,7 +12,7 @@ pub(super) struct Value<'a> {
 }
 
 /// Hands out values one by one.
-#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[allow(clippy::struct_excessive_bools, reason = "two say how it is cut, two where it is")]
 pub(super) struct Cutter {
     stream: Box<dyn BufRead + Send>,
     split: bool,

@@ -60,12 +60,11 @@ impl Shape {
             .map(|name| {
                 let (shape, many) = &self.parts[name];
                 let kind = shape.kind(text);
-                match many {
-                    true => {
-                        let item = Arc::new(Field::new("item", kind, true));
-                        Field::new(name, DataType::List(item), true)
-                    }
-                    false => Field::new(name, kind, true),
+                if *many {
+                    let item = Arc::new(Field::new("item", kind, true));
+                    Field::new(name, DataType::List(item), true)
+                } else {
+                    Field::new(name, kind, true)
                 }
             })
             .collect();

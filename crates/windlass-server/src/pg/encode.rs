@@ -126,7 +126,6 @@ impl Plain {
                 Some(DataType::List(field.into()))
             }
             (None, true) => match array.data_type() {
-                DataType::List(_) => None,
                 DataType::Dictionary(_, inner) => Some(inner.as_ref().clone()),
                 DataType::LargeList(inner)
                 | DataType::ListView(inner)
