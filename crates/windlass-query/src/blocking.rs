@@ -212,7 +212,7 @@ impl Source for FileSource {
     }
 
     fn stream(&self) -> io::Result<Box<dyn BufRead + Send>> {
-        let opened = self.handle.block_on(open(Arc::clone(&self.file), &self.options));
+        let opened = self.handle.block_on(open(Arc::clone(&self.file), &self.options, false));
         let (stream, _) = opened.map_err(|error| self.failed.note(error))?;
         Ok(Box::new(Reader {
             stream,
