@@ -349,10 +349,21 @@ async fn secrets_of_a_job_are_nowhere_in_clear() {
         seen = seen + &output.stdout + &output.stderr;
     }
     assert!(seen.contains("SECRET \"j.alert_webhook\"") && !seen.contains(CANARY), "{seen}");
-    for entry in std::fs::read_dir(home.path().join("home")).unwrap() {
-        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
-        assert!(!bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes()));
+    let mut folders = vec![home.path().join("home")];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            files += 1;
+            let bytes = std::fs::read(path).unwrap();
+            assert!(!bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes()));
+        }
     }
+    assert!(files > 1, "the store and its key");
     home.sql("DROP JOB j").good();
     assert!(home.rows("SHOW SECRETS").is_empty());
 }

@@ -80,6 +80,8 @@ async fn a_tree_goes_round_services_and_folders_and_stays_the_same() {
         assert_eq!(counts(&home, way), [0, 0, 0, 8], "a second sync plans nothing: {way:?}");
     }
     assert_eq!(s3.state().get("lake", "back/big"), s3.state().get("lake", "t/big"));
+    // An edit in the second of the copy before it keeps size and time, which only CHECKSUM sees.
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     // A same-size edit, a new name and one that is gone travel all the way (M-J4).
     s3.state().put("lake", "t/x/a-b", "x/A-B");
     s3.state().put("lake", "t/x/new", "1");

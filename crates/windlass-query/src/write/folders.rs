@@ -76,12 +76,17 @@ impl DatePattern {
             if let Some(after) = rest.strip_prefix("''") {
                 literal.push('\'');
                 rest = after;
-            } else if let Some(after) = rest.strip_prefix('\'') {
-                let end = after
-                    .find('\'')
-                    .ok_or_else(|| wrong("has a quote that is not closed".to_owned()))?;
-                literal.push_str(&after[..end]);
-                rest = &after[end + 1..];
+            } else if let Some(mut quoted) = rest.strip_prefix('\'') {
+                loop {
+                    let (text, after) = quoted
+                        .split_once('\'')
+                        .ok_or_else(|| wrong("has a quote that is not closed".to_owned()))?;
+                    literal.push_str(text);
+                    rest = after;
+                    let Some(more) = after.strip_prefix('\'') else { break };
+                    literal.push('\'');
+                    quoted = more;
+                }
             } else if first.is_ascii_alphabetic() {
                 let same = rest.len() - rest.trim_start_matches(first).len();
                 let found = LETTERS.iter().find(|(letters, _)| *letters == &rest[..same]);
