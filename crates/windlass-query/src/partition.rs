@@ -8,7 +8,8 @@ use datafusion::scalar::ScalarValue;
 use percent_encoding::percent_decode_str;
 use std::sync::Arc;
 
-const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+/// The folder of NULL, by everybody's convention.
+pub(crate) const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// The columns that the paths of some files make, and the values of each file, in the same order.
 #[derive(Debug, Default)]

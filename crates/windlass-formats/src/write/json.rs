@@ -5,7 +5,7 @@
 
 use super::cells::Base64;
 use super::text::Text;
-use super::{FileFormat, Format, Rows, Shared, names_differ};
+use super::{FileFormat, Rows, Shared, names_differ};
 use arrow::datatypes::SchemaRef;
 use arrow::json::writer::{JsonFormat, LineDelimited, Writer, WriterBuilder};
 use arrow::record_batch::RecordBatch;
@@ -28,19 +28,26 @@ fn hand_on<F: JsonFormat>(writer: &mut Writer<Vec<u8>, F>, text: &mut Text) -> R
     }
 }
 
-pub(super) struct Lines {
+/// JSON in the layout `F`.
+pub(super) struct Json<F: JsonFormat> {
     text: Text,
-    writer: Writer<Vec<u8>, LineDelimited>,
+    writer: Writer<Vec<u8>, F>,
 }
 
-impl Lines {
+/// An object on each line.
+pub(super) type Lines = Json<LineDelimited>;
+
+/// An array of objects.
+pub(super) type Array = Json<RowsOfArray>;
+
+impl<F: JsonFormat> Json<F> {
     pub(super) fn new(format: &FileFormat, schema: &SchemaRef, out: Shared) -> Result<Self> {
-        names_differ(schema, Format::JsonLines)?;
+        names_differ(schema, format.format)?;
         Ok(Self { text: Text::new(format, out)?, writer: writer() })
     }
 }
 
-impl Rows for Lines {
+impl<F: JsonFormat + Send> Rows for Json<F> {
     fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         self.writer.write(batch).map_err(super::of_arrow)?;
         hand_on(&mut self.writer, &mut self.text)
@@ -83,30 +90,5 @@ impl JsonFormat for RowsOfArray {
     ) -> std::result::Result<(), arrow::error::ArrowError> {
         writer.write_all(b"\n]\n")?;
         Ok(())
-    }
-}
-
-pub(super) struct Array {
-    text: Text,
-    writer: Writer<Vec<u8>, RowsOfArray>,
-}
-
-impl Array {
-    pub(super) fn new(format: &FileFormat, schema: &SchemaRef, out: Shared) -> Result<Self> {
-        names_differ(schema, Format::JsonArray)?;
-        Ok(Self { text: Text::new(format, out)?, writer: writer() })
-    }
-}
-
-impl Rows for Array {
-    fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.writer.write(batch).map_err(super::of_arrow)?;
-        hand_on(&mut self.writer, &mut self.text)
-    }
-
-    fn finish(mut self: Box<Self>) -> Result<()> {
-        self.writer.finish().map_err(super::of_arrow)?;
-        hand_on(&mut self.writer, &mut self.text)?;
-        self.text.finish()
     }
 }

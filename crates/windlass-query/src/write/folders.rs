@@ -1,5 +1,6 @@
 //! Which folder a row goes to: Hive's `column=value/`, and folders of dates.
 
+use crate::partition::NULL;
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit, TimestampSecondType};
@@ -9,9 +10,6 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use windlass_types::{Error, ErrorCode, Result};
-
-/// The folder of NULL, by everybody's convention.
-const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// What Hive and Spark escape in names of folders, and what globs and URLs have a meaning for.
 const ESCAPED: &AsciiSet = &CONTROLS
