@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("windlass-transfer", &["windlass-types", "windlass-s3"]),
     ("windlass-formats", &["windlass-types"]),
     ("windlass-query", &["windlass-types", "windlass-s3", "windlass-formats"]),
+    ("windlass-catalog", &["windlass-types", "windlass-s3", "windlass-formats"]),
     ("windlass-jobs", &["windlass-types", "windlass-state"]),
     (
         "windlass-core",
@@ -27,6 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "windlass-remotes",
             "windlass-transfer",
             "windlass-query",
+            "windlass-catalog",
             "windlass-jobs",
         ],
     ),
