@@ -13,9 +13,10 @@ import time
 import urllib.request
 
 from measure import compare, run
+from query import Queries
 from servers import KEY, SECRET, helper, seaweed
 
-WORKS = ["start", "idle", "small", "large", "list", "flat", "sync", "endless"]
+WORKS = ["start", "idle", "small", "large", "list", "flat", "sync", "tpch", "text", "first", "endless"]
 
 
 def main():
@@ -27,6 +28,8 @@ def main():
     arguments.add_argument("--runs", type=int, default=5)
     arguments.add_argument("--keys", type=int, default=200_000)
     arguments.add_argument("--files", type=int, default=20_000)
+    arguments.add_argument("--scale", type=float, default=1, help="of TPC-H")
+    arguments.add_argument("--rows", type=int, default=8_000_000, help="of the text files")
     arguments.add_argument("--only", nargs="*", choices=WORKS, default=WORKS)
     options = arguments.parse_args()
     bench = Bench(options)
@@ -45,6 +48,10 @@ def main():
                 for work in ("small", "large", "list", "flat", "sync"):
                     if work in options.only:
                         getattr(bench, work)()
+                queries = Queries(bench)
+                for work in ("tpch", "text", "first"):
+                    if work in options.only:
+                        getattr(queries, work)()
 
 
 class Bench:

@@ -1,5 +1,6 @@
 //! `DATE_PATTERN`: the dated part of a key, in the letters Java knows (U-I4 to U-I7).
 
+use crate::date_letters::{Token, tokens};
 use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{Datelike as _, NaiveDate, NaiveDateTime, TimeDelta, Timelike as _};
 use datafusion::scalar::ScalarValue;
@@ -51,42 +52,31 @@ impl DatePattern {
     /// Reads a pattern.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let mut pieces: Vec<Piece> = Vec::new();
-        let mut literal = String::new();
         let mut finest: Option<Unit> = None;
-        let mut rest = text;
-        while let Some(first) = rest.chars().next() {
-            if let Some((letters, unit)) = LETTERS.iter().find(|(word, _)| rest.starts_with(word)) {
-                // Each unit once, the coarse before the fine: then keys are in order of time.
-                let next = finest.map_or(Unit::Year, |unit| match unit {
-                    Unit::Year => Unit::Month,
-                    Unit::Month => Unit::Day,
-                    Unit::Day => Unit::Hour,
-                    Unit::Hour | Unit::Minute => Unit::Minute,
-                });
-                if *unit != next || finest == Some(Unit::Minute) {
-                    return Err(refused(text, "does not go from years to finer units, each once"));
+        for token in tokens(text).map_err(|why| refused(text, why))? {
+            let word = match token {
+                Token::Text(literal) => {
+                    pieces.push(Piece::Text(literal));
+                    continue;
                 }
-                finest = Some(*unit);
-                if !literal.is_empty() {
-                    pieces.push(Piece::Text(std::mem::take(&mut literal)));
-                }
-                pieces.push(Piece::Digits(*unit, letters.len()));
-                rest = &rest[letters.len()..];
-            } else if first == '\'' {
-                let end = rest[1..]
-                    .find('\'')
-                    .ok_or_else(|| refused(text, "has a quote that is not closed"))?;
-                literal.push_str(if end == 0 { "'" } else { &rest[1..=end] });
-                rest = &rest[end + 2..];
-            } else if first.is_ascii_alphabetic() {
-                return Err(refused(text, &format!("has `{first}`, which is no unit of it")));
-            } else {
-                literal.push(first);
-                rest = &rest[first.len_utf8()..];
+                Token::Letters(word) => word,
+            };
+            let (_, unit) = LETTERS
+                .iter()
+                .find(|(letters, _)| *letters == word)
+                .ok_or_else(|| refused(text, &format!("has `{word}`, which is no unit of it")))?;
+            // Each unit once, the coarse before the fine: then keys are in order of time.
+            let next = finest.map_or(Unit::Year, |unit| match unit {
+                Unit::Year => Unit::Month,
+                Unit::Month => Unit::Day,
+                Unit::Day => Unit::Hour,
+                Unit::Hour | Unit::Minute => Unit::Minute,
+            });
+            if *unit != next || finest == Some(Unit::Minute) {
+                return Err(refused(text, "does not go from years to finer units, each once"));
             }
-        }
-        if !literal.is_empty() {
-            pieces.push(Piece::Text(literal));
+            finest = Some(*unit);
+            pieces.push(Piece::Digits(*unit, word.len()));
         }
         let finest = finest.ok_or_else(|| refused(text, "has no date"))?;
         Ok(Self { pieces, finest })

@@ -1,5 +1,6 @@
 //! DESCRIBE of a table: its columns, then what is known of its files.
 
+use crate::as_views::plain;
 use crate::schema::sql;
 use crate::scope::Opened;
 use arrow::array::{ArrayRef, BooleanArray, StringArray};
@@ -18,7 +19,7 @@ struct Row {
 
 /// The rows of DESCRIBE: role is `column`, `partition` or `note`.
 pub(crate) fn describe(table: &Opened) -> Result<RecordBatch> {
-    let schema = table.provider().schema();
+    let schema = plain(&table.provider().schema());
     let mut rows: Vec<Row> = schema
         .fields()
         .iter()

@@ -1,5 +1,6 @@
 //! Running a statement: parse, resolve, plan, stream.
 
+use crate::as_views::{plain, plainly};
 use crate::describe::describe;
 use crate::error::{from_engine, missing_column, syntax};
 use crate::identifiers::correct;
@@ -67,6 +68,15 @@ impl std::fmt::Debug for Engine {
     }
 }
 
+/// Rows of a batch. Twice the engine's own: per batch, joins and groupings cost more than per row.
+const BATCH: usize = 16 << 10;
+
+/// Bytes of a join's smaller side up to which it is held once, rather than both sides being dealt out by hash.
+const HELD_BYTES: usize = 64 << 20;
+
+/// Rows of it.
+const HELD_ROWS: usize = 2_000_000;
+
 /// What one query plans and runs with.
 pub(crate) struct Session {
     pub(crate) state: SessionState,
@@ -85,6 +95,9 @@ impl Engine {
         let config = SessionConfig::new()
             .with_create_default_catalog_and_schema(false)
             .with_information_schema(false)
+            .with_batch_size(BATCH)
+            .set_usize("datafusion.optimizer.hash_join_single_partition_threshold", HELD_BYTES)
+            .set_usize("datafusion.optimizer.hash_join_single_partition_threshold_rows", HELD_ROWS)
             .set_bool("datafusion.execution.parquet.schema_force_view_types", false)
             .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false);
         let template =
@@ -141,8 +154,9 @@ impl Engine {
                     })?;
                     let name = reference(table)?;
                     let session = self.session(fabric)?;
-                    let schema =
-                        one(&session, fabric, resolver.as_ref(), &name).await?.provider().schema();
+                    let schema = plain(
+                        &one(&session, fabric, resolver.as_ref(), &name).await?.provider().schema(),
+                    );
                     let within = name.schema().unwrap_or(MAIN).to_owned();
                     let tables = [(within, name.table().to_owned(), Some(schema))];
                     return Ok(Rows::of(columns(fabric, &tables)?));
@@ -235,7 +249,10 @@ impl Engine {
 
     pub(crate) fn session_of(&self, template: &SessionState, fabric: &str) -> Result<Session> {
         let query = self.queries.fetch_add(1, Ordering::Relaxed) + 1;
-        let store = Arc::new(QueryStore::new(Told::new(Arc::clone(&self.bad), fabric, query)));
+        let store = Arc::new(QueryStore::new(
+            Told::new(Arc::clone(&self.bad), fabric, query),
+            self.budget.caches.clone(),
+        ));
         let runtime = self.budget.runtime()?;
         runtime.register_object_store(url().as_ref(), Arc::clone(&store) as _);
         let catalogs: Arc<dyn CatalogProviderList> = Arc::new(MemoryCatalogProviderList::new());
@@ -329,7 +346,7 @@ pub(crate) async fn plan(
     statement: Statement,
     given: Option<&Given>,
 ) -> Result<LogicalPlan> {
-    let plan = logical(state, statement).await?;
+    let plan = plainly(logical(state, statement).await?).map_err(from_engine)?;
     // A second lock on the same door as `only_reads`: whatever was parsed, no plan may write.
     SQLOptions::new()
         .with_allow_ddl(false)

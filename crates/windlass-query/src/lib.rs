@@ -4,15 +4,20 @@
 //! against what was found. Nothing here writes, and nothing reaches a disk but through a connection.
 
 mod archive;
+mod as_views;
 mod blocking;
+mod cache;
 mod calls;
 mod careful;
+mod date_letters;
 mod date_pattern;
+mod decoder;
 mod describe;
 mod engine;
 mod entry_expr;
 mod error;
 mod files;
+mod footers;
 mod format;
 mod free;
 mod identifiers;

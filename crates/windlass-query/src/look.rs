@@ -1,5 +1,6 @@
 //! PREVIEW, PROFILE, and rows that are kept: what looks into tables besides queries.
 
+use crate::as_views::plainly;
 use crate::engine::{Engine, Rows, logical, named, only_reads, parse};
 use crate::error::from_engine;
 use crate::pg::Given;
@@ -91,7 +92,7 @@ impl Engine {
         only_reads(&statement)?;
         let session = self.session(fabric)?;
         self.prepare(&session, fabric, resolver.as_ref(), &mut statement).await?;
-        let plan = logical(&session.state, statement).await?;
+        let plan = plainly(logical(&session.state, statement).await?).map_err(from_engine)?;
         Ok(Arc::new(plan.schema().as_arrow().clone()))
     }
 
@@ -125,6 +126,7 @@ impl Engine {
                 scan(&name, provider)?
             }
         };
+        let plan = plainly(plan).map_err(from_engine)?;
         let plan = match limit {
             Some(limit) => LogicalPlanBuilder::from(plan)
                 .limit(0, Some(limit))

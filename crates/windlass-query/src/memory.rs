@@ -1,6 +1,8 @@
 //! How much memory queries may hold, and where they put what does not fit.
 
+use crate::cache::Caches;
 use crate::error::from_engine;
+use datafusion::execution::cache::cache_manager::CacheManagerConfig;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -22,6 +24,7 @@ const NAMED: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 pub struct Budget {
     bytes: usize,
     pool: Arc<dyn MemoryPool>,
+    pub(crate) caches: Caches,
     folder: Option<PathBuf>,
 }
 
@@ -37,8 +40,9 @@ impl Budget {
     pub fn new(bytes: usize, folder: Option<PathBuf>) -> Self {
         // Nothing can run in less than a few buffers.
         let bytes = bytes.max(1 << 20);
-        let pool = TrackConsumersPool::new(FairSpillPool::new(bytes), NAMED);
-        Self { bytes, pool: Arc::new(pool), folder }
+        let caches = Caches::within(bytes);
+        let pool = TrackConsumersPool::new(FairSpillPool::new(bytes - caches.limit()), NAMED);
+        Self { bytes, pool: Arc::new(pool), caches, folder }
     }
 
     /// Bytes of it.
@@ -53,9 +57,15 @@ impl Budget {
             None => DiskManagerMode::OsTmpDirectory,
         };
         let disk = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(DISK);
+        let footers = Some(Arc::clone(&self.caches.footers));
+        let caches = CacheManagerConfig {
+            metadata_cache_limit: self.caches.footers.cache_limit(),
+            ..CacheManagerConfig::default().with_file_metadata_cache(footers)
+        };
         RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::clone(&self.pool))
             .with_disk_manager_builder(disk)
+            .with_cache_manager(caches)
             .build_arc()
             .map_err(from_engine)
     }

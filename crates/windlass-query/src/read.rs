@@ -6,6 +6,7 @@
 //! truly begins. Rows stay in the order of the file.
 
 use crate::blocking;
+use crate::decoder::Decoder;
 use crate::error::from_io;
 use crate::files::SourceFile;
 use crate::format::{Kind, TextOptions};
@@ -28,54 +29,10 @@ use windlass_s3::access::ByteRange;
 use windlass_types::{Error, ErrorCode, Result};
 
 /// Bytes of a range; small in tests, so that their files have several.
-pub(crate) const RANGE: u64 = if cfg!(test) { 4096 } else { 8 << 20 };
+pub(crate) const RANGE: u64 = if cfg!(test) { 4096 } else { 4 << 20 };
 
-pub(crate) enum Decoder {
-    Csv(Box<arrow::csv::reader::Decoder>),
-    Json(arrow::json::reader::Decoder),
-}
-
-impl Decoder {
-    /// Takes bytes; says how many and whether a batch is full.
-    fn decode(&mut self, bytes: &[u8]) -> Result<(usize, bool), ArrowError> {
-        match self {
-            Self::Csv(decoder) => {
-                let used = decoder.decode(bytes)?;
-                Ok((used, used == 0 || decoder.capacity() == 0))
-            }
-            Self::Json(decoder) => {
-                let used = decoder.decode(bytes)?;
-                Ok((used, used < bytes.len()))
-            }
-        }
-    }
-
-    fn flush(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
-        match self {
-            Self::Csv(decoder) => decoder.flush(),
-            Self::Json(decoder) => decoder.flush(),
-        }
-    }
-
-    /// All rows of `bytes`, which begin and end with a record.
-    pub(crate) fn all(&mut self, mut bytes: &[u8]) -> Result<Vec<RecordBatch>, ArrowError> {
-        let mut batches = Vec::new();
-        loop {
-            let (used, full) = self.decode(bytes)?;
-            bytes = &bytes[used..];
-            if full || bytes.is_empty() {
-                let ended = bytes.is_empty();
-                if ended {
-                    self.decode(&[])?; // ends a last line without a line end
-                }
-                batches.extend(self.flush()?);
-                if ended {
-                    return Ok(batches);
-                }
-            }
-        }
-    }
-}
+/// Ranges fetched while others are decoded: a service far away gives each of them slowly.
+const FETCHED: usize = 4;
 
 /// The columns of one file and how they are decoded.
 #[derive(Debug)]
@@ -85,6 +42,8 @@ pub(crate) struct Layout {
     projection: Option<Vec<usize>>,
     options: TextOptions,
     strict: bool,
+    /// Of JSON, only the number of rows is wanted.
+    counting: bool,
 }
 
 impl Layout {
@@ -98,6 +57,7 @@ impl Layout {
             projection: None,
             options: options.clone(),
             strict: false,
+            counting: false,
         }
     }
 
@@ -123,6 +83,7 @@ impl Layout {
             projection: None,
             options: scan.options.clone(),
             strict: every && scan.hidden.is_empty(),
+            counting: scan.kind == Kind::JsonLines && wanted.is_empty(),
         };
         if scan.kind == Kind::JsonLines {
             let mut fields: Vec<Field> = wanted.into_iter().cloned().collect();
@@ -184,6 +145,12 @@ impl Layout {
             builder = builder.with_null_regex(null);
         }
         Ok(Decoder::Csv(Box::new(builder.build_decoder())))
+    }
+
+    /// The rows of `bytes`, which begin and end with a record.
+    fn all(&self, bytes: &[u8], rows: usize) -> Result<Vec<RecordBatch>, ArrowError> {
+        let mut decoder = if self.counting { Decoder::Count } else { self.decoder(rows)? };
+        decoder.all(bytes)
     }
 
     fn quoting(&self) -> Option<&TextOptions> {
@@ -317,23 +284,31 @@ struct Range {
     batches: Result<Vec<RecordBatch>, ArrowError>,
 }
 
-async fn range(
-    layout: Arc<Layout>,
-    file: Arc<SourceFile>,
-    from: u64,
-    to: u64,
-    first: bool,
-    rows: usize,
-) -> Result<Range> {
+/// The bytes of a range.
+async fn fetch(file: Arc<SourceFile>, from: u64, to: u64) -> Result<Vec<u8>> {
     let mut stream = file.open(Some(ByteRange::Bounded(from, to - from))).await?;
     let mut bytes = Vec::with_capacity(usize::try_from(to - from).unwrap_or_default());
     while let Some(chunk) = stream.try_next().await? {
         bytes.extend_from_slice(&chunk);
     }
+    Ok(bytes)
+}
+
+fn range(layout: &Layout, offset: u64, bytes: Vec<u8>, first: bool, rows: usize) -> Range {
     let head = if first { 0 } else { line_end(&bytes).unwrap_or(bytes.len()) };
     let tail = head + last_start(&bytes[head..], layout.quoting());
-    let batches = layout.decoder(rows).and_then(|mut decoder| decoder.all(&bytes[head..tail]));
-    Ok(Range { offset: from, bytes, head, tail, batches })
+    let batches = layout.all(&bytes[head..tail], rows);
+    Range { offset, bytes, head, tail, batches }
+}
+
+/// What a task of its own answers.
+async fn apart<T: Send + 'static>(
+    task: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    SpawnedTask::spawn(task)
+        .join()
+        .await
+        .map_err(|error| Error::new(ErrorCode::Internal, "a range was not read").source(error))?
 }
 
 fn ranges(
@@ -345,20 +320,23 @@ fn ranges(
         let file = Arc::clone(&part.file);
         let Some(Start { layout, offset, .. }) = start(&scan, &file).await? else { return };
         let layout = Arc::new(layout);
-        let tasks = (offset..file.size).step_by(usize::try_from(RANGE).unwrap_or(usize::MAX)).map({
-            let (layout, file) = (Arc::clone(&layout), Arc::clone(&file));
+        let fetched = (offset..file.size).step_by(usize::try_from(RANGE).unwrap_or(usize::MAX)).map({
+            let file = Arc::clone(&file);
             move |from| {
-                let to = (from + RANGE).min(file.size);
-                let range =
-                    range(Arc::clone(&layout), Arc::clone(&file), from, to, from == offset, rows);
-                async move {
-                    SpawnedTask::spawn(range).join().await.map_err(|error| {
-                        Error::new(ErrorCode::Internal, "a range was not read").source(error)
-                    })?
-                }
+                let bytes = fetch(Arc::clone(&file), from, (from + RANGE).min(file.size));
+                async move { apart(bytes).await.map(|bytes| (from, bytes)) }
             }
         });
-        let mut tasks = futures::stream::iter(tasks).buffered(part.tasks);
+        let mut tasks = futures::stream::iter(fetched)
+            .buffered(part.tasks.max(FETCHED))
+            .map_ok({
+                let layout = Arc::clone(&layout);
+                move |(from, bytes)| {
+                    let layout = Arc::clone(&layout);
+                    apart(async move { Ok(range(&layout, from, bytes, from == offset, rows)) })
+                }
+            })
+            .try_buffered(part.tasks);
         // What the ranges so far hold of a record that has not ended.
         let mut carry: Vec<u8> = Vec::new();
         while let Some(next) = tasks.next().await {
@@ -370,13 +348,13 @@ fn ranges(
                 && last_start(&carry, layout.quoting()) == carry.len();
             let mut pieces = vec![];
             if right {
-                pieces.push((begin, layout.decoder(rows).and_then(|mut d| d.all(&carry))));
+                pieces.push((begin, layout.all(&carry, rows)));
                 pieces.push((from, range.batches));
                 carry = range.bytes[range.tail..].to_vec();
             } else {
                 carry.extend_from_slice(&range.bytes[range.head..]);
                 let end = last_start(&carry, layout.quoting());
-                pieces.push((begin, layout.decoder(rows).and_then(|mut d| d.all(&carry[..end]))));
+                pieces.push((begin, layout.all(&carry[..end], rows)));
                 carry.drain(..end);
             }
             for (begin, batches) in pieces {
@@ -391,7 +369,7 @@ fn ranges(
             }
         }
         let begin = file.size - carry.len() as u64;
-        match layout.decoder(rows).and_then(|mut decoder| decoder.all(&carry)) {
+        match layout.all(&carry, rows) {
             Ok(batches) => for batch in batches {
                 let name = scan.kind.to_string();
                 yield arrange(&scan, &part, &batch)

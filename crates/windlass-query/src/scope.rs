@@ -3,6 +3,7 @@
 //! Of a table whose first page is not all, the statement is planned with what that page shows, and
 //! the filters that reach the scans of the table then say what else is listed.
 
+use crate::as_views::plain;
 use crate::calls::{Call, replace};
 use crate::engine::{Session, logical};
 use crate::error::{from_engine, syntax};
@@ -273,7 +274,11 @@ impl<'a> Scope<'a> {
                 scope.open_one(&reference).await
             })
             .await;
-            found.push((schema, table, opened.ok().map(|opened| opened.provider().schema())));
+            found.push((
+                schema,
+                table,
+                opened.ok().map(|opened| plain(&opened.provider().schema())),
+            ));
         }
         columns(self.fabric, &found)
     }

@@ -1,11 +1,13 @@
 //! The object store DataFusion sees: opaque paths that stand for exact keys and one state of each.
 //!
 //! `object_store::path::Path` cannot hold `//`, `.` or control characters, so a path here is only a
-//! number and a readable name. Listing and writing are not its business.
+//! digest and a readable name. Listing and writing are not its business.
 
+use crate::cache::{Caches, lasting};
 use crate::error::from_engine;
 use crate::files::SourceFile;
 use async_trait::async_trait;
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use datafusion::error::DataFusionError;
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -15,8 +17,12 @@ use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetRange, GetResult, GetResultPayload, ListResult, MultipartUpload,
     ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    coalesce_ranges,
 };
+use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use windlass_formats::bad::BadFiles;
 use windlass_s3::access::ByteRange;
@@ -51,7 +57,8 @@ impl Told {
 #[derive(Debug, Clone)]
 pub(crate) struct QueryStore {
     pub(crate) told: Told,
-    files: Arc<RwLock<Vec<Arc<SourceFile>>>>,
+    caches: Caches,
+    files: Arc<RwLock<HashMap<Path, Arc<SourceFile>>>>,
     failure: Arc<Mutex<Option<ErrorBody>>>,
 }
 
@@ -62,11 +69,11 @@ pub(crate) fn url() -> ObjectStoreUrl {
 
 impl QueryStore {
     /// The store of a query that tells `told` of what is bad.
-    pub(crate) fn new(told: Told) -> Self {
-        Self { told, files: Arc::default(), failure: Arc::default() }
+    pub(crate) fn new(told: Told, caches: Caches) -> Self {
+        Self { told, caches, files: Arc::default(), failure: Arc::default() }
     }
 
-    /// Gives `file` a path.
+    /// Gives `file` a path: the same as in other queries, as long as it is the same file.
     pub(crate) fn add(&self, file: &Arc<SourceFile>) -> ObjectMeta {
         let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
         let readable: String = file
@@ -74,8 +81,9 @@ impl QueryStore {
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() || "._".contains(c) { c } else { '_' })
             .collect();
-        let location = Path::from(format!("{}-{readable}", files.len()));
-        files.push(Arc::clone(file));
+        let id = lasting(file).unwrap_or_else(|| format!("{}{}", self.told.query, files.len()));
+        let location = Path::from(format!("{id}-{readable}"));
+        files.insert(location.clone(), Arc::clone(file));
         meta(location, file)
     }
 
@@ -98,16 +106,16 @@ impl QueryStore {
     }
 
     fn find(&self, location: &Path) -> Result<Arc<SourceFile>> {
-        let index = location.as_ref().split('-').next().and_then(|text| text.parse::<usize>().ok());
         let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
-        index.and_then(|index| files.get(index).cloned()).ok_or_else(|| {
-            object_store::Error::NotFound {
-                path: location.to_string(),
-                source: "not a file of this query".into(),
-            }
+        files.get(location).cloned().ok_or_else(|| object_store::Error::NotFound {
+            path: location.to_string(),
+            source: "not a file of this query".into(),
         })
     }
 }
+
+/// Bytes between two ranges that are read rather than asking twice.
+const GAP: u64 = 256 << 10;
 
 fn meta(location: Path, file: &SourceFile) -> ObjectMeta {
     ObjectMeta {
@@ -156,6 +164,32 @@ impl ObjectStore for QueryStore {
         let body = file.open(part).await.map_err(|error| self.carry(error))?;
         let this = self.clone();
         Ok(result(body.map(move |bytes| bytes.map_err(|error| this.carry(error))).boxed()))
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let cached = lasting(self.find(location)?.as_ref()).is_some();
+        let mut found: Vec<Option<Bytes>> =
+            ranges.iter().map(|range| self.caches.range(location, range)).collect();
+        let (wanted, places): (Vec<Range<u64>>, Vec<usize>) = (0..ranges.len())
+            .filter(|at| found[*at].is_none())
+            .map(|at| (ranges[at].clone(), at))
+            .unzip();
+        let read = AtomicU64::new(0);
+        let fetch = |range: Range<u64>| {
+            read.fetch_add(range.end - range.start, Ordering::Relaxed);
+            let options = GetOptions::default().with_range(Some(range));
+            async move { self.get_opts(location, options).await?.bytes().await }
+        };
+        let got = coalesce_ranges(&wanted, fetch, GAP).await?;
+        let bytes: u64 = wanted.iter().map(|range| range.end - range.start).sum();
+        let alone = bytes > read.into_inner() / 8 * 7;
+        for ((at, range), bytes) in places.into_iter().zip(&wanted).zip(got) {
+            if cached {
+                self.caches.keep(location, range, &bytes, alone);
+            }
+            found[at] = Some(bytes);
+        }
+        Ok(found.into_iter().flatten().collect())
     }
 
     async fn put_opts(&self, _: &Path, _: PutPayload, _: PutOptions) -> Result<PutResult> {

@@ -1,8 +1,10 @@
 //! Files as a table of DataFusion: which files a filter leaves, and the plan that reads them.
 
 use crate::archive::expand;
+use crate::as_views::viewed;
 use crate::date_pattern::DatePattern;
 use crate::files::SourceFile;
+use crate::footers;
 use crate::format::{Declared, Kind};
 use crate::free;
 use crate::partition::{Partitions, partitions};
@@ -115,7 +117,11 @@ impl FilesTable {
             !folder(name)
         });
         hidden.extend(agreed.left_out);
-        let fields: Vec<_> = learnt.columns.iter().map(|column| column.field.clone()).collect();
+        let fields = learnt.columns.iter().map(|column| match learnt.kind {
+            Kind::Parquet => viewed(&column.field),
+            _ => column.field.clone(),
+        });
+        let fields: Vec<Field> = fields.collect();
         let all: Vec<_> = fields.iter().chain(&partitions.fields).cloned().collect();
         Ok(Self {
             store: Arc::clone(store),
@@ -372,6 +378,16 @@ impl TableProvider for FilesTable {
                 FileGroup::new(files.collect())
             })
             .collect();
+        let whole = Schema::new(
+            self.file_schema
+                .fields()
+                .iter()
+                .cloned()
+                .chain(told.iter().cloned().map(Arc::new))
+                .collect::<Vec<_>>(),
+        );
+        let (groups, statistics) =
+            footers::of(state, &self.store, groups, &self.file_schema, Arc::new(whole)).await?;
         let table_schema = TableSchema::builder(Arc::clone(&self.file_schema))
             .with_table_partition_cols(told.into_iter().map(Arc::new).collect::<Vec<_>>())
             .with_virtual_columns(if numbered { vec![row_number()] } else { Vec::new() })
@@ -387,8 +403,12 @@ impl TableProvider for FilesTable {
         });
         let number =
             projection.iter().position(|at| numbered && *at + 1 == self.schema.fields().len());
-        let config = FileScanConfigBuilder::new(url(), source)
-            .with_file_groups(groups)
+        let mut config = FileScanConfigBuilder::new(url(), source).with_file_groups(groups);
+        // Of the numbers of rows nothing is known that would fit.
+        if !numbered {
+            config = config.with_statistics(statistics);
+        }
+        let config = config
             .with_projection_indices(Some(projection))?
             .with_limit(limit)
             .with_expr_adapter(adapter)

@@ -1,6 +1,7 @@
 //! The engine over a storage in memory.
 
 mod bad;
+mod caching;
 mod fake;
 mod files;
 mod pruning;

@@ -357,7 +357,7 @@ impl ExecutionPlan for TextExec {
     ) -> EngineResult<SendableRecordBatchStream> {
         let parts = self.groups.get(partition).cloned().unwrap_or_default();
         let scan = Arc::clone(&self.scan);
-        let rows = context.session_config().batch_size();
+        let rows = context.session_config().batch_size().min(ROWS);
         let rows = scan.limit.map_or(rows, |limit| limit.clamp(1, rows));
         let schema = Arc::clone(&scan.schema);
         // Of small files the first rows of several are read while those before them are worked on.
@@ -377,6 +377,8 @@ impl ExecutionPlan for TextExec {
     }
 }
 
+/// Rows decoded at once; text may have long ones.
+const ROWS: usize = 8 << 10;
 /// Files of which the first rows are read ahead.
 const AHEAD: usize = 16;
 /// Bytes of such files at most.

@@ -25,7 +25,7 @@ pub struct SortLimits {
 
 impl Default for SortLimits {
     fn default() -> Self {
-        Self { run_bytes: 4 << 20, fan_in: 64 }
+        Self { run_bytes: 1 << 20, fan_in: 64 }
     }
 }
 

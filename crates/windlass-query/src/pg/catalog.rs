@@ -1,5 +1,6 @@
 //! The tables of `pg_catalog`: those that never change, and those that tell of a fabric.
 
+use crate::as_views::plain;
 use crate::engine::{Session, one};
 use crate::error::from_engine;
 use crate::resolve::{MAIN, Resolver, SYSTEM};
@@ -144,7 +145,7 @@ impl Fabric {
         let reference = TableReference::partial(schema, table);
         let opened = one(session, fabric, resolver, &reference);
         let columns = match tokio::time::timeout(PATIENCE, opened).await {
-            Ok(Ok(table)) => table.provider().schema(),
+            Ok(Ok(table)) => plain(&table.provider().schema()),
             Ok(Err(_)) | Err(_) => Arc::new(Schema::empty()),
         };
         let mut learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);

@@ -22,6 +22,8 @@ pub(super) struct Fake {
     objects: Mutex<BTreeMap<String, (Bytes, u64)>>,
     gets: Mutex<Vec<String>>,
     denied: Mutex<Option<String>>,
+    /// Who reads it; None: nobody that could be told from others.
+    pub(super) identity: Option<String>,
 }
 
 impl Fake {
@@ -32,6 +34,7 @@ impl Fake {
             objects: Mutex::default(),
             gets: Mutex::default(),
             denied: Mutex::default(),
+            identity: None,
         }
     }
 
@@ -79,6 +82,10 @@ impl ObjectAccess for Fake {
 
     fn read_only(&self) -> bool {
         false
+    }
+
+    fn server_side_copy_group(&self) -> Option<String> {
+        self.identity.clone()
     }
 
     fn list(&self, location: &Location, options: ListOptions) -> BoxStream<'static, Result<Entry>> {

@@ -1,5 +1,6 @@
 //! Which folder a row goes to: Hive's `column=value/`, and folders of dates.
 
+use crate::date_letters::{Token, tokens};
 use crate::partition::NULL;
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::compute::cast;
@@ -68,39 +69,15 @@ impl DatePattern {
             )
         };
         let mut pieces: Vec<Piece> = Vec::new();
-        let mut literal = String::new();
-        let mut rest = text;
-        while let Some(first) = rest.chars().next() {
-            if let Some(after) = rest.strip_prefix("''") {
-                literal.push('\'');
-                rest = after;
-            } else if let Some(mut quoted) = rest.strip_prefix('\'') {
-                loop {
-                    let (text, after) = quoted
-                        .split_once('\'')
-                        .ok_or_else(|| wrong("has a quote that is not closed".to_owned()))?;
-                    literal.push_str(text);
-                    rest = after;
-                    let Some(more) = after.strip_prefix('\'') else { break };
-                    literal.push('\'');
-                    quoted = more;
+        for token in tokens(text).map_err(|why| wrong(why.to_owned()))? {
+            pieces.push(match token {
+                Token::Text(literal) => Piece::Text(literal),
+                Token::Letters(word) => {
+                    let found = LETTERS.iter().find(|(letters, _)| *letters == word);
+                    let (_, format) = found.ok_or_else(|| wrong(format!("has `{word}`")))?;
+                    Piece::Letters(format)
                 }
-            } else if first.is_ascii_alphabetic() {
-                let same = rest.len() - rest.trim_start_matches(first).len();
-                let found = LETTERS.iter().find(|(letters, _)| *letters == &rest[..same]);
-                let (_, format) = found.ok_or_else(|| wrong(format!("has `{}`", &rest[..same])))?;
-                if !literal.is_empty() {
-                    pieces.push(Piece::Text(std::mem::take(&mut literal)));
-                }
-                pieces.push(Piece::Letters(format));
-                rest = &rest[same..];
-            } else {
-                literal.push(first);
-                rest = &rest[first.len_utf8()..];
-            }
-        }
-        if !literal.is_empty() {
-            pieces.push(Piece::Text(literal));
+            });
         }
         if !pieces.iter().any(|piece| matches!(piece, Piece::Letters(_))) {
             return Err(wrong("has no letter of a date".to_owned()));

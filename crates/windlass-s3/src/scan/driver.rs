@@ -27,7 +27,7 @@ const WINDOW: usize = 56;
 const NEAR: f64 = 5.0;
 
 /// Rows handed out whose keys are remembered until the order was found to hold: 8 bytes each.
-const REMEMBERED: usize = 1_000_000;
+const REMEMBERED: usize = 500_000;
 
 /// A service that has answered faster than this is near: a few requests keep it busy, and more of them
 /// would only wait there, each with a page of memory here.
@@ -37,7 +37,7 @@ const NEARBY: Duration = Duration::from_millis(8);
 const FEW: usize = 6;
 
 /// Pages held at most of a service nearby, which gives new ones soon.
-const FEW_HELD: usize = 3 * FEW;
+const FEW_HELD: usize = 2 * FEW;
 
 /// What the order rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

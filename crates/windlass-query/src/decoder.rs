@@ -1,0 +1,99 @@
+//! Turning the bytes of text into batches of rows.
+
+use arrow::datatypes::Schema;
+use arrow::error::ArrowError;
+use arrow::record_batch::RecordBatch;
+use arrow::record_batch::RecordBatchOptions;
+use std::sync::Arc;
+
+/// What decodes rows of a text file.
+pub(crate) enum Decoder {
+    Csv(Box<arrow::csv::reader::Decoder>),
+    Json(arrow::json::reader::Decoder),
+    /// Objects are only counted.
+    Count,
+}
+
+/// An object of which nothing is wanted.
+struct Passed;
+
+impl<'de> serde::Deserialize<'de> for Passed {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> serde::de::Visitor<'de> for Object {
+            type Value = Passed;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Passed, A::Error> {
+                use serde::de::IgnoredAny;
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Passed)
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// One batch without columns, of as many rows as `bytes` has JSON objects.
+fn count(bytes: &[u8]) -> Result<RecordBatch, ArrowError> {
+    let mut rows = 0;
+    for object in serde_json::Deserializer::from_slice(bytes).into_iter::<Passed>() {
+        object.map_err(|error| ArrowError::JsonError(error.to_string()))?;
+        rows += 1;
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)
+}
+
+impl Decoder {
+    /// Takes bytes; says how many and whether a batch is full.
+    pub(crate) fn decode(&mut self, bytes: &[u8]) -> Result<(usize, bool), ArrowError> {
+        match self {
+            Self::Csv(decoder) => {
+                let used = decoder.decode(bytes)?;
+                Ok((used, used == 0 || decoder.capacity() == 0))
+            }
+            Self::Json(decoder) => {
+                let used = decoder.decode(bytes)?;
+                Ok((used, used < bytes.len()))
+            }
+            Self::Count => Ok((bytes.len(), true)),
+        }
+    }
+
+    pub(crate) fn flush(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
+        match self {
+            Self::Csv(decoder) => decoder.flush(),
+            Self::Json(decoder) => decoder.flush(),
+            Self::Count => Ok(None),
+        }
+    }
+
+    /// All rows of `bytes`, which begin and end with a record.
+    pub(crate) fn all(&mut self, mut bytes: &[u8]) -> Result<Vec<RecordBatch>, ArrowError> {
+        if let Self::Count = self {
+            return count(bytes).map(|batch| vec![batch]);
+        }
+        let mut batches = Vec::new();
+        loop {
+            let (used, full) = self.decode(bytes)?;
+            bytes = &bytes[used..];
+            if full || bytes.is_empty() {
+                let ended = bytes.is_empty();
+                if ended {
+                    self.decode(&[])?; // ends a last line without a line end
+                }
+                batches.extend(self.flush()?);
+                if ended {
+                    return Ok(batches);
+                }
+            }
+        }
+    }
+}
