@@ -1,6 +1,7 @@
 //! What the footers of Parquet files say of the rows: the ground on which joins are put in order, and
 //! row groups and whole files are left out.
 
+use crate::guarded;
 use crate::store::QueryStore;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
@@ -8,7 +9,7 @@ use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, Statistics};
 use datafusion::datasource::physical_plan::FileGroup;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::parquet::arrow::parquet_to_arrow_schema;
 use datafusion::parquet::file::metadata::ParquetMetaData;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -78,10 +79,11 @@ async fn footer(
     meta: ObjectMeta,
 ) -> Result<Arc<ParquetMetaData>> {
     let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
-    DFParquetMetadata::new(store.as_ref(), &meta)
-        .with_file_metadata_cache(Some(cache))
-        .fetch_metadata()
-        .await
+    let read = DFParquetMetadata::new(store.as_ref(), &meta).with_file_metadata_cache(Some(cache));
+    guarded::footer(read.fetch_metadata()).await.map_err(|error| match store.find(&meta.location) {
+        Ok(file) => DataFusionError::External(Box::new(store.of_footer(&file, error))),
+        Err(_) => error,
+    })
 }
 
 /// Rows of all, by what some say of theirs.

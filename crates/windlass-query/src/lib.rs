@@ -20,6 +20,7 @@ mod files;
 mod footers;
 mod format;
 mod free;
+mod guarded;
 mod identifiers;
 mod listing;
 mod look;

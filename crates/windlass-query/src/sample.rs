@@ -4,6 +4,7 @@ use crate::blocking;
 use crate::error::from_io;
 use crate::files::SourceFile;
 use crate::format::{Declared, Infer, Kind, TextOptions, by_names};
+use crate::guarded;
 use crate::read::Layout;
 use crate::records::{Lines, last_start, line_end};
 use crate::schema::{Column, merge};
@@ -16,10 +17,9 @@ use datafusion::catalog::Session;
 use datafusion::datasource::file_format::FileFormat as _;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use futures::future::BoxFuture;
-use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
+use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::ObjectStore;
 use std::collections::HashSet;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use windlass_formats::detect;
 use windlass_formats::infer::{Guess, join, of_json};
@@ -498,21 +498,8 @@ async fn parquet(
     let meta = store.add(file);
     let objects: Arc<dyn ObjectStore> = Arc::clone(store) as _;
     let format = ParquetFormat::default().with_force_view_types(false);
-    // The reader panics on some footers that are none.
     let metas = [meta];
-    let read = AssertUnwindSafe(format.infer_schema(state, &objects, &metas)).catch_unwind().await;
-    let read =
-        read.map_err(|_| text::unreadable(file, "Parquet", "its footer says what cannot be"))?;
-    let schema = read.map_err(|error| {
-        let error = store.explain(error);
-        if matches!(
-            error.code(),
-            ErrorCode::FormatInvalid | ErrorCode::SqlExecution | ErrorCode::Internal
-        ) {
-            text::unreadable(file, "Parquet", error)
-        } else {
-            error
-        }
-    })?;
+    let read = guarded::footer(format.infer_schema(state, &objects, &metas)).await;
+    let schema = read.map_err(|error| store.of_footer(file, error))?;
     Ok(schema.as_ref().clone().with_metadata(std::collections::HashMap::default()))
 }

@@ -6,6 +6,7 @@
 use crate::cache::{Caches, lasting};
 use crate::error::from_engine;
 use crate::files::SourceFile;
+use crate::text::unreadable;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -26,8 +27,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use windlass_formats::bad::BadFiles;
 use windlass_s3::access::ByteRange;
-use windlass_types::Error;
 use windlass_types::error::ErrorBody;
+use windlass_types::{Error, ErrorCode};
 
 /// Where one query tells of bad rows and files.
 #[derive(Debug, Clone)]
@@ -98,6 +99,14 @@ impl QueryStore {
         }
     }
 
+    /// What is wrong with a file whose footer could not be read.
+    pub(crate) fn of_footer(&self, file: &SourceFile, error: DataFusionError) -> Error {
+        let error = self.explain(error);
+        let of_file = [ErrorCode::FormatInvalid, ErrorCode::SqlExecution, ErrorCode::Internal]
+            .contains(&error.code());
+        if of_file { unreadable(file, "Parquet", error) } else { error }
+    }
+
     /// Our error in theirs, so that it comes out again as it went in.
     fn carry(&self, error: Error) -> object_store::Error {
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
@@ -105,7 +114,7 @@ impl QueryStore {
         object_store::Error::Generic { store: "windlass", source: Box::new(error) }
     }
 
-    fn find(&self, location: &Path) -> Result<Arc<SourceFile>> {
+    pub(crate) fn find(&self, location: &Path) -> Result<Arc<SourceFile>> {
         let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
         files.get(location).cloned().ok_or_else(|| object_store::Error::NotFound {
             path: location.to_string(),

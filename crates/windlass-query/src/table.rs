@@ -7,6 +7,7 @@ use crate::files::SourceFile;
 use crate::footers;
 use crate::format::{Declared, Kind};
 use crate::free;
+use crate::guarded::Guarded;
 use crate::partition::{Partitions, partitions};
 use crate::read::{RANGE, unsampled};
 use crate::sample::{Learnt, learn};
@@ -20,11 +21,11 @@ use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::DFSchema;
 use datafusion::datasource::TableType;
-use datafusion::datasource::file_format::FileFormat as _;
-use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::listing::helpers::expr_applicable_for_cols;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder};
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::logical_expr::utils::conjunction;
@@ -39,6 +40,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::scalar::ScalarValue;
+use object_store::ObjectStore;
 use std::sync::Arc;
 use windlass_formats::OnError;
 use windlass_types::error::ErrorBody;
@@ -392,8 +394,11 @@ impl TableProvider for FilesTable {
             .with_table_partition_cols(told.into_iter().map(Arc::new).collect::<Vec<_>>())
             .with_virtual_columns(if numbered { vec![row_number()] } else { Vec::new() })
             .build();
-        let format = ParquetFormat::default().with_force_view_types(false);
-        let source = format.file_source(table_schema);
+        let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
+        let files: Arc<dyn ObjectStore> = Arc::clone(&self.store) as _;
+        let reader = Guarded(CachedParquetFileReaderFactory::new(files, cache));
+        let source = ParquetSource::new(table_schema)
+            .with_parquet_file_reader_factory(Arc::new(reader) as _);
         let columns = self.file_schema.fields().len();
         let strict =
             !self.lenient && projection.iter().filter(|at| **at < columns).count() == columns;
@@ -403,7 +408,8 @@ impl TableProvider for FilesTable {
         });
         let number =
             projection.iter().position(|at| numbered && *at + 1 == self.schema.fields().len());
-        let mut config = FileScanConfigBuilder::new(url(), source).with_file_groups(groups);
+        let mut config =
+            FileScanConfigBuilder::new(url(), Arc::new(source)).with_file_groups(groups);
         // Of the numbers of rows nothing is known that would fit.
         if !numbered {
             config = config.with_statistics(statistics);
@@ -413,7 +419,7 @@ impl TableProvider for FilesTable {
             .with_limit(limit)
             .with_expr_adapter(adapter)
             .build();
-        let plan = format.create_physical_plan(state, config).await?;
+        let plan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
         match number {
             Some(number) => from_one(plan, number),
             None => Ok(plan),

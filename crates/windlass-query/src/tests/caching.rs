@@ -122,3 +122,25 @@ async fn rows_and_descriptions_have_plain_text() {
         "{described}"
     );
 }
+
+#[tokio::test]
+async fn a_footer_that_is_none_fails_the_query_and_names_the_file() {
+    let names: Vec<String> = (10..30).map(|at| format!("p/{at}.parquet")).collect();
+    let good = numbers(3);
+    // Its length says that the footer is longer than the file; of the second, that it is nothing.
+    let mut long = good.clone();
+    let at = long.len() - 8;
+    long[at..at + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+    let mut noise = good.clone();
+    noise[at - 40..at].fill(0xff);
+    for bad in [long, noise] {
+        let mut objects: Vec<(&str, &[u8])> =
+            names.iter().map(|name| (name.as_str(), good.as_slice())).collect();
+        // Not one of those that the columns are learnt from.
+        objects[9].1 = &bad;
+        let bench = Bench::new(&objects);
+        let answer = bench.ask("SELECT sum(id) FROM landing.\"p/\"").await;
+        assert!(answer.starts_with("error[format.invalid]"), "{answer}");
+        assert!(answer.contains("p/19.parquet"), "{answer}");
+    }
+}
