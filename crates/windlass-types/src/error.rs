@@ -225,6 +225,8 @@ error_codes! {
     FormatUnwritable = "format.unwritable", InvalidInput;
     /// No file matches.
     FormatEmpty = "format.no_files", NotFound;
+    /// A manifest or a workflow file is not what it should be; the error names line and key.
+    DocumentInvalid = "document.invalid", InvalidInput;
     /// A local file or folder is not there.
     LocalNotFound = "local.not_found", NotFound;
     /// A local file or folder may not be read or written.
