@@ -362,6 +362,11 @@ impl<'a> At<'a> {
         invalid(self.said(place, what))
     }
 
+    /// File and line.
+    pub fn spot(&self) -> String {
+        format!("{}:{}", self.name, self.node.place.line)
+    }
+
     /// What an error of this place would say, for a warning.
     pub fn says(&self, what: impl fmt::Display) -> String {
         self.said(self.node.place, what)

@@ -368,7 +368,7 @@ fn manifest_at(at: &At<'_>) -> Result<Option<ManifestAt>> {
 fn default_manifest(at: &At<'_>) -> Result<Manifest> {
     match &at.node().value {
         crate::document::Value::Text(text) => {
-            let name = at.says("defaultManifest").replace(' ', "");
+            let name = format!("{} (defaultManifest)", at.spot());
             Manifest::parse(&name, text, Scope::Default)
         }
         _ => Manifest::read(at, Scope::Default),
