@@ -7,7 +7,8 @@ mod place;
 mod router;
 
 use crate::filter::Filter;
-use crate::manifest::Manifest;
+use crate::find::Finder;
+use crate::manifest::{self, Manifest};
 use crate::model::{Found, Listed};
 use crate::world::World;
 use futures::StreamExt as _;
@@ -181,6 +182,37 @@ pub async fn crawl(
     }
     drop(walks);
     Ok(crawl.listed.load(Ordering::Relaxed))
+}
+
+/// Lists what a plan bounds; answers of each bucket the manifest that says what is found in it.
+/// Manifests that are there are not read.
+pub async fn manifests(plan: &Plan, world: &dyn World) -> Result<Vec<(String, String)>> {
+    let bounds = &plan.bounds;
+    let mut buckets: Vec<String> = match bounds.is_empty() {
+        true => world.buckets().await?,
+        false => bounds.iter().map(|(bucket, _)| bucket.clone()).collect(),
+    };
+    buckets.dedup();
+    let mut all = Vec::new();
+    for bucket in buckets {
+        let own = bounds.iter().filter(|(name, _)| *name == bucket);
+        let mut prefixes: Vec<String> = own.map(|(_, prefix)| prefix.clone()).collect();
+        if bounds.is_empty() {
+            prefixes.push(String::new());
+        }
+        let mut finder = Finder::default();
+        for prefix in prefixes {
+            let mut objects = world.list(&bucket, &prefix);
+            while let Some(object) = objects.next().await {
+                let object = object?;
+                if object.key != manifest::FILE {
+                    finder.add(&object);
+                }
+            }
+        }
+        all.push((bucket, manifest::print(&finder.end().entries())));
+    }
+    Ok(all)
 }
 
 impl Crawl {

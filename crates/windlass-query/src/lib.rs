@@ -14,8 +14,10 @@ mod entry_expr;
 mod error;
 mod files;
 mod format;
+mod footer;
 mod free;
 mod identifiers;
+mod learn;
 mod listing;
 mod look;
 mod memory;
@@ -43,6 +45,7 @@ pub mod write;
 
 pub use engine::{Engine, Rows};
 pub use entry_expr::EntryExpr;
+pub use learn::{LearntFiles, OneFile, learn_files, unpack};
 pub use look::LookAt;
 pub use memory::Budget;
 pub use parquet_file::ParquetFile;

@@ -2,6 +2,7 @@
 
 mod cloud;
 mod content;
+mod crawl;
 mod files;
 mod jobs;
 mod kinds;
@@ -12,6 +13,7 @@ mod write;
 
 pub use cloud::{AZURE_BLOB_OPTIONS, GCS_OPTIONS};
 pub use content::CONTENT_TYPE_OPTIONS;
+pub use crawl::CRAWL_OPTIONS;
 pub use files::{
     COPY_FILES_OPTIONS, FILES_OPTIONS, METADATA_OPTIONS, MOVE_FILES_OPTIONS, REPORT_OPTIONS,
     SYNC_FILES_OPTIONS, TAGS_OPTIONS,
