@@ -133,6 +133,48 @@ pub struct CopySide {
     pub location: Location,
 }
 
+/// What is asked of the catalogue.
+#[derive(Debug, Clone)]
+pub enum CatalogAsk {
+    /// A page of containers, by fully qualified name.
+    Containers {
+        /// Of this service only.
+        service: Option<String>,
+        /// `active`, `not_seen` or `deleted` only.
+        status: Option<String>,
+        /// Directly in the container of this fully qualified name only.
+        parent: Option<String>,
+        /// The `next` of the page before.
+        after: Option<String>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// One container: by its fully qualified name, `connection:path` or `s3://bucket/path`.
+    Container(String),
+    /// Containers by words, the best first.
+    Search {
+        /// The words.
+        question: String,
+        /// At most so many.
+        limit: u32,
+        /// After so many.
+        offset: u32,
+    },
+    /// Where the data of a place came from and went to.
+    Lineage {
+        /// A container or a place.
+        of: String,
+        /// Where it came from; with both or neither of the two, both.
+        upstream: bool,
+        /// Where it went.
+        downstream: bool,
+        /// Most steps.
+        depth: Option<u64>,
+        /// As events of `OpenLineage`.
+        events: bool,
+    },
+}
+
 /// One line of `doctor`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
@@ -198,6 +240,12 @@ pub trait Engine: Send + Sync {
 
     /// Reseals every sealed value with a new master key; answers how many.
     async fn rotate_key(&self) -> Result<u64>;
+
+    /// Answers what other programs ask of the catalogue, as JSON.
+    async fn catalog(&self, ctx: &Ctx, ask: CatalogAsk) -> Result<serde_json::Value> {
+        let _ = (ctx, ask);
+        Err(Error::new(ErrorCode::UsageInvalid, "this engine keeps no catalogue"))
+    }
 
     /// Names of connections, for completion.
     async fn connection_names(&self, ctx: &Ctx) -> Result<Vec<Name>>;

@@ -93,6 +93,15 @@ impl Engine for Windlass {
         self.inner.store.rotate_key(MasterKey::generate()?).await
     }
 
+    async fn catalog(
+        &self,
+        ctx: &Ctx,
+        ask: crate::engine::CatalogAsk,
+    ) -> Result<serde_json::Value> {
+        let fabric = self.fabric(&ctx.fabric).await?;
+        self.ask_catalog(&fabric, ask).await
+    }
+
     async fn connection_names(&self, ctx: &Ctx) -> Result<Vec<Name>> {
         let fabric = self.fabric(&ctx.fabric).await?;
         Ok(self.inner.store.connections(fabric.id).await?.into_iter().map(|row| row.name).collect())

@@ -45,6 +45,12 @@ impl Windlass {
             Statement::Describe { target: DescribeTarget::Connection(name) } => {
                 self.describe_connection(&fabric, &name).boxed().await
             }
+            Statement::Describe { target: DescribeTarget::Container(name) } => {
+                self.describe_container(&fabric, &name).boxed().await
+            }
+            Statement::Catalog(statement) => {
+                self.catalog_statement(&fabric, statement).boxed().await
+            }
             Statement::Describe { target: DescribeTarget::Table(parts) } => {
                 let engine = self.query().await?;
                 let name = fabric.name.as_str().to_owned();

@@ -50,7 +50,7 @@ pub use look::LookAt;
 pub use memory::Budget;
 pub use parquet_file::ParquetFile;
 pub use pg::Given;
-pub use resolve::{FileTable, Resolver, View};
+pub use resolve::{Catalogued, FileTable, Resolver, View};
 pub use shape::Shape;
 pub use sources::{check_options, declared_columns};
 pub use stored::{SchemaChange, SchemaColumn, StoredColumns};

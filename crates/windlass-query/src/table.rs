@@ -72,6 +72,8 @@ pub(crate) struct Chosen {
     pub(crate) pattern: Option<DatePattern>,
     /// What is stored of the columns, and what happens where files differ from it.
     pub(crate) stored: Option<StoredColumns>,
+    /// The container that they are of, where they are the catalogue's.
+    pub(crate) catalogued: Option<String>,
     pub(crate) on_change: Option<OnChange>,
 }
 
@@ -92,7 +94,7 @@ impl FilesTable {
         declared: &Declared,
         table: &str,
     ) -> Result<Self> {
-        let Chosen { files, others, teachers, pattern, stored, on_change } = chosen;
+        let Chosen { files, others, teachers, pattern, stored, catalogued, on_change } = chosen;
         let mut files = expand(files, declared, table).await?;
         let teachers = if teachers.is_empty() {
             files.clone()
@@ -104,6 +106,13 @@ impl FilesTable {
         let partitions = partitions(&files, &others, pattern.as_ref());
         let agreed = agree(learnt.columns, stored.as_ref(), on_change, table);
         learnt.columns = agreed.columns;
+        if let (Some(container), Some(stored)) = (catalogued, &stored) {
+            for column in &mut learnt.columns {
+                if stored.columns.iter().any(|known| known.name == *column.field.name()) {
+                    column.note.get_or_insert_with(|| format!("as catalogued: {container}"));
+                }
+            }
+        }
         // A folder says the same of every row; a column of that name in the files gives way.
         let folder = |name: &String| partitions.fields.iter().any(|field| field.name() == name);
         let mut hidden: Vec<String> = Vec::new();

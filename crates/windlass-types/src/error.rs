@@ -177,6 +177,8 @@ error_codes! {
     TableNotFound = "table.not_found", NotFound;
     /// A table of that name exists.
     TableExists = "table.exists", Conflict;
+    /// The catalogue has no container of that name.
+    ContainerNotFound = "container.not_found", NotFound;
     /// No schema of that name.
     SchemaNotFound = "schema.not_found", NotFound;
     /// A schema of that name exists.

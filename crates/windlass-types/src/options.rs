@@ -1,6 +1,7 @@
 //! Options of connections: one table that the parser, validation, docs and completion read.
 
 mod cloud;
+mod container;
 mod content;
 mod crawl;
 mod files;
@@ -12,6 +13,7 @@ mod shared;
 mod write;
 
 pub use cloud::{AZURE_BLOB_OPTIONS, GCS_OPTIONS};
+pub use container::{COLUMN_OPTIONS, CONTAINER_OPTIONS};
 pub use content::CONTENT_TYPE_OPTIONS;
 pub use crawl::CRAWL_OPTIONS;
 pub use files::{
