@@ -66,6 +66,8 @@ pub struct Before {
     pub rows: Option<u64>,
     /// Files that were read.
     pub samples: Vec<Sample>,
+    /// It was found by this very crawl, before it was interrupted and begun again.
+    pub again: bool,
 }
 
 /// A storage to be crawled, and what was known of it.

@@ -18,7 +18,7 @@ pub use windlass_s3::{
     OpenUpload, Part, PresignMethod, PutOptions, PutResult, Storage, Upload, VersionEntry,
 };
 pub use windlass_transfer::{CopyOptions, Item, Progress, Summary};
-use windlass_types::{Location, Name, Result};
+use windlass_types::{Error, ErrorCode, Location, Name, Result};
 
 /// The answer of one statement.
 pub enum Answer {
@@ -188,6 +188,37 @@ pub struct Check {
     pub hint: Option<String>,
 }
 
+/// A workflow file of `OpenMetadata`, and how it is to be crawled.
+#[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "switches of one request, each for itself")]
+pub struct WorkflowFile {
+    /// Its path; the end of its name says whether it is YAML or JSON.
+    pub name: String,
+    /// What it says.
+    pub text: String,
+    /// Find tables that no manifest names.
+    pub discover: bool,
+    /// Mark what is gone also if it is much.
+    pub allow_mass_delete: bool,
+    /// Read files also where nothing changed.
+    pub full: bool,
+}
+
+/// How the crawl of a workflow file ended.
+#[derive(Debug, Clone)]
+pub struct WorkflowEnd {
+    /// Its run.
+    pub run: String,
+    /// Less went well than `successThreshold` asks for, and `raiseOnError` is set.
+    pub failed: bool,
+    /// Not everything went well, and `raiseOnError` is set.
+    pub partial: bool,
+    /// Counts, as the run has them.
+    pub summary: serde_json::Value,
+    /// The server that the file names.
+    pub server: Option<String>,
+}
+
 /// Every verb of the product.
 #[async_trait]
 pub trait Engine: Send + Sync {
@@ -216,6 +247,21 @@ pub trait Engine: Send + Sync {
         progress: Arc<dyn Progress>,
         cancel: CancellationToken,
     ) -> Result<Summary>;
+
+    /// Crawls as a workflow file of `OpenMetadata` says, with a connection that is not stored.
+    async fn crawl_workflow(
+        &self,
+        ctx: &Ctx,
+        file: WorkflowFile,
+        cancel: CancellationToken,
+    ) -> Result<WorkflowEnd> {
+        let _ = (ctx, file, cancel);
+        Err(Error::new(
+            ErrorCode::UsageInvalid,
+            "a workflow file is crawled by the process that reads it",
+        )
+        .hint("run it without --server, or crawl a connection of the server: windlass crawl NAME"))
+    }
 
     /// The least IAM policy, for `read`, `full` or `catalog`.
     async fn policy(

@@ -54,6 +54,15 @@ impl Engine for Windlass {
         self.run_copy(ctx, source, destination, options, progress, cancel).await
     }
 
+    async fn crawl_workflow(
+        &self,
+        ctx: &Ctx,
+        file: crate::engine::WorkflowFile,
+        cancel: CancellationToken,
+    ) -> Result<crate::engine::WorkflowEnd> {
+        self.run_workflow(ctx, file, cancel).await
+    }
+
     async fn serve_jobs(&self, shutdown: CancellationToken) -> Result<()> {
         self.scheduler().run_until(shutdown).await
     }

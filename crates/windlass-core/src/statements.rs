@@ -48,6 +48,11 @@ impl Windlass {
             Statement::Describe { target: DescribeTarget::Container(name) } => {
                 self.describe_container(&fabric, &name).boxed().await
             }
+            Statement::Crawl(crawl) => self.run_crawl(&fabric, ctx, crawl).boxed().await,
+            Statement::ExplainCrawl(crawl) => self.explain(&fabric, crawl).boxed().await,
+            Statement::ShowManifest { connection } => {
+                self.show_manifest(&fabric, connection).boxed().await
+            }
             Statement::Catalog(statement) => {
                 self.catalog_statement(&fabric, statement).boxed().await
             }

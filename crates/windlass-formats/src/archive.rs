@@ -99,13 +99,14 @@ fn unpack_zip(
             let path = place(into, all.len(), &member.name);
             let mut out = File::create(&path).map_err(|error| error.to_string())?;
             let mut failed = None;
-            let read = zip::read_of(&mut archive, &member, &mut |bytes| match out.write_all(bytes) {
-                Ok(()) => true,
-                Err(error) => {
-                    failed = Some(error.to_string());
-                    false
-                }
-            });
+            let read =
+                zip::read_of(&mut archive, &member, &mut |bytes| match out.write_all(bytes) {
+                    Ok(()) => true,
+                    Err(error) => {
+                        failed = Some(error.to_string());
+                        false
+                    }
+                });
             match failed.or(read.err().map(|failure| failure.to_string())) {
                 Some(why) => Err(why),
                 None => Ok(path),
@@ -144,7 +145,8 @@ fn unpack_tar(
             total += size;
             let path = place(into, all.len(), &name);
             let mut out = File::create(&path).map_err(|error| error.to_string())?;
-            std::io::copy(&mut (&mut entry).take(size), &mut out).map_err(|error| error.to_string())?;
+            std::io::copy(&mut (&mut entry).take(size), &mut out)
+                .map_err(|error| error.to_string())?;
             Ok(path)
         });
         all.push(Unpacked { name, size, file });
@@ -174,17 +176,27 @@ mod tests {
     #[test]
     fn files_of_a_tar_are_unpacked_and_never_outside() {
         let folder = tempfile::tempdir().unwrap();
-        let bytes = tar(&[("a/x.csv", b"id\n1\n"), ("../evil.csv", b"x"), ("/etc/x.csv", b"x"), ("./n.txt", b"hi")]);
+        let bytes = tar(&[
+            ("a/x.csv", b"id\n1\n"),
+            ("../evil.csv", b"x"),
+            ("/etc/x.csv", b"x"),
+            ("./n.txt", b"hi"),
+        ]);
         let size = bytes.len() as u64;
         let wanted: fn(&str) -> bool = |name| name.ends_with(".csv");
         let all = unpack(Box::new(Cursor::new(bytes)), size, "tar", folder.path(), wanted).unwrap();
-        let names: Vec<(&str, u64)> = all.iter().map(|file| (file.name.as_str(), file.size)).collect();
+        let names: Vec<(&str, u64)> =
+            all.iter().map(|file| (file.name.as_str(), file.size)).collect();
         assert_eq!(names, [("a/x.csv", 5), ("n.txt", 2)]);
         let path = all[0].file.as_ref().unwrap().as_ref().unwrap();
         assert_eq!(std::fs::read(path).unwrap(), b"id\n1\n");
         assert!(all[1].file.is_none());
-        let other = unpack(Box::new(Cursor::new(vec![])), 0, "rar", folder.path(), wanted).unwrap_err();
+        let other =
+            unpack(Box::new(Cursor::new(vec![])), 0, "rar", folder.path(), wanted).unwrap_err();
         assert!(other.reason.contains("rar cannot be read"));
-        assert!(unpack(Box::new(Cursor::new(vec![7; 3000])), 3000, "tar.gz", folder.path(), wanted).is_err());
+        assert!(
+            unpack(Box::new(Cursor::new(vec![7; 3000])), 3000, "tar.gz", folder.path(), wanted)
+                .is_err()
+        );
     }
 }

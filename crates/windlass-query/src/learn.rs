@@ -109,8 +109,14 @@ pub async fn learn_files(
     let work: Vec<futures::future::BoxFuture<'_, Result<(Kind, Sample, Option<u64>)>>> =
         sources.iter().map(|file| Box::pin(one(&declared, kind, file)) as _).collect();
     let read: Vec<_> = futures::stream::iter(work).buffered(4).collect().await;
-    let mut learnt =
-        LearntFiles { format: word(kind), fields: vec![], rows: None, why, bad: vec![], values: vec![] };
+    let mut learnt = LearntFiles {
+        format: word(kind),
+        fields: vec![],
+        rows: None,
+        why,
+        bad: vec![],
+        values: vec![],
+    };
     let (mut schemas, mut rows): (Vec<(String, Schema)>, Option<u64>) = (Vec::new(), Some(0));
     for (file, outcome) in sources.iter().zip(read) {
         match outcome {
@@ -135,7 +141,9 @@ pub async fn learn_files(
     }
     learnt.rows = rows;
     let nullable = |name: &str| {
-        schemas.iter().any(|(_, schema)| schema.field_with_name(name).map_or(true, Field::is_nullable))
+        schemas
+            .iter()
+            .any(|(_, schema)| schema.field_with_name(name).map_or(true, Field::is_nullable))
     };
     learnt.fields = merge(&schemas)
         .into_iter()
@@ -159,7 +167,8 @@ async fn one(
     }
     let read = async |kind: Kind| {
         let text = declared.text(kind);
-        let sample = sample::one(declared, kind, declared.format(kind)?, file, &text, VALUES).await?;
+        let sample =
+            sample::one(declared, kind, declared.format(kind)?, file, &text, VALUES).await?;
         Ok((kind, sample, None))
     };
     if !matches!(kind, Kind::Json | Kind::JsonLines) {
@@ -188,8 +197,7 @@ pub async fn unpack(
     let ranged = Ranged::new(Arc::clone(&file));
     let failed = ranged.failure();
     let (format, into, size) = (format.to_owned(), into.to_owned(), file.size);
-    let work =
-        move || archive::unpack(ranged.boxed(), size, &format, &into, wanted);
+    let work = move || archive::unpack(ranged.boxed(), size, &format, &into, wanted);
     let unpacked = SpawnedTask::spawn_blocking(work).join().await.map_err(|error| {
         Error::new(ErrorCode::Internal, "an archive was not read").source(error)
     })?;

@@ -3,10 +3,12 @@
 //! Secrets in it do not show in `Debug` or `Display`; [`Statement::to_sql`] is the way to clear text.
 
 mod catalog;
+mod crawl;
 mod jobs;
 mod write;
 
 pub use catalog::{CatalogStatement, Direction, LineageAs};
+pub use crawl::CrawlStatement;
 pub use jobs::{
     Calendar, CreateJob, FilesPlace, FilesStatement, FilesVerb, JobChange, Period, Trigger,
     WEEKDAYS,
@@ -279,6 +281,15 @@ pub enum Statement {
     CancelRun {
         /// The run.
         run: RunId,
+    },
+    /// `CRAWL connection options`
+    Crawl(CrawlStatement),
+    /// `EXPLAIN CRAWL connection options`
+    ExplainCrawl(CrawlStatement),
+    /// `SHOW MANIFEST FOR CONNECTION connection`
+    ShowManifest {
+        /// The connection.
+        connection: Name,
     },
     /// `ALTER CONTAINER`, `SEARCH`, `SHOW LINEAGE`
     Catalog(CatalogStatement),

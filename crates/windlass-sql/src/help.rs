@@ -139,6 +139,21 @@ const HELP: &[Help] = &[
         "PROFILE landing.\"orders/\" FULL",
     ),
     row(
+        "CRAWL name option = value [option = value ...]",
+        "Looks at what is behind a connection and keeps it in the catalogue: containers, their columns, figures and tags. What could not be read is not said to be gone.",
+        "CRAWL landing EXCLUDE = ('tmp/**') TAGS = TRUE",
+    ),
+    row(
+        "EXPLAIN CRAWL name option = value [option = value ...]",
+        "What a crawl would find by names alone, what it would leave out, and why; nothing is kept.",
+        "EXPLAIN CRAWL landing",
+    ),
+    row(
+        "SHOW MANIFEST FOR CONNECTION name",
+        "Of each bucket an openmetadata.json that says what is found in it.",
+        "SHOW MANIFEST FOR CONNECTION landing",
+    ),
+    row(
         "DESCRIBE CONTAINER 'name'|'connection:path'",
         "What the catalogue knows of a container: its columns, figures, notes, history.",
         "DESCRIBE CONTAINER 'landing:acme-landing/orders'",
@@ -371,6 +386,7 @@ pub const KEYWORDS: &[&str] = &[
     "CONTAINER",
     "CONTAINERS",
     "COPY",
+    "CRAWL",
     "CREATE",
     "CROSS",
     "DATABASE",
@@ -437,6 +453,7 @@ pub const KEYWORDS: &[&str] = &[
     "MINUTES",
     "MONTH",
     "MONTH_END",
+    "MANIFEST",
     "MOVE",
     "NOT",
     "NULL",

@@ -316,6 +316,17 @@ impl fmt::Display for Printed<'_> {
             Statement::RunJob { name } => write!(f, "RUN JOB {name}"),
             Statement::CancelJob { name } => write!(f, "CANCEL JOB {name}"),
             Statement::CancelRun { run } => write!(f, "CANCEL RUN '{run}'"),
+            Statement::Crawl(crawl) => {
+                write!(f, "CRAWL {}", crawl.connection)?;
+                self.settings(f, &crawl.options)
+            }
+            Statement::ExplainCrawl(crawl) => {
+                write!(f, "EXPLAIN CRAWL {}", crawl.connection)?;
+                self.settings(f, &crawl.options)
+            }
+            Statement::ShowManifest { connection } => {
+                write!(f, "SHOW MANIFEST FOR CONNECTION {connection}")
+            }
             Statement::Catalog(statement) => self.catalog(f, statement),
             Statement::Write(write) => self.write(f, write),
             Statement::Engine(text) if self.mask => f.write_str(&crate::masked(text)),

@@ -1,6 +1,7 @@
 //! The grammar: one function for each word that begins a statement of ours.
 
 mod catalog;
+mod crawl;
 mod jobs;
 mod schedule;
 mod views;
@@ -41,6 +42,8 @@ impl Parser<'_> {
             self.need_word("FABRIC")?;
             Statement::UseFabric { name: self.name(Want::Name(Thing::Fabric))? }
         } else if let Some(statement) = self.search()? {
+            statement
+        } else if let Some(statement) = self.crawl_statement()? {
             statement
         } else if let Some(statement) = self.look()? {
             statement
@@ -373,6 +376,9 @@ impl Parser<'_> {
         }
         if self.word("LINEAGE") {
             return self.lineage();
+        }
+        if self.word("MANIFEST") {
+            return self.show_manifest();
         }
         if self.words(&["SCHEMA", "CHANGES"]) {
             let table = if self.word("FOR") {

@@ -4,14 +4,14 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use windlass_sql::{
-    Calendar, CatalogStatement, Change, CreateJob, DescribeTarget, Direction, FilesPlace,
-    FilesStatement, FilesVerb, JobChange, LineageAs, Look, OptionSetting, ParseMode, Period,
-    SecretInput, SecretText, Statement, TableName, Trigger, WriteStatement, WriteTo, parse,
+    Calendar, CatalogStatement, Change, CrawlStatement, CreateJob, DescribeTarget, Direction,
+    FilesPlace, FilesStatement, FilesVerb, JobChange, LineageAs, Look, OptionSetting, ParseMode,
+    Period, SecretInput, SecretText, Statement, TableName, Trigger, WriteStatement, WriteTo, parse,
     parse_with, print_connection, split,
 };
 use windlass_types::name::RESERVED;
 use windlass_types::options::{
-    ARRIVAL_OPTIONS, COLUMN_OPTIONS, CONTAINER_OPTIONS, CREATE_TABLE_AS_OPTIONS,
+    ARRIVAL_OPTIONS, COLUMN_OPTIONS, CONTAINER_OPTIONS, CRAWL_OPTIONS, CREATE_TABLE_AS_OPTIONS,
     FILE_TABLE_OPTIONS, JOB_OPTIONS, MASK, OptionDef, OptionType, WRITE_OPTIONS,
 };
 use windlass_types::{ConnectionKind, Name, OptionMap, OptionValue, RunId};
@@ -301,6 +301,11 @@ fn statement() -> BoxedStrategy<Statement> {
         )
             .prop_map(|(what, like)| Statement::Show { what: what.to_owned(), like }),
         name().prop_map(|name| Statement::ShowCreate { name }),
+        name().prop_map(|connection| Statement::ShowManifest { connection }),
+        (name(), settings(CRAWL_OPTIONS), yes()).prop_map(|(connection, options, explained)| {
+            let crawl = CrawlStatement { connection, options };
+            if explained { Statement::ExplainCrawl(crawl) } else { Statement::Crawl(crawl) }
+        }),
         (name(), yes()).prop_map(|(name, write)| Statement::Test { name, write }),
         (yes(), name(), secret_input()).prop_map(|(if_not_exists, name, source)| {
             Statement::CreateSecret { if_not_exists, name, source }

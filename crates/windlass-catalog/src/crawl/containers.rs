@@ -264,11 +264,13 @@ async fn finish(walk: &Walk<'_>, mut wanted: Wanted) -> Result<()> {
     if wanted.reads == Reads::Nothing || !crawl.plan.structure {
         return crawl.say(Event::Found(Box::new(wanted.found))).await;
     }
-    if !crawl.plan.full && wanted.reads != Reads::Archive {
-        let before = crawl.world.known(bucket, &path).await?;
-        if let Some(before) = before.filter(|before| {
-            before.fingerprint == wanted.found.fingerprint && before.columns.is_some()
-        }) {
+    if wanted.reads != Reads::Archive {
+        let before = crawl.world.known(bucket, &path).await?.filter(|before| {
+            before.fingerprint == wanted.found.fingerprint
+                && before.columns.is_some()
+                && (before.again || !crawl.plan.full)
+        });
+        if let Some(before) = before {
             let mut found = wanted.found;
             found.columns = before.columns;
             found.formats = before.formats;

@@ -352,6 +352,7 @@ async fn what_did_not_change_is_not_read_again() {
         formats: found.formats.clone(),
         rows: None,
         samples: found.samples.clone(),
+        again: false,
     };
     let known = BTreeMap::from([(("b".to_owned(), "csv/orders".to_owned()), before)]);
     let (again, world) = events(plan(), Small { known: known.clone(), ..small(&objects) }).await;

@@ -72,7 +72,10 @@ mod tests {
         let x = Field::new("x", DataType::Int64, true);
         let inner = DataType::Struct(vec![x].into());
         let item = Arc::new(Field::new("item", inner.clone(), true));
-        let pair = vec![Field::new("key", DataType::Utf8, false), Field::new("value", DataType::Int64, true)];
+        let pair = vec![
+            Field::new("key", DataType::Utf8, false),
+            Field::new("value", DataType::Int64, true),
+        ];
         let entries = Arc::new(Field::new("entries", DataType::Struct(pair.into()), false));
         let fields = [
             Field::new("d", DataType::Date32, false),
@@ -81,14 +84,27 @@ mod tests {
             Field::new("m", DataType::Map(entries, false), true),
             Field::new("l", DataType::List(item), true),
             Field::new("at", DataType::Timestamp(TimeUnit::Millisecond, None), true),
-            Field::new("word", DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8)), true),
+            Field::new(
+                "word",
+                DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8)),
+                true,
+            ),
         ];
         let said: Vec<String> = fields
             .iter()
             .map(|field| {
                 let c = of_field(field);
-                let children: Vec<&str> = c.children.iter().map(|child| child.name.as_str()).collect();
-                format!("{} {} {} {:?} {:?} {}", c.name, c.data_type, c.display, c.array_data_type, c.precision.zip(c.scale), children.join(","))
+                let children: Vec<&str> =
+                    c.children.iter().map(|child| child.name.as_str()).collect();
+                format!(
+                    "{} {} {} {:?} {:?} {}",
+                    c.name,
+                    c.data_type,
+                    c.display,
+                    c.array_data_type,
+                    c.precision.zip(c.scale),
+                    children.join(",")
+                )
             })
             .collect();
         insta::assert_snapshot!(said.join("\n"), @r#"

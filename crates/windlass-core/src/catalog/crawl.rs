@@ -56,7 +56,8 @@ impl CrawlWork {
     /// Writes it.
     pub(crate) fn to_payload(&self) -> Result<Value> {
         serde_json::to_value(self).map_err(|error| {
-            Error::new(ErrorCode::Internal, "the payload of a crawl cannot be written").source(error)
+            Error::new(ErrorCode::Internal, "the payload of a crawl cannot be written")
+                .source(error)
         })
     }
 
@@ -215,7 +216,7 @@ impl Windlass {
         let Ready { opened, plan, service, mark_deleted, allow_mass, sink, warnings } = ready;
         let mut book = Book::new(context, &service.name, sink)?;
         for warning in warnings {
-            context.event(Level::Warn, warning);
+            context.event(Level::Warning, warning);
         }
         if let Some(Err(why)) = &plan.global {
             let told = Told {
@@ -234,16 +235,17 @@ impl Windlass {
         let (send, mut receive) = mpsc::channel(WAITING);
         let token = context.token();
         let walk = crawl(plan, world, send, token.clone());
-        let keep = async {
-            while let Some(event) = receive.recv().await {
-                book.take(event, &keeping).await?;
-            }
-            Ok::<_, Error>(())
+        let (walked, kept) = {
+            let (book, keeping) = (&mut book, &keeping);
+            // The receiver ends with it: the walk ends when nobody keeps any more.
+            let keep = async move {
+                while let Some(event) = receive.recv().await {
+                    book.take(event, keeping).await?;
+                }
+                Ok::<_, Error>(())
+            };
+            tokio::join!(walk, keep)
         };
-        tokio::pin!(keep);
-        tokio::pin!(walk);
-        // The walk ends with an error when nobody keeps any more.
-        let (walked, kept) = tokio::join!(walk, keep);
         kept?;
         let mut keeping = keeping
             .lock()
@@ -284,10 +286,7 @@ impl Windlass {
 }
 
 /// Reads a global manifest that was fetched.
-pub(super) fn global(
-    name: &str,
-    text: Result<Vec<u8>>,
-) -> std::result::Result<Manifest, String> {
+pub(super) fn global(name: &str, text: Result<Vec<u8>>) -> std::result::Result<Manifest, String> {
     let read = text.and_then(|bytes| {
         let text = String::from_utf8(bytes).map_err(|error| {
             Error::new(ErrorCode::DocumentInvalid, format!("{name} is not UTF-8")).source(error)
@@ -324,7 +323,11 @@ struct Book<'a> {
 }
 
 impl<'a> Book<'a> {
-    fn new(context: &'a RunContext, service: &str, sink: Option<std::path::PathBuf>) -> Result<Self> {
+    fn new(
+        context: &'a RunContext,
+        service: &str,
+        sink: Option<std::path::PathBuf>,
+    ) -> Result<Self> {
         let sink = sink
             .map(|path| {
                 std::fs::File::create(&path).map(std::io::BufWriter::new).map_err(|error| {
@@ -357,7 +360,8 @@ impl<'a> Book<'a> {
             Event::Listed(listed) => {
                 // What a filter leaves out is no failure.
                 let left_out = |why: &String| why.starts_with("left out: ");
-                self.summary.partial |= listed.incomplete.as_ref().is_some_and(|why| !left_out(why));
+                self.summary.partial |=
+                    listed.incomplete.as_ref().is_some_and(|why| !left_out(why));
                 if !listed.incomplete.as_ref().is_some_and(left_out) {
                     self.places.push(listed);
                 }
@@ -391,7 +395,7 @@ impl<'a> Book<'a> {
                 "failed"
             }
             Status::Warning => {
-                self.context.event(Level::Warn, format!("{place}: {}", told.reason));
+                self.context.event(Level::Warning, format!("{place}: {}", told.reason));
                 return Ok(());
             }
         };

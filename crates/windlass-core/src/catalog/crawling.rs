@@ -39,8 +39,7 @@ const EXPLAIN: Columns = &[
     ("why", Kind::Text),
 ];
 
-const MANIFESTS: Columns =
-    &[("bucket", Kind::Text), ("key", Kind::Text), ("manifest", Kind::Text)];
+const MANIFESTS: Columns = &[("bucket", Kind::Text), ("key", Kind::Text), ("manifest", Kind::Text)];
 
 /// What a run of a crawl did, or its error.
 pub(super) fn summary_of(row: RunRow) -> Result<CrawlSummary> {

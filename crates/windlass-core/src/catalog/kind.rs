@@ -47,7 +47,8 @@ impl JobKind for CrawlKind {
         let windlass = crate::jobs::engine(&self.0)?;
         let ready = match here_of(&context.payload) {
             Some(token) => {
-                let mut crawls = windlass.inner.crawls.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut crawls =
+                    windlass.inner.crawls.lock().unwrap_or_else(PoisonError::into_inner);
                 crawls.remove(token).ok_or_else(gone)?
             }
             None => {
@@ -57,7 +58,7 @@ impl JobKind for CrawlKind {
         };
         let summary = Box::pin(windlass.crawl(ready, &context)).await?;
         if let Some(refused) = &summary.refused {
-            context.event(Level::Warn, format!("{refused}; ALLOW_MASS_DELETE allows it"));
+            context.event(Level::Warning, format!("{refused}; ALLOW_MASS_DELETE allows it"));
         }
         let partial = summary.partial;
         let summary = serde_json::to_value(summary).map_err(|error| {

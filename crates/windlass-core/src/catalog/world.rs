@@ -100,9 +100,9 @@ impl World for Reached {
         let root = Location { bucket: None, key: String::new() };
         let entries = self.storage.list(&root, ListOptions::default());
         entries
-            .try_filter_map(async |entry| {
-                Ok((entry.kind == EntryKind::Bucket).then_some(entry.key))
-            })
+            .try_filter_map(
+                async |entry| Ok((entry.kind == EntryKind::Bucket).then_some(entry.key)),
+            )
             .try_collect()
             .await
     }
@@ -129,7 +129,12 @@ impl World for Reached {
         read_all(&self.storage, &object, most).await
     }
 
-    async fn learn(&self, bucket: &str, files: &[Sample], declared: &Declared) -> Result<Structure> {
+    async fn learn(
+        &self,
+        bucket: &str,
+        files: &[Sample],
+        declared: &Declared,
+    ) -> Result<Structure> {
         let files: Vec<OneFile> = files.iter().map(one).collect();
         learn(&self.storage, bucket, &files, declared).await
     }
@@ -140,7 +145,8 @@ impl World for Reached {
         };
         let folder = tempfile::tempdir().map_err(failed)?;
         let wanted: fn(&str) -> bool = |name| kind_of(name).format.is_some();
-        let files = unpack(&self.storage, bucket, &one(archive), format, folder.path(), wanted).await?;
+        let files =
+            unpack(&self.storage, bucket, &one(archive), format, folder.path(), wanted).await?;
         let spec = LocalSpec::build(&OptionMap::from([(
             "ROOT".to_owned(),
             OptionValue::Text(folder.path().to_string_lossy().into_owned()),
@@ -196,12 +202,15 @@ impl World for Reached {
         let keeping = keeping.lock().await;
         let Some(keeping) = keeping.as_ref() else { return Ok(None) };
         let known = keeping.known(bucket, path).await?;
+        // What comes back is looked at anew.
+        let known = known.filter(|known| known.status != windlass_state::ContainerStatus::Deleted);
         Ok(known.map(|known| Before {
             fingerprint: known.found.fingerprint,
             columns: known.found.columns,
             formats: known.found.formats,
             rows: known.found.figures.rows,
             samples: known.found.samples,
+            again: known.kept,
         }))
     }
 }

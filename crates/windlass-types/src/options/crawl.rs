@@ -15,7 +15,12 @@ const fn row(
 
 /// Options of `CRAWL` and `EXPLAIN CRAWL`.
 pub const CRAWL_OPTIONS: &[OptionDef] = &[
-    row("SERVICE", Text, "the connection's name", "Name of the service that the containers belong to."),
+    row(
+        "SERVICE",
+        Text,
+        "the connection's name",
+        "Name of the service that the containers belong to.",
+    ),
     row("DESCRIPTION", Text, "", "What is said of the service."),
     row("BUCKETS", TextList, "all", "Only buckets whose names match one of these globs."),
     row("EXCLUDE_BUCKETS", TextList, "", "Never buckets whose names match; wins over BUCKETS."),
@@ -26,12 +31,7 @@ pub const CRAWL_OPTIONS: &[OptionDef] = &[
         "Only containers whose paths below the bucket match one of these globs, or lie below what does.",
     ),
     row("EXCLUDE", TextList, "", "Never containers whose paths match; wins over INCLUDE."),
-    row(
-        "DISCOVER",
-        Bool,
-        "TRUE",
-        "Find tables that no manifest names, by the keys.",
-    ),
+    row("DISCOVER", Bool, "TRUE", "Find tables that no manifest names, by the keys."),
     row("MANIFESTS", Bool, "TRUE", "Read `openmetadata.json` of each bucket."),
     row(
         "GLOBAL_MANIFEST",
