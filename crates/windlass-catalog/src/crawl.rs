@@ -188,9 +188,10 @@ pub async fn crawl(
 /// Manifests that are there are not read.
 pub async fn manifests(plan: &Plan, world: &dyn World) -> Result<Vec<(String, String)>> {
     let bounds = &plan.bounds;
-    let mut buckets: Vec<String> = match bounds.is_empty() {
-        true => world.buckets().await?,
-        false => bounds.iter().map(|(bucket, _)| bucket.clone()).collect(),
+    let mut buckets: Vec<String> = if bounds.is_empty() {
+        world.buckets().await?
+    } else {
+        bounds.iter().map(|(bucket, _)| bucket.clone()).collect()
     };
     buckets.dedup();
     let mut all = Vec::new();

@@ -11,7 +11,7 @@ use crate::manifest::{ARCHIVES, Entry};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Differently named files of a folder that are told one by one; of more the folder is one table.
-const LOOSE: usize = 64;
+const LOOSE: usize = 32;
 
 /// What a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,8 @@ struct Group {
     shapes: BTreeSet<String>,
     loose: BTreeMap<String, Object>,
     overflow: bool,
-    divisions: BTreeMap<Vec<u8>, Vec<Division>>,
+    /// The deepest that its files have.
+    divisions: Vec<Division>,
     direct: bool,
 }
 
@@ -175,10 +176,17 @@ impl Finder {
             None => self.spots.entry(root.to_owned()).or_default(),
         };
         let Some(kind) = data_kind(key) else {
-            if archive_word(key).is_some() && spot.archives.len() < LOOSE {
+            let mut other = Some(object.clone());
+            if archive_word(key).is_some() {
                 spot.archives.insert(key.to_owned(), object.clone());
-            } else {
-                spot.other.count(object);
+                // The first by name, whatever order they come in.
+                other = (spot.archives.len() > LOOSE)
+                    .then(|| spot.archives.pop_last())
+                    .flatten()
+                    .map(|(_, object)| object);
+            }
+            if let Some(other) = other {
+                spot.other.count(&other);
                 spot.others += 1;
             }
             return;
@@ -186,17 +194,22 @@ impl Finder {
         let group = spot.groups.entry(kind).or_default();
         group.heap.add(root, object);
         group.direct |= divisions.is_empty();
-        if group.divisions.len() < 8 {
-            let code = divisions.iter().map(|division| *division as u8).collect();
-            group.divisions.entry(code).or_insert(divisions);
+        let depth = |levels: &[Division]| {
+            (levels.len(), levels.iter().map(|level| *level as u8).collect::<Vec<_>>())
+        };
+        if depth(&divisions) > depth(&group.divisions) {
+            group.divisions = divisions;
         }
-        if group.shapes.len() <= LOOSE {
-            group.shapes.insert(shape(key));
+        if group.overflow {
+            return;
         }
-        if group.loose.len() <= LOOSE {
-            group.loose.insert(key.to_owned(), object.clone());
-        } else {
+        group.shapes.insert(shape(key));
+        group.loose.insert(key.to_owned(), object.clone());
+        if group.loose.len() > LOOSE {
+            // It is one table, whatever else comes: what would tell its files apart is let go.
             group.overflow = true;
+            group.loose = BTreeMap::new();
+            group.shapes = BTreeSet::new();
         }
     }
 
@@ -254,8 +267,7 @@ impl Finder {
                     found.beside += group.heap.objects();
                     continue;
                 }
-                let longest =
-                    group.divisions.into_values().max_by_key(Vec::len).unwrap_or_default();
+                let longest = group.divisions;
                 if longest.len() > divisions.len() {
                     divisions = longest;
                 }
@@ -309,7 +321,7 @@ fn settle(root: &str, spot: Spot, found: &mut Findings, others: &mut Vec<(String
         let format = (kind != BY_CONTENT).then(|| kind.to_owned());
         let label = format.clone().unwrap_or_else(|| "data".to_owned());
         let objects = group.heap.objects();
-        let divisions = group.divisions.into_values().max_by_key(Vec::len).unwrap_or_default();
+        let divisions = group.divisions;
         let together = !divisions.is_empty() || group.shapes.len() == 1 || group.overflow;
         if Some(kind) == main && together && !root.is_empty() {
             let mut why = vec![match divisions.first() {
@@ -328,7 +340,7 @@ fn settle(root: &str, spot: Spot, found: &mut Findings, others: &mut Vec<(String
                     format!("{} of {label} with names of one shape", plural(objects, "file"))
                 }
                 None => format!(
-                    "{} of {label}: too many names to be files by themselves",
+                    "{} of {label}, too many to be files by themselves",
                     plural(objects, "file")
                 ),
             }];

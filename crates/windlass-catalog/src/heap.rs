@@ -295,6 +295,7 @@ impl Heap {
             .filter(of)
             .filter_map(|kind| kind.compression.map(str::to_owned))
             .collect();
+        all.sort();
         all.dedup();
         all
     }

@@ -168,10 +168,8 @@ fn entry(at: &At<'_>, scope: Scope, warnings: &mut Vec<String>) -> Result<Entry>
     };
     let path_at = at.need("dataPath")?;
     let path = path_at.text()?.trim_matches('/').to_owned();
-    let glob = match Glob::is(&path) {
-        true => Some(Glob::new(&path).map_err(|error| path_at.error(error.message()))?),
-        false => None,
-    };
+    let glob = Glob::is(&path).then(|| Glob::new(&path)).transpose();
+    let glob = glob.map_err(|error| path_at.error(error.message()))?;
     let format = text("structureFormat")?.map(|word| word.trim().to_ascii_lowercase());
     let separator = text("separator")?;
     if separator.as_ref().is_some_and(|text| text != "\\t" && text.len() != 1) {

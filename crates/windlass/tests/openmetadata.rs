@@ -77,7 +77,10 @@ fn compare_columns(place: &str, theirs: &Value, ours: &Value, found: &mut Vec<Ro
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let name = |column: &Value| text(&column["name"]);
     let (theirs, ours) = (list(theirs), list(ours));
-    let order = |columns: &[Value]| columns.iter().map(name).collect::<Vec<_>>().join(", ");
+    let order = |columns: &[Value]| match columns {
+        [] => "-".to_owned(),
+        columns => columns.iter().map(name).collect::<Vec<_>>().join(", "),
+    };
     if order(&theirs) != order(&ours) {
         found.push(Row {
             field: "columns".into(),

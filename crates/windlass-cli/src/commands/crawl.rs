@@ -133,6 +133,9 @@ pub async fn run(session: &Session, args: Crawl) -> Ending {
             .console
             .talk(&format!("hint: `windlass job logs {} --failed` shows what failed", end.run));
     }
+    if let Some(server) = &end.server {
+        session.console.talk(&format!("note: `{server}` was not published to; the catalogue has it all"));
+    }
     if end.failed {
         return Ok(Outcome::Failed);
     }

@@ -185,12 +185,11 @@ impl Windlass {
             plan.links.region.clone_from(region);
         }
         if let Some(place) = work.text("GLOBAL_MANIFEST") {
-            let text = match place.starts_with("http://") || place.starts_with("https://") {
-                true => self.fetch(&place).await,
-                false => {
-                    let object = storage.binding().resolve_any(&place)?.object()?;
-                    read_all(&storage, &object, MANIFEST).await.map(|bytes| bytes.to_vec())
-                }
+            let text = if place.starts_with("http://") || place.starts_with("https://") {
+                self.fetch(&place).await
+            } else {
+                let object = storage.binding().resolve_any(&place)?.object()?;
+                read_all(&storage, &object, MANIFEST).await.map(|bytes| bytes.to_vec())
             };
             plan.global = Some(global(&place, text));
         }

@@ -51,10 +51,10 @@ fn content(declared: &Declared) -> OptionMap {
     if let Some(separator) = &declared.separator {
         group.push(("DELIMITER".to_owned(), OptionValue::Text(separator.clone())));
     }
-    match group.is_empty() {
-        true => OptionMap::new(),
-        false => OptionMap::from([("CONTENT_TYPE".to_owned(), OptionValue::Group(group))]),
+    if group.is_empty() {
+        return OptionMap::new();
     }
+    OptionMap::from([("CONTENT_TYPE".to_owned(), OptionValue::Group(group))])
 }
 
 fn one(sample: &Sample) -> OneFile {
