@@ -2,9 +2,11 @@
 
 mod api;
 mod find;
+#[allow(dead_code, reason = "a crawl begins it")]
 pub(crate) mod keep;
 mod lineage;
 mod statements;
+#[allow(dead_code, reason = "what is written is written by `keep`")]
 mod stored;
 mod table;
 mod tables;

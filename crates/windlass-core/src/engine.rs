@@ -18,7 +18,7 @@ pub use windlass_s3::{
     OpenUpload, Part, PresignMethod, PutOptions, PutResult, Storage, Upload, VersionEntry,
 };
 pub use windlass_transfer::{CopyOptions, Item, Progress, Summary};
-use windlass_types::{Location, Name, Result};
+use windlass_types::{Error, ErrorCode, Location, Name, Result};
 
 /// The answer of one statement.
 pub enum Answer {
