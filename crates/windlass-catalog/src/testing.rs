@@ -3,7 +3,7 @@
 use crate::model::{Column, ContainerKind, Figures, Found, Seen};
 
 /// A column of a type.
-pub fn column(name: &str, kind: &str) -> Column {
+pub(crate) fn column(name: &str, kind: &str) -> Column {
     Column {
         name: name.to_owned(),
         data_type: kind.split(['(', '<']).next().unwrap_or_default().to_owned(),
@@ -22,14 +22,14 @@ pub fn column(name: &str, kind: &str) -> Column {
 }
 
 /// A struct.
-pub fn structure(name: &str, children: Vec<Column>) -> Column {
+pub(crate) fn structure(name: &str, children: Vec<Column>) -> Column {
     let members: Vec<String> =
         children.iter().map(|child| format!("{} {}", child.name, child.display)).collect();
     Column { children, ..column(name, &format!("STRUCT<{}>", members.join(", "))) }
 }
 
 /// A dataset of CSV files in the bucket `lake`.
-pub fn dataset(path: &str, columns: &[(&str, &str)]) -> Found {
+pub(crate) fn dataset(path: &str, columns: &[(&str, &str)]) -> Found {
     Found {
         bucket: "lake".to_owned(),
         path: path.to_owned(),

@@ -91,7 +91,7 @@ impl Store {
         let texts: Vec<String> = notes.iter().map(NoteRow::text).collect();
         sqlx::query(self.dialect.put_noted_sql())
             .bind(container)
-            .bind(self.dialect.noted_text(&words(&texts.join("\n"))))
+            .bind(words(&texts.join("\n")).join(" "))
             .execute(&mut *tx)
             .await
             .map_err(failed(doing))?;

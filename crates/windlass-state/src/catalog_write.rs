@@ -240,12 +240,11 @@ impl Write {
     }
 
     async fn search(&self, tx: &mut Tx, id: i64, texts: &SearchTexts) -> Result<()> {
-        let mut query = sqlx::query(self.dialect.put_found_sql()).bind(id);
-        let (name, columns, about) =
-            (words(&texts.name), words(&texts.columns), words(&texts.about));
-        for text in self.dialect.found_texts(&name, &columns, &about) {
-            query = query.bind(text);
-        }
+        let query = sqlx::query(self.dialect.put_found_sql())
+            .bind(id)
+            .bind(words(&texts.name).join(" "))
+            .bind(words(&texts.columns).join(" "))
+            .bind(words(&texts.about).join(" "));
         query.execute(&mut **tx).await.map_err(failed("keep words of containers"))?;
         Ok(())
     }

@@ -16,6 +16,8 @@ CREATE TABLE containers (
     -- A number, because the full-text index is joined by it.
     id          INTEGER NOT NULL PRIMARY KEY,
     service_id  TEXT   NOT NULL REFERENCES catalog_services (id) ON DELETE CASCADE,
+    status      TEXT   NOT NULL,
+    reason      TEXT,
     bucket      TEXT   NOT NULL,
     path        TEXT   NOT NULL,
     kind        TEXT   NOT NULL,
@@ -23,24 +25,23 @@ CREATE TABLE containers (
     fqn         TEXT   NOT NULL,
     parent_fqn  TEXT,
     full_path   TEXT   NOT NULL,
-    -- JSON of what is only shown, never looked for.
-    detail      TEXT   NOT NULL,
-    -- JSON of its columns, where it has a structure.
-    structure   TEXT,
     fingerprint TEXT   NOT NULL,
     size        INTEGER,
     objects     INTEGER,
     row_count   INTEGER,
     newest      INTEGER,
     oldest      INTEGER,
-    status      TEXT   NOT NULL,
-    reason      TEXT,
     -- The run that spoke of it last, and when.
     run_id      TEXT   NOT NULL,
     checked_at  INTEGER NOT NULL,
     first_seen  INTEGER,
     last_seen   INTEGER,
     changed_at  INTEGER,
+    -- Long texts come last: what is looked for stands before them.
+    -- JSON of what is only shown, never looked for.
+    detail      TEXT   NOT NULL,
+    -- JSON of its columns, where it has a structure.
+    structure   TEXT,
     UNIQUE (service_id, bucket, path)
 ) STRICT;
 
@@ -81,7 +82,7 @@ CREATE TABLE container_notes (
     PRIMARY KEY (container_id, column_name)
 ) STRICT;
 
-CREATE VIRTUAL TABLE container_search USING fts5 (name, columns, about, notes, prefix = '2 3');
+CREATE VIRTUAL TABLE container_search USING fts5 (name, columns, about, notes, prefix = '1 2 3');
 
 CREATE TRIGGER containers_search AFTER DELETE ON containers BEGIN
     DELETE FROM container_search WHERE rowid = old.id;
