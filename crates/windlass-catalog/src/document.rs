@@ -475,9 +475,8 @@ impl<'a> At<'a> {
 
     /// A whole number from `least` to `most`.
     pub fn number(&self, least: u64, most: u64) -> Result<u64> {
-        let text = match &self.node.value {
-            Value::Number(text) | Value::Text(text) => text,
-            _ => return Err(self.wrong("a whole number")),
+        let (Value::Number(text) | Value::Text(text)) = &self.node.value else {
+            return Err(self.wrong("a whole number"));
         };
         text.parse()
             .ok()

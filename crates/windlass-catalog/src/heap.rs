@@ -194,15 +194,12 @@ impl Heap {
     pub fn count(&mut self, object: &Object) {
         self.kinds.entry(kind_of(&object.key)).or_default().add(object);
         let class = object.class.as_deref().unwrap_or("STANDARD");
-        match self.classes.get_mut(class) {
-            Some(figures) => {
-                figures.size += object.size;
-                figures.objects += 1;
-            }
-            None => {
-                let figures = StorageClassFigures { size: object.size, objects: 1 };
-                self.classes.insert(class.to_owned(), figures);
-            }
+        if !self.classes.contains_key(class) {
+            self.classes.insert(class.to_owned(), StorageClassFigures::default());
+        }
+        if let Some(figures) = self.classes.get_mut(class) {
+            figures.size += object.size;
+            figures.objects += 1;
         }
         if let Some(modified) = object.modified {
             self.newest = Some(self.newest.map_or(modified, |known| known.max(modified)));

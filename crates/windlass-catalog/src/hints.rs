@@ -75,7 +75,7 @@ fn is_card(text: &str) -> bool {
             _ => digit * 2 / 10 + digit * 2 % 10,
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// Two letters, two digits, and a remainder of 1.
@@ -182,7 +182,7 @@ pub fn hints(name: &str, values: &[String]) -> Vec<Hint> {
             hints.push(Hint { kind: kind.word.to_owned(), confidence, because });
         }
     }
-    hints.sort_by(|a, b| b.confidence.cmp(&a.confidence));
+    hints.sort_by_key(|hint| std::cmp::Reverse(hint.confidence));
     hints
 }
 

@@ -15,7 +15,7 @@ pub fn is_artefact(key: &str) -> bool {
         || name.starts_with("_SUCCESS.")
         || name.starts_with("_committed_")
         || name.starts_with("_started_")
-        || name.ends_with(".crc")
+        || name.rsplit_once('.').is_some_and(|(_, end)| end == "crc")
 }
 
 /// Name and value of a level `name=value`.

@@ -78,7 +78,7 @@ pub enum ManifestAt {
     /// An object, reached in its own way.
     S3 {
         /// Whom to be.
-        aws: Aws,
+        aws: Box<Aws>,
         /// Bucket.
         bucket: String,
         /// Key.
@@ -119,17 +119,12 @@ pub fn expand(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Strin
     while let Some(at) = rest.find('$') {
         out.push_str(&rest[..at]);
         let after = &rest[at + 1..];
-        let (name, length) = match after.strip_prefix('{') {
-            Some(inner) => match inner.find('}') {
-                Some(end) => (&inner[..end], end + 2),
-                None => ("", 0),
-            },
-            None => {
-                let end = after
-                    .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-                    .unwrap_or(after.len());
-                (&after[..end], end)
-            }
+        let (name, length) = if let Some(inner) = after.strip_prefix('{') {
+            inner.find('}').map_or(("", 0), |end| (&inner[..end], end + 2))
+        } else {
+            let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let end = after.find(|c: char| !word(c)).unwrap_or(after.len());
+            (&after[..end], end)
         };
         match Some(name).filter(|name| !name.is_empty()).and_then(environment) {
             Some(value) => out.push_str(&value),
@@ -362,7 +357,7 @@ fn manifest_at(at: &At<'_>) -> Result<Option<ManifestAt>> {
             security.says("is not of S3; only manifests in S3, files and on the web are read");
         return Ok(Some(ManifestAt::Unsupported(what)));
     }
-    Ok(Some(ManifestAt::S3 { aws: aws(&security)?, bucket, key }))
+    Ok(Some(ManifestAt::S3 { aws: Box::new(aws(&security)?), bucket, key }))
 }
 
 fn default_manifest(at: &At<'_>) -> Result<Manifest> {

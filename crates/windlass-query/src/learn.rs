@@ -106,7 +106,7 @@ pub async fn learn_files(
             (kind, format!("the format is that of the content: {why}"))
         }
     };
-    let work: Vec<futures::future::BoxFuture<'_, Result<(Kind, Sample, Option<u64>)>>> =
+    let work: Vec<futures::future::BoxFuture<'_, Result<One>>> =
         sources.iter().map(|file| Box::pin(one(&declared, kind, file)) as _).collect();
     let read: Vec<_> = futures::stream::iter(work).buffered(4).collect().await;
     let mut learnt = LearntFiles {
@@ -155,12 +155,11 @@ pub async fn learn_files(
     Ok(learnt)
 }
 
+/// The kind of a file as it turned out, what its head teaches, its rows.
+type One = (Kind, Sample, Option<u64>);
+
 /// One file; what is called JSON is lines first, which is soonest known to be wrong.
-async fn one(
-    declared: &Declared,
-    kind: Kind,
-    file: &Arc<SourceFile>,
-) -> Result<(Kind, Sample, Option<u64>)> {
+async fn one(declared: &Declared, kind: Kind, file: &Arc<SourceFile>) -> Result<One> {
     if kind == Kind::Parquet {
         let (schema, rows) = footer::read(file).await?;
         return Ok((kind, Sample::of(schema), Some(rows)));

@@ -77,7 +77,10 @@ impl S3Store {
             })
             .await
             .ok()?;
-        let name = answer.location_constraint.as_ref().map(|name| name.as_str());
+        let name = answer
+            .location_constraint
+            .as_ref()
+            .map(aws_sdk_s3::types::BucketLocationConstraint::as_str);
         match name.filter(|name| !name.is_empty()) {
             None => self.spec().endpoint.is_none().then(|| "us-east-1".to_owned()),
             Some("EU") => Some("eu-west-1".to_owned()),
@@ -203,8 +206,9 @@ mod tests {
     #[test]
     fn the_newest_counts_of_all_storage_types_are_added_up() {
         let member = |id: &str, values: &[&str]| {
-            let values: String =
+            let values: Vec<String> =
                 values.iter().map(|value| format!("<member>{value}</member>")).collect();
+            let values = values.concat();
             format!(
                 "<member><Id>{id}</Id><Label>x</Label><Timestamps/><Values>{values}</Values><StatusCode>Complete</StatusCode></member>"
             )

@@ -33,7 +33,8 @@ impl Place {
 
     /// Crawls; answers the exit code and the row.
     fn crawl(&self, more: &[&str]) -> (i32, Value) {
-        let arguments: Vec<&str> = ["-o", "json", "crawl", "lake"].iter().chain(more).copied().collect();
+        let arguments: Vec<&str> =
+            ["-o", "json", "crawl", "lake"].iter().chain(more).copied().collect();
         let output = self.home.run(&arguments);
         let rows: Value = serde_json::from_str(output.stdout.trim())
             .unwrap_or_else(|error| panic!("{error}: {} {}", output.stdout, output.stderr));
@@ -127,7 +128,12 @@ async fn a_filter_that_is_made_narrower_deletes_nothing() {
     // [02], [12]
     let place = Place::new().await;
     assert_eq!(place.crawl(&[]).0, 0);
-    for more in [&["--include", "a"][..], &["--exclude", "a"], &["--bucket", "other"], &["--exclude-bucket", "lake"]] {
+    for more in [
+        &["--include", "a"][..],
+        &["--exclude", "a"],
+        &["--bucket", "other"],
+        &["--exclude-bucket", "lake"],
+    ] {
         let (_, row) = place.crawl(more);
         assert_eq!(row["deleted"], 0, "{more:?}: {row}");
         assert_eq!(count(&place.states(), "deleted"), 0, "{more:?}: {:?}", place.states());
@@ -145,7 +151,8 @@ async fn what_is_gone_is_deleted_comes_back_with_its_history_and_much_of_it_is_a
     place.s3.state().put("lake", "a/part-0.csv", "id,name,more\n1,x,y\n");
     let (_, row) = place.crawl(&[]);
     assert_eq!(row["back"], 1, "{row}");
-    let columns = place.home.rows("SELECT columns FROM system.containers WHERE fqn = 'lake.lake.a'");
+    let columns =
+        place.home.rows("SELECT columns FROM system.containers WHERE fqn = 'lake.lake.a'");
     assert!(columns[0]["columns"].as_str().unwrap().contains("more"));
     for name in ["a/part-0.csv", "b/part-0.csv", "d/part-0.csv", "e/part-0.csv"] {
         place.s3.state().remove("lake", name);
@@ -163,7 +170,8 @@ async fn a_second_crawl_reads_only_what_changed_and_files_are_not_chosen_by_chan
     let place = Place::new().await;
     place.s3.state().put("lake", "a/part-1.csv", "id,name,late\n2,y,z\n");
     let columns = || {
-        let rows = place.home.rows("SELECT columns FROM system.containers WHERE fqn = 'lake.lake.a'");
+        let rows =
+            place.home.rows("SELECT columns FROM system.containers WHERE fqn = 'lake.lake.a'");
         rows[0]["columns"].as_str().unwrap().to_owned()
     };
     place.crawl(&[]);
@@ -190,7 +198,11 @@ async fn without_a_manifest_tables_are_found_and_explained() {
     let s3 = place.s3.state();
     s3.remove("lake", "openmetadata.json");
     for day in ["2024-01-01", "2024-01-02"] {
-        s3.put("lake", &format!("sales/orders/dt={day}/part-0.csv"), "id,email\n1,a@x.org\n2,b@y.org\n");
+        s3.put(
+            "lake",
+            &format!("sales/orders/dt={day}/part-0.csv"),
+            "id,email\n1,a@x.org\n2,b@y.org\n",
+        );
     }
     s3.put("lake", "sales/orders/_SUCCESS", "");
     s3.put("lake", "img/1.png", "p");
@@ -201,15 +213,28 @@ async fn without_a_manifest_tables_are_found_and_explained() {
     assert!(place.home.rows("SELECT * FROM system.containers").is_empty(), "nothing is kept");
     let manifest = place.home.rows("SHOW MANIFEST FOR CONNECTION lake");
     let manifest: Value = serde_json::from_str(manifest[0]["manifest"].as_str().unwrap()).unwrap();
-    let entry = manifest["entries"].as_array().unwrap().iter().find(|entry| entry["dataPath"] == "sales/orders/**/*.csv*");
+    let entry = manifest["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|entry| entry["dataPath"] == "sales/orders/**/*.csv*");
     assert_eq!(entry.unwrap()["autoPartitionDetection"], true);
     place.home.sql("CREATE JOB nightly EVERY DAY AT '02:00' AS CRAWL lake TAGS = TRUE").good();
-    assert!(place.home.run(&["job", "show", "nightly", "--sql"]).good().contains("AS CRAWL lake TAGS = TRUE"));
+    assert!(
+        place
+            .home
+            .run(&["job", "show", "nightly", "--sql"])
+            .good()
+            .contains("AS CRAWL lake TAGS = TRUE")
+    );
     let output = place.home.run(&["job", "run", "nightly"]);
     assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
-    let rows = place.home.rows("SELECT columns, is_partitioned FROM system.containers WHERE name = 'sales/orders'");
+    let rows = place
+        .home
+        .rows("SELECT columns, is_partitioned FROM system.containers WHERE name = 'sales/orders'");
     let columns: Value = serde_json::from_str(rows[0]["columns"].as_str().unwrap()).unwrap();
-    let names: Vec<&str> = columns.as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> =
+        columns.as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["dt", "id", "email"]);
 }
 
@@ -217,14 +242,24 @@ async fn without_a_manifest_tables_are_found_and_explained() {
 async fn figures_that_nobody_knows_are_null_with_the_reason() {
     let place = Place::new().await;
     place.crawl(&[]);
-    let rows = place.home.rows("SELECT size, object_count FROM system.containers WHERE fqn = 'lake.lake'");
+    let rows =
+        place.home.rows("SELECT size, object_count FROM system.containers WHERE fqn = 'lake.lake'");
     assert_eq!(rows[0]["object_count"], 6);
     place.deny("ListObjectsV2", None);
     let (id, secret) = place.s3.admin();
-    place.home.connect("other", &place.s3.endpoint(), &id, &secret, "SKIP_VALIDATION = TRUE").good();
+    place
+        .home
+        .connect("other", &place.s3.endpoint(), &id, &secret, "SKIP_VALIDATION = TRUE")
+        .good();
     place.home.run(&["crawl", "other"]);
-    let rows = place.home.rows("SELECT size, object_count, status FROM system.containers WHERE fqn = 'other.lake'");
-    assert_eq!((&rows[0]["size"], &rows[0]["object_count"]), (&Value::Null, &Value::Null), "{rows:?}");
+    let rows = place
+        .home
+        .rows("SELECT size, object_count, status FROM system.containers WHERE fqn = 'other.lake'");
+    assert_eq!(
+        (&rows[0]["size"], &rows[0]["object_count"]),
+        (&Value::Null, &Value::Null),
+        "{rows:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

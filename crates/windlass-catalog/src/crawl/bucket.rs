@@ -383,7 +383,7 @@ impl Walk<'_> {
             _ => Seen::Yes,
         };
         let fingerprint = if ended { taken.whole.fingerprint("") } else { String::new() };
-        let found = Found { figures, tags, why, seen, fingerprint, ..self.place.bucket() };
+        let found = Found { figures, tags, why, fingerprint, seen, ..self.place.bucket() };
         self.crawl.say(Event::Found(Box::new(found))).await
     }
 
@@ -427,7 +427,7 @@ impl Walk<'_> {
         }
         for (path, at, draft) in drafts {
             let entry = &taken.router.entries[at];
-            all.push(Wanted::of_entry(&self.place, entry, path, draft));
+            all.push(Wanted::of_entry(&self.place, entry, &path, draft));
         }
         if let Some(finder) = taken.finder.take() {
             let findings = finder.end();

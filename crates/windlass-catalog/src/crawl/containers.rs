@@ -79,10 +79,10 @@ impl Wanted {
     }
 
     /// What an entry of a manifest makes of the objects at a path.
-    pub(super) fn of_entry(place: &BucketPlace, entry: &Entry, path: String, draft: Draft) -> Self {
+    pub(super) fn of_entry(place: &BucketPlace, entry: &Entry, path: &str, draft: Draft) -> Self {
         let Draft { heap, file } = draft;
         if entry.is_archive() {
-            let found = place.flat(&path, ContainerKind::Archive);
+            let found = place.flat(path, ContainerKind::Archive);
             let mut wanted = Self::new(found, heap, Reads::Archive);
             wanted.declared.format.clone_from(&entry.format);
             wanted.found.why = vec![entry.said.clone()];
@@ -90,8 +90,7 @@ impl Wanted {
             return wanted;
         }
         if entry.format.is_none() && entry.glob.is_none() {
-            let mut wanted =
-                Self::new(place.flat(&path, ContainerKind::File), heap, Reads::Nothing);
+            let mut wanted = Self::new(place.flat(path, ContainerKind::File), heap, Reads::Nothing);
             wanted.found.why = vec![format!("{}: no structure is asked for", entry.said)];
             wanted.tagged = wanted.heap.objects() == 1;
             return wanted;
@@ -102,12 +101,12 @@ impl Wanted {
             None => heap.formats().first().map(|(word, _)| (*word).to_owned()),
         };
         let known = word.as_deref().and_then(format_of);
-        let mut wanted = Self::new(place.flat(&path, kind), heap, Reads::Files);
+        let mut wanted = Self::new(place.flat(path, kind), heap, Reads::Files);
         let found = &mut wanted.found;
         found.why = vec![entry.said.clone()];
         match (&word, known) {
             (Some(word), None) => {
-                wanted.strange = Some(format!("`{word}` is no format that is read"))
+                wanted.strange = Some(format!("`{word}` is no format that is read"));
             }
             (None, _) => wanted.strange = Some("no name of its files says a format".to_owned()),
             (Some(_), Some(kind)) => {
@@ -290,12 +289,11 @@ async fn finish(walk: &Walk<'_>, mut wanted: Wanted) -> Result<()> {
         }
         .transpose()
     };
-    let learnt = match learnt {
-        Some(learnt) => learnt.map(|structure| (structure, Vec::new())),
-        None => {
-            let _permit = crawl.learning.acquire().await;
-            files(walk, &wanted).await
-        }
+    let learnt = if let Some(learnt) = learnt {
+        learnt.map(|structure| (structure, Vec::new()))
+    } else {
+        let _permit = crawl.learning.acquire().await;
+        files(walk, &wanted).await
     };
     let found = wanted.found;
     let (structure, samples) = match learnt {
@@ -311,7 +309,7 @@ async fn finish(walk: &Walk<'_>, mut wanted: Wanted) -> Result<()> {
         let told = format!("left out of its structure: {reason}");
         crawl.tell(bucket, key, Status::Failed, told).await?;
     }
-    let found = put(found, structure, samples, wanted.partitions, wanted.heap.objects());
+    let found = put(found, structure, samples, &wanted.partitions, wanted.heap.objects());
     crawl.say(Event::Found(Box::new(found))).await
 }
 
@@ -325,7 +323,7 @@ fn put(
     found: Found,
     structure: Structure,
     samples: Vec<Sample>,
-    partitions: Vec<Column>,
+    partitions: &[Column],
     objects: u64,
 ) -> Found {
     let Structure { columns, format, rows, why, bad, values } = structure;
@@ -398,7 +396,9 @@ async fn below(walk: &Walk<'_>, prefix: &str) -> Result<Vec<Object>> {
     let mut all = Vec::new();
     while let Some(object) = objects.next().await {
         let object = object?;
-        if object.key.ends_with(".json") && object.size <= METADATA {
+        if object.key.rsplit_once('.').is_some_and(|(_, end)| end == "json")
+            && object.size <= METADATA
+        {
             all.push(object);
         }
     }
@@ -476,7 +476,9 @@ async fn archive(walk: &Walk<'_>, wanted: Wanted) -> Result<()> {
     crawl.say(Event::Found(Box::new(found))).await?;
     let mut names: BTreeMap<String, u32> = BTreeMap::new();
     let base = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
-    members.iter().for_each(|member| *names.entry(base(&member.path)).or_default() += 1);
+    for member in &members {
+        *names.entry(base(&member.path)).or_default() += 1;
+    }
     for member in members {
         let alone = names.get(&base(&member.path)).copied() == Some(1);
         let mut inner = walk.place.member(&path, &member.path, alone);
@@ -488,7 +490,7 @@ async fn archive(walk: &Walk<'_>, wanted: Wanted) -> Result<()> {
         match member.structure {
             Some(Ok(structure)) => {
                 inner.partitioned = Some(false);
-                inner = put(inner, structure, Vec::new(), Vec::new(), 1);
+                inner = put(inner, structure, Vec::new(), &[], 1);
             }
             Some(Err(reason)) => {
                 let at = inner.path.clone();

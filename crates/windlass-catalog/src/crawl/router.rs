@@ -13,6 +13,9 @@ pub(crate) struct Draft {
     pub(crate) file: bool,
 }
 
+/// A container by its path, the entry that makes it, and its objects.
+pub(crate) type Made = (String, usize, Draft);
+
 /// A file that is a container by itself, and is known as soon as it is seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Leaf {
@@ -162,9 +165,9 @@ impl Router {
 
     /// The containers: of those with one path that of the first entry; and the entries that made none
     /// or only repeated others.
-    pub(crate) fn end(&mut self) -> (Vec<(String, usize, Draft)>, Vec<(usize, &'static str)>) {
+    pub(crate) fn end(&mut self) -> (Vec<Made>, Vec<(usize, &'static str)>) {
         let drafts = std::mem::take(&mut self.drafts);
-        let mut all: Vec<(String, usize, Draft)> = Vec::new();
+        let mut all: Vec<Made> = Vec::new();
         let mut made = vec![false; self.entries.len()];
         let mut told: Vec<(usize, &'static str)> = Vec::new();
         for ((path, entry), draft) in drafts {

@@ -84,7 +84,9 @@ fn statement(name: &Name, args: &Crawl) -> String {
         [("TAGS", args.tags), ("FULL", args.full), ("ALLOW_MASS_DELETE", args.allow_mass_delete)]
     {
         if set {
-            text.push_str(&format!(" {option} = TRUE"));
+            text.push(' ');
+            text.push_str(option);
+            text.push_str(" = TRUE");
         }
     }
     text
@@ -134,7 +136,9 @@ pub async fn run(session: &Session, args: Crawl) -> Ending {
             .talk(&format!("hint: `windlass job logs {} --failed` shows what failed", end.run));
     }
     if let Some(server) = &end.server {
-        session.console.talk(&format!("note: `{server}` was not published to; the catalogue has it all"));
+        session
+            .console
+            .talk(&format!("note: `{server}` was not published to; the catalogue has it all"));
     }
     if end.failed {
         return Ok(Outcome::Failed);

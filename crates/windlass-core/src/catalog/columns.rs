@@ -29,7 +29,8 @@ fn of_type(name: &str, kind: &DataType, null: bool) -> Column {
         T::UInt64 => plain("UINT", "BIGINT UNSIGNED"),
         T::Float16 | T::Float32 => plain("FLOAT", "REAL"),
         T::Float64 => plain("DOUBLE", "DOUBLE"),
-        T::Utf8 | T::LargeUtf8 | T::Utf8View => plain("STRING", "TEXT"),
+        // Of null every value read of it is missing.
+        T::Utf8 | T::LargeUtf8 | T::Utf8View | T::Null => plain("STRING", "TEXT"),
         T::Binary | T::LargeBinary | T::BinaryView => bytes(-1),
         T::FixedSizeBinary(length) => bytes(i64::from(*length)),
         T::Date32 | T::Date64 => plain("DATE", "DATE"),
@@ -55,8 +56,6 @@ fn of_type(name: &str, kind: &DataType, null: bool) -> Column {
         T::Dictionary(_, value) => of_type(name, value, null),
         T::RunEndEncoded(_, value) => of_type(name, value.data_type(), null),
         T::Union(..) => plain("UNION", "TEXT"),
-        // Every value read of it is missing.
-        T::Null => plain("STRING", "TEXT"),
     }
 }
 

@@ -438,7 +438,7 @@ impl<'a> Book<'a> {
             summary.back = kept.back;
             summary.not_seen = kept.not_seen;
             summary.deleted = kept.deleted;
-            summary.refused = kept.refused.map(|refused| refused.message());
+            summary.refused = kept.refused.map(super::keep::Refused::message);
             summary.partial |= kept.not_seen > 0 || kept.refused.is_some();
         }
         self.summary

@@ -45,16 +45,12 @@ impl JobKind for CrawlKind {
 
     async fn run(&self, context: RunContext) -> Result<Outcome> {
         let windlass = crate::jobs::engine(&self.0)?;
-        let ready = match here_of(&context.payload) {
-            Some(token) => {
-                let mut crawls =
-                    windlass.inner.crawls.lock().unwrap_or_else(PoisonError::into_inner);
-                crawls.remove(token).ok_or_else(gone)?
-            }
-            None => {
-                let work = CrawlWork::read(&context.payload)?;
-                windlass.crawl_ready(context.fabric, &work).await?
-            }
+        let ready = if let Some(token) = here_of(&context.payload) {
+            let mut crawls = windlass.inner.crawls.lock().unwrap_or_else(PoisonError::into_inner);
+            crawls.remove(token).ok_or_else(gone)?
+        } else {
+            let work = CrawlWork::read(&context.payload)?;
+            windlass.crawl_ready(context.fabric, &work).await?
         };
         let summary = Box::pin(windlass.crawl(ready, &context)).await?;
         if let Some(refused) = &summary.refused {
