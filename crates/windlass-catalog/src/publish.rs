@@ -23,7 +23,7 @@ const AT_ONCE: usize = 8;
 /// Times a request is sent before it is given up.
 const TRIES: u32 = 6;
 /// Longest pause that a server may ask for.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 /// Characters of a server's answer that are told.
 const TOLD: usize = 300;
 /// Containers of a server's page.
@@ -45,7 +45,7 @@ pub struct Target {
 impl Target {
     /// A server with OpenMetadata's own waits.
     pub fn new(host: String, token: Option<SecretString>) -> Self {
-        Self { host, token, pause: Duration::from_secs(1), timeout: Duration::from_secs(300) }
+        Self { host, token, pause: Duration::from_secs(1), timeout: Duration::from_mins(5) }
     }
 }
 

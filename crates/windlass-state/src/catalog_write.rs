@@ -147,6 +147,9 @@ fn number(count: Option<u64>) -> Option<i64> {
     count.map(|count| i64::try_from(count).unwrap_or(i64::MAX))
 }
 
+/// The table and its columns, as they are written.
+const COLUMNS: &str = "containers (service_id, bucket, path, kind, name, fqn, parent_fqn, full_path, detail, structure, fingerprint, size, objects, row_count, newest, oldest, status, reason, run_id, checked_at, first_seen, last_seen, changed_at)";
+
 /// What all rows of a batch have in common.
 struct Write {
     service: ServiceId,
@@ -158,7 +161,6 @@ struct Write {
 impl Write {
     async fn puts(&self, tx: &mut Tx, puts: &[ContainerPut]) -> Result<()> {
         let doing = "keep containers";
-        const COLUMNS: &str = "containers (service_id, bucket, path, kind, name, fqn, parent_fqn, full_path, detail, structure, fingerprint, size, objects, row_count, newest, oldest, status, reason, run_id, checked_at, first_seen, last_seen, changed_at)";
         let sql = format!(
             "{} ON CONFLICT (service_id, bucket, path) DO UPDATE SET kind = excluded.kind, name = excluded.name, fqn = excluded.fqn, parent_fqn = excluded.parent_fqn, full_path = excluded.full_path, detail = excluded.detail, structure = excluded.structure, fingerprint = excluded.fingerprint, size = excluded.size, objects = excluded.objects, row_count = excluded.row_count, newest = excluded.newest, oldest = excluded.oldest, status = excluded.status, reason = excluded.reason, run_id = excluded.run_id, checked_at = excluded.checked_at, first_seen = COALESCE(containers.first_seen, excluded.first_seen), last_seen = COALESCE(excluded.last_seen, containers.last_seen), changed_at = COALESCE(excluded.changed_at, containers.changed_at) RETURNING id, bucket, path",
             insert(COLUMNS, 23, puts.len())

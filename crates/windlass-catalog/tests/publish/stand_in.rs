@@ -253,12 +253,11 @@ async fn put_container(State(shared): State<Shared>, Json(mut body): Json<Value>
     let name = body["name"].as_str().unwrap_or_default();
     let quoted = if name.contains('.') { format!("\"{name}\"") } else { name.to_owned() };
     let fqn = format!("{above}.{quoted}");
-    let id = match server.containers.get(&fqn) {
-        Some(known) => known["id"].clone(),
-        None => {
-            server.next += 1;
-            format!("id-{}", server.next).into()
-        }
+    let id = if let Some(known) = server.containers.get(&fqn) {
+        known["id"].clone()
+    } else {
+        server.next += 1;
+        format!("id-{}", server.next).into()
     };
     body["id"] = id;
     body["fullyQualifiedName"] = fqn.as_str().into();
@@ -300,7 +299,9 @@ async fn delete_stale(State(shared): State<Shared>, Json(body): Json<Value>) -> 
     }
     let stale: Vec<String> =
         server.containers.keys().filter(|fqn| !seen.contains(fqn)).cloned().collect();
-    stale.iter().for_each(|fqn| mark(&mut server, fqn));
+    for fqn in &stale {
+        mark(&mut server, fqn);
+    }
     server.seen.push(seen);
     Json(json!({})).into_response()
 }

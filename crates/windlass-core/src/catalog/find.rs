@@ -50,7 +50,11 @@ impl Windlass {
     /// The place that `connection:path` names; None where it begins with no connection of the
     /// fabric. An error where the connection cannot have such a path.
     pub(crate) async fn place_of(&self, fabric: &Fabric, text: &str) -> Result<Option<At>> {
-        let Some((connection, path)) = text.split_once(':') else { return Ok(None) };
+        // The connection `s3` of a fresh home is no scheme.
+        let Some((connection, path)) = text.split_once(':').filter(|_| !text.starts_with("s3://"))
+        else {
+            return Ok(None);
+        };
         let Ok(name) = Name::new(connection) else { return Ok(None) };
         let Some(row) = self.inner.store.find_connection(fabric.id, &name).await? else {
             return Ok(None);

@@ -311,8 +311,8 @@ fn decide(service: &str, before: Option<&ContainerRow>, now: &Found) -> Result<(
         return Ok((Kept::New, put(vec![entry], true, true, true)?));
     };
     let old = found(&row.found)?;
-    let changes = changes(&old, now);
-    let changed = !changes.is_empty();
+    let differences = changes(&old, now);
+    let changed = !differences.is_empty();
     let mut history: Vec<HistoryEntry> = Vec::new();
     let kept = match row.status {
         ContainerStatus::Deleted => {
@@ -325,7 +325,7 @@ fn decide(service: &str, before: Option<&ContainerRow>, now: &Found) -> Result<(
     if row.status == ContainerStatus::NotSeen {
         history.push(state_entry(ChangeKind::SeenAgain, row.status, row.reason.clone()));
     }
-    history.extend(changes.into_iter().map(entry));
+    history.extend(differences.into_iter().map(entry));
     let fresh = stored(service, now)?;
     if fresh == row.found && row.status == ContainerStatus::Active {
         return Ok((kept, Step::Same(row.id)));

@@ -108,6 +108,12 @@ impl Notes {
         self.of.get(path).filter(|_| !path.is_empty())
     }
 
+    /// Columns that are described, with their descriptions.
+    pub(crate) fn columns_described(&self) -> Vec<(String, String)> {
+        let columns = self.of.iter().filter(|(path, _)| !path.is_empty());
+        columns.filter_map(|(path, note)| Some((path.clone(), note.description.clone()?))).collect()
+    }
+
     /// The description of a column.
     pub(crate) fn described(&self, path: &str) -> Option<String> {
         self.column(path)?.description.clone()
@@ -292,17 +298,14 @@ impl Windlass {
     ) -> Result<Vec<Vec<Cell>>> {
         let store = &self.inner.store;
         let mut names: HashMap<i64, (String, String)> = HashMap::new();
-        match container {
-            Some(row) => {
+        if let Some(row) = container {
+            names.insert(row.id, (row.service_name.clone(), row.found.fqn.clone()));
+        } else {
+            let mut each = |row: &ContainerRow, _: &Notes| {
                 names.insert(row.id, (row.service_name.clone(), row.found.fqn.clone()));
-            }
-            None => {
-                let mut each = |row: &ContainerRow, _: &Notes| {
-                    names.insert(row.id, (row.service_name.clone(), row.found.fqn.clone()));
-                    Ok(())
-                };
-                self.each_container(fabric, &mut each).await?;
-            }
+                Ok(())
+            };
+            self.each_container(fabric, &mut each).await?;
         }
         let only = container.map(|row| row.id);
         let name = |id: &i64| names.get(id).cloned().unwrap_or_default();

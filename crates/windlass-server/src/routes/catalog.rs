@@ -25,7 +25,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 struct ContainerQuery {
     /// Only those of this service.
     service: Option<String>,
-    /// Only those that are active, not_seen or deleted.
+    /// Only those that are `active`, `not_seen` or `deleted`.
     status: Option<String>,
     /// Only those directly in the container of this fully qualified name.
     parent: Option<String>,
