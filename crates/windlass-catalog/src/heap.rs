@@ -418,7 +418,9 @@ mod tests {
             objects.dedup_by(|a, b| a.key == b.key);
             let heap = |objects: &[Object]| {
                 let mut heap = Heap::default();
-                objects.iter().for_each(|object| heap.count(object));
+                for object in objects {
+                    heap.count(object);
+                }
                 heap
             };
             let whole = heap(&objects);

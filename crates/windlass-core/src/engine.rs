@@ -215,8 +215,6 @@ pub struct WorkflowEnd {
     pub partial: bool,
     /// Counts, as the run has them.
     pub summary: serde_json::Value,
-    /// The server that the file names.
-    pub server: Option<String>,
 }
 
 /// Every verb of the product.

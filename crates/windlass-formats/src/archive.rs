@@ -183,7 +183,7 @@ mod tests {
             ("./n.txt", b"hi"),
         ]);
         let size = bytes.len() as u64;
-        let wanted: fn(&str) -> bool = |name| name.ends_with(".csv");
+        let wanted: fn(&str) -> bool = |name| name.contains(".csv");
         let all = unpack(Box::new(Cursor::new(bytes)), size, "tar", folder.path(), wanted).unwrap();
         let names: Vec<(&str, u64)> =
             all.iter().map(|file| (file.name.as_str(), file.size)).collect();

@@ -189,8 +189,15 @@ async fn the_fixture_of_openmetadata_is_catalogued_as_theirs_but_for_the_differe
     let mut home = Home::new();
     home.set("MOTO", &moto.endpoint());
     home.set("MANIFEST", &data().join("openmetadata_storage_manifest.json").display().to_string());
-    home.set("OM", "http://127.0.0.1:1/api");
-    let workflow = data().join("workflow.yaml").display().to_string();
+    // Nothing is published: what is found goes into a file, besides the catalogue.
+    let (file, lines) = (home.scratch("workflow.yaml"), home.scratch("found.jsonl"));
+    let text = std::fs::read_to_string(data().join("workflow.yaml")).unwrap();
+    let sink = "sink:\n  type: metadata-rest\n  config: {}\n";
+    assert!(text.contains(sink));
+    let to = format!("sink:\n  type: file\n  config: {{filename: '{}'}}\n", lines.display());
+    std::fs::write(&file, text.replace(sink, &to).replace("${OM}", "http://127.0.0.1:1/api"))
+        .unwrap();
+    let workflow = file.display().to_string();
     let output = home.run(&["crawl", "-c", &workflow]);
     // Manifests that are broken on purpose are not read, and that is said.
     assert_eq!(output.code, 3, "stdout: {}\nstderr: {}", output.stdout, output.stderr);
@@ -220,6 +227,9 @@ async fn the_fixture_of_openmetadata_is_catalogued_as_theirs_but_for_the_differe
         unmeant.join("\n"),
         output.stderr
     );
+
+    let written = std::fs::read_to_string(&lines).unwrap();
+    assert!(written.lines().count() >= ours.len(), "{}", written.lines().count());
 
     // A second crawl changes nothing, and says so.
     let again = home.run(&["-o", "json", "crawl", "-c", &workflow]);

@@ -7,7 +7,9 @@ fn object(key: &str) -> Object {
 
 fn find(keys: &[&str]) -> Findings {
     let mut finder = Finder::default();
-    keys.iter().for_each(|key| finder.add(&object(key)));
+    for key in keys {
+        finder.add(&object(key));
+    }
     finder.end()
 }
 

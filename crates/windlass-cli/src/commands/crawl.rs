@@ -135,10 +135,8 @@ pub async fn run(session: &Session, args: Crawl) -> Ending {
             .console
             .talk(&format!("hint: `windlass job logs {} --failed` shows what failed", end.run));
     }
-    if let Some(server) = &end.server {
-        session
-            .console
-            .talk(&format!("note: `{server}` was not published to; the catalogue has it all"));
+    if let Some(published) = end.summary.get("published").and_then(serde_json::Value::as_u64) {
+        session.console.talk(&format!("{published} containers were published"));
     }
     if end.failed {
         return Ok(Outcome::Failed);

@@ -11,6 +11,7 @@ use windlass_catalog::crawl::{Event, Links, Plan, Status, Told, crawl};
 use windlass_catalog::filter::Filter;
 use windlass_catalog::glob::Glob;
 use windlass_catalog::manifest::{Manifest, Scope};
+use windlass_catalog::publish::Target;
 use windlass_catalog::{Listed, Seen};
 use windlass_jobs::RunContext;
 use windlass_sql::{CrawlStatement, OptionSetting};
@@ -134,6 +135,8 @@ pub(crate) struct Ready {
     pub(crate) allow_mass: bool,
     /// A file of this machine that takes what is found, a line of JSON each.
     pub(crate) sink: Option<std::path::PathBuf>,
+    /// The server that it is published to afterwards.
+    pub(crate) publish: Option<Target>,
     /// What was strange about the request.
     pub(crate) warnings: Vec<String>,
 }
@@ -163,6 +166,9 @@ pub(crate) struct CrawlSummary {
     pub(crate) skipped: u64,
     /// Things that failed.
     pub(crate) failed: u64,
+    /// Containers that a server has taken, where it was published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) published: Option<u64>,
     /// Why deletions were refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) refused: Option<String>,
@@ -206,13 +212,15 @@ impl Windlass {
             mark_deleted: work.flag("MARK_DELETED", true),
             allow_mass: work.flag("ALLOW_MASS_DELETE", false),
             sink: None,
+            publish: None,
             warnings: Vec::new(),
         })
     }
 
     /// Does a crawl and keeps what it finds.
     pub(crate) async fn crawl(&self, ready: Ready, context: &RunContext) -> Result<CrawlSummary> {
-        let Ready { opened, plan, service, mark_deleted, allow_mass, sink, warnings } = ready;
+        let Ready { opened, plan, service, mark_deleted, allow_mass, sink, publish, warnings } =
+            ready;
         let mut book = Book::new(context, &service.name, sink)?;
         for warning in warnings {
             context.event(Level::Warning, warning);
@@ -227,6 +235,7 @@ impl Windlass {
             };
             book.told(told).await?;
         }
+        let (fabric, name) = (service.fabric, service.name.clone());
         let keeping = self.begin_keeping(service, context.run).await?;
         let keeping = Arc::new(tokio::sync::Mutex::new(Some(keeping)));
         let filter = plan.filter.clone();
@@ -262,7 +271,43 @@ impl Windlass {
         let rule = DeletionRule { mark: mark_deleted, allow_mass, excused: &excused };
         let summary = keeping.end(&book.places, rule).await?;
         let listed = walked?;
+        if let Some(target) = publish {
+            self.publish_crawl(fabric, &name, target, &mut book).await?;
+        }
         Ok(book.end(Some(summary), listed))
+    }
+
+    /// Publishes what a crawl has kept. That a server does not take it is told; the crawl stays.
+    async fn publish_crawl(
+        &self,
+        fabric: FabricId,
+        service: &str,
+        target: Target,
+        book: &mut Book<'_>,
+    ) -> Result<()> {
+        let host = target.host.clone();
+        let store = &self.inner.store;
+        let row = store.catalog_service(fabric, service, None, None, book.context.now()).await?;
+        let failed = |path: String, reason: String, code: Option<String>| Told {
+            bucket: String::new(),
+            path,
+            status: Status::Failed,
+            reason,
+            code,
+        };
+        match Box::pin(self.publish_service(&row, target)).await {
+            Ok(published) => {
+                book.summary.published = Some(published.containers);
+                for (name, reason) in published.failed {
+                    book.told(failed(name, format!("not published: {reason}"), None)).await?;
+                }
+            }
+            Err(error) => {
+                let code = Some(error.code().to_string());
+                book.told(failed(host, format!("not published: {}", error.chain()), code)).await?;
+            }
+        }
+        Ok(())
     }
 
     /// What a crawl would find, by names alone; nothing is kept.

@@ -154,6 +154,7 @@ impl Windlass {
                 Sink::Catalogue => None,
                 Sink::File(path) => Some(path.into()),
             },
+            publish: workflow.server.map(|server| Target::new(server.url, server.token)),
             warnings: workflow.warnings,
         };
         let payload = self.keep_crawl(ready);
@@ -182,7 +183,6 @@ impl Windlass {
             failed: workflow.raise_on_error && percent < u64::from(workflow.success_threshold),
             partial: workflow.raise_on_error && partial,
             summary: serde_json::to_value(&summary).unwrap_or_default(),
-            server: workflow.server.map(|server| server.url),
         })
     }
 }
