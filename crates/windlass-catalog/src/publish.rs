@@ -9,6 +9,7 @@ mod bodies;
 pub use bodies::Entity;
 
 use crate::names;
+use futures::future::BoxFuture;
 use futures::{StreamExt as _, stream};
 use reqwest::{Client, Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -127,8 +128,12 @@ impl Publisher {
         for level in levels.into_values() {
             let answers: Vec<(&Entity, Result<std::result::Result<String, String>>)> = {
                 let this = &*self;
-                let one = |entity| async move { (entity, this.publish_one(entity).await) };
-                stream::iter(level).map(one).buffer_unordered(AT_ONCE).collect().await
+                // Boxed one by one: a closure over references would not be `Send` for every lifetime.
+                let mut asked: Vec<BoxFuture<'_, _>> = Vec::new();
+                for entity in level {
+                    asked.push(Box::pin(async move { (entity, this.publish_one(entity).await) }));
+                }
+                stream::iter(asked).buffer_unordered(AT_ONCE).collect().await
             };
             for (entity, answer) in answers {
                 match answer? {

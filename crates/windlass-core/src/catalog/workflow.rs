@@ -6,10 +6,12 @@ use super::kind::CRAWL;
 use super::world::read_all;
 use crate::engine::{Ctx, WorkflowEnd, WorkflowFile};
 use crate::windlass::{Opened, Windlass};
+use futures::future::BoxFuture;
 use secrecy::ExposeSecret as _;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use windlass_catalog::filter::Patterns;
+use windlass_catalog::publish::Target;
 use windlass_catalog::workflow::{Aws, ManifestAt, Sink, Workflow};
 use windlass_jobs::OneOff;
 use windlass_s3::{MemoryRegions, S3Store};
@@ -62,7 +64,11 @@ fn open(aws: &Aws) -> Result<S3Store> {
 
 impl Windlass {
     /// Fetches what is at an address on the web.
-    pub(super) async fn fetch(&self, address: &str) -> Result<Vec<u8>> {
+    pub(super) fn fetch<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Result<Vec<u8>>> {
+        Box::pin(self.fetched(address))
+    }
+
+    async fn fetched(&self, address: &str) -> Result<Vec<u8>> {
         let (folder, file) = address.rsplit_once('/').unwrap_or((address, ""));
         let file = file.split(['?', '#']).next().unwrap_or(file);
         let options = OptionMap::from([

@@ -6,6 +6,7 @@ use crate::windlass::Opened;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::Utc;
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use std::collections::HashMap;
@@ -227,23 +228,30 @@ async fn inner(local: &Storage, path: &Path, size: u64) -> std::result::Result<S
     }
 }
 
-/// Reads an object of at most `most` bytes.
-pub(super) async fn read_all(storage: &Storage, object: &ObjectPath, most: u64) -> Result<Bytes> {
-    let body = storage.get(object, GetOptions::default()).await?;
-    let large = || {
-        let address = storage.address(&object.bucket, &object.key);
-        Error::new(ErrorCode::FormatInvalid, format!("`{address}` is larger than {most} bytes"))
-    };
-    if body.length > most {
-        return Err(large());
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(body.length).unwrap_or_default());
-    let mut stream = body.stream;
-    while let Some(chunk) = stream.try_next().await? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() as u64 > most {
+/// Reads an object of at most `most` bytes. Boxed: a future over references would not be `Send` for
+/// every lifetime.
+pub(super) fn read_all<'a>(
+    storage: &'a Storage,
+    object: &'a ObjectPath,
+    most: u64,
+) -> BoxFuture<'a, Result<Bytes>> {
+    Box::pin(async move {
+        let body = storage.get(object, GetOptions::default()).await?;
+        let large = || {
+            let address = storage.address(&object.bucket, &object.key);
+            Error::new(ErrorCode::FormatInvalid, format!("`{address}` is larger than {most} bytes"))
+        };
+        if body.length > most {
             return Err(large());
         }
-    }
-    Ok(Bytes::from(bytes))
+        let mut bytes = Vec::with_capacity(usize::try_from(body.length).unwrap_or_default());
+        let mut stream = body.stream;
+        while let Some(chunk) = stream.try_next().await? {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() as u64 > most {
+                return Err(large());
+            }
+        }
+        Ok(Bytes::from(bytes))
+    })
 }
