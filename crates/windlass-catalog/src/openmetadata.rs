@@ -42,6 +42,7 @@ fn below(parent: &str, columns: &[Column], note: &dyn Fn(&str) -> Option<String>
 mod tests {
     use super::*;
     use crate::testing::{column, structure};
+    use serde_json::json;
 
     #[test]
     fn columns_have_the_fields_of_the_golden_containers() {
@@ -51,15 +52,13 @@ mod tests {
         list.array_data_type = Some("STRING".to_owned());
         let pair = structure("p", vec![column("x", "BIGINT")]);
         let note = |path: &str| (path == "p.x").then(|| "across".to_owned());
-        let json = columns(&[bytes, list, pair], &note).to_string();
-        assert_eq!(
-            json,
-            concat!(
-                r#"[{"dataLength":-1,"dataType":"BINARY","dataTypeDisplay":"BINARY","displayName":"raw","name":"raw"},"#,
-                r#"{"arrayDataType":"STRING","dataType":"ARRAY","dataTypeDisplay":"ARRAY<TEXT>","displayName":"tags","name":"tags"},"#,
-                r#"{"children":[{"dataType":"BIGINT","dataTypeDisplay":"BIGINT","description":"across","displayName":"x","name":"x"}],"#,
-                r#""dataType":"STRUCT","dataTypeDisplay":"STRUCT<x BIGINT>","displayName":"p","name":"p"}]"#
-            )
-        );
+        let expected = json!([
+            {"name": "raw", "displayName": "raw", "dataType": "BINARY", "dataTypeDisplay": "BINARY", "dataLength": -1},
+            {"name": "tags", "displayName": "tags", "dataType": "ARRAY", "dataTypeDisplay": "ARRAY<TEXT>", "arrayDataType": "STRING"},
+            {"name": "p", "displayName": "p", "dataType": "STRUCT", "dataTypeDisplay": "STRUCT<x BIGINT>", "children": [
+                {"name": "x", "displayName": "x", "dataType": "BIGINT", "dataTypeDisplay": "BIGINT", "description": "across"},
+            ]},
+        ]);
+        assert_eq!(columns(&[bytes, list, pair], &note), expected);
     }
 }

@@ -104,9 +104,10 @@ fn score(asked: &[String], texts: [&str; 4]) -> f64 {
 }
 
 impl Store {
-    /// Containers of a fabric that have every word of the question, or one that begins so; the best
-    /// first. Those that are deleted are left out. A question without words finds nothing. Of more than
-    /// some thousand that fit, those are looked at first that have a word in their names.
+    /// Containers of a fabric that have every word of the question, the last of which may be only
+    /// begun; where these are fewer than asked for, each may be. The best come first. Those that are
+    /// deleted are left out. A question without words finds nothing. Of more than some thousand that
+    /// fit, those are looked at first that have a word in their names.
     pub async fn search_containers(
         &self,
         fabric: FabricId,
@@ -126,12 +127,16 @@ impl Store {
         }
         let most = wanted.max(CANDIDATES);
         let mut found: HashMap<i64, Candidate> = HashMap::new();
-        // Whole words first: they rank before others, and cost the least.
-        for (begins, top) in [(false, true), (false, false), (true, true), (true, false)] {
-            if found.len() >= most {
-                break;
+        // Whole words first: they rank before others, and cost the least. Then the last word may be
+        // one that somebody still types; all may be only where that finds too few, for it costs most.
+        let all = asked.len();
+        let stages = [(0, most), (1, most), (all, if all > 1 { wanted.min(most) } else { 0 })];
+        for (begins, enough) in stages {
+            for top in [true, false] {
+                if found.len() < enough {
+                    self.candidates(fabric, &asked, begins, top, most, &mut found).await?;
+                }
             }
-            self.candidates(fabric, &asked, begins, top, most, &mut found).await?;
         }
         let mut found: Vec<Candidate> = found.into_values().collect();
         found.sort_by(|one, other| {
@@ -153,7 +158,7 @@ impl Store {
         &self,
         fabric: FabricId,
         asked: &[String],
-        begins: bool,
+        begins: usize,
         top: bool,
         most: usize,
         found: &mut HashMap<i64, Candidate>,

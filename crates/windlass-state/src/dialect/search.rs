@@ -5,12 +5,14 @@
 use super::Dialect;
 
 impl Dialect {
-    /// The question as the database reads it: every word must be there, or with `begins` begin one
-    /// that is. With `top`, one of them must be in a name or a note.
-    pub(crate) fn question(self, words: &[String], begins: bool, top: bool) -> Vec<String> {
+    /// The question as the database reads it: every word must be there, or, of the last `begins`
+    /// words, begin one that is. With `top`, one of them must be in a name or a note.
+    pub(crate) fn question(self, words: &[String], begins: usize, top: bool) -> Vec<String> {
+        let whole = words.len().saturating_sub(begins);
         let each: Vec<String> = words
             .iter()
-            .map(|word| match (self, begins) {
+            .enumerate()
+            .map(|(at, word)| match (self, at >= whole) {
                 (Self::Sqlite, true) => format!("\"{word}\"*"),
                 (Self::Sqlite, false) => format!("\"{word}\""),
                 (Self::Postgres, true) => format!("'{word}':*"),
