@@ -5,6 +5,7 @@ pub mod cat;
 pub mod completion;
 pub mod connection;
 pub mod copy;
+pub mod crawl;
 pub mod demo;
 pub mod diff;
 pub mod doctor;
@@ -39,6 +40,8 @@ pub enum Command {
     Connection(connection::Connection),
     /// Look at jobs, run them, read what their runs said
     Job(job::Job),
+    /// Look at what is there, and keep it in the catalogue
+    Crawl(crawl::Crawl),
     /// List buckets, folders and objects
     Ls(ls::Ls),
     /// Write objects to standard output
@@ -90,6 +93,7 @@ impl Command {
             Self::Sql(_) => "sql",
             Self::Connection(_) => "connection",
             Self::Job(_) => "job",
+            Self::Crawl(_) => "crawl",
             Self::Ls(_) => "ls",
             Self::Cat(_) => "cat",
             Self::Head(_) => "head",
@@ -121,7 +125,7 @@ impl Command {
 
     /// Whether it stops by itself when asked to, to leave things in order.
     pub(crate) const fn winds_down(&self) -> bool {
-        matches!(self, Self::Cp(_) | Self::Mv(_) | Self::Sync(_) | Self::Serve(_))
+        matches!(self, Self::Cp(_) | Self::Mv(_) | Self::Sync(_) | Self::Serve(_) | Self::Crawl(_))
             || self.handles_interrupts()
     }
 
@@ -154,6 +158,7 @@ pub async fn run(session: &Session, command: Command) -> Ending {
         Command::Sql(args) => sql::run(session, args).await,
         Command::Connection(args) => connection::run(session, args).await,
         Command::Job(args) => job::run(session, args).await,
+        Command::Crawl(args) => crawl::run(session, args).await,
         Command::Ls(args) => ls::run(session, args).await,
         Command::Cat(args) => cat::run(session, args).await,
         Command::Head(args) => head::run(session, args).await,

@@ -18,7 +18,7 @@ pub use windlass_s3::{
     OpenUpload, Part, PresignMethod, PutOptions, PutResult, Storage, Upload, VersionEntry,
 };
 pub use windlass_transfer::{CopyOptions, Item, Progress, Summary};
-use windlass_types::{Location, Name, Result};
+use windlass_types::{Error, ErrorCode, Location, Name, Result};
 
 /// The answer of one statement.
 pub enum Answer {
@@ -133,6 +133,48 @@ pub struct CopySide {
     pub location: Location,
 }
 
+/// What is asked of the catalogue.
+#[derive(Debug, Clone)]
+pub enum CatalogAsk {
+    /// A page of containers, by fully qualified name.
+    Containers {
+        /// Of this service only.
+        service: Option<String>,
+        /// `active`, `not_seen` or `deleted` only.
+        status: Option<String>,
+        /// Directly in the container of this fully qualified name only.
+        parent: Option<String>,
+        /// The `next` of the page before.
+        after: Option<String>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// One container: by its fully qualified name, `connection:path` or `s3://bucket/path`.
+    Container(String),
+    /// Containers by words, the best first.
+    Search {
+        /// The words.
+        question: String,
+        /// At most so many.
+        limit: u32,
+        /// After so many.
+        offset: u32,
+    },
+    /// Where the data of a place came from and went to.
+    Lineage {
+        /// A container or a place.
+        of: String,
+        /// Where it came from; with both or neither of the two, both.
+        upstream: bool,
+        /// Where it went.
+        downstream: bool,
+        /// Most steps.
+        depth: Option<u64>,
+        /// As events of `OpenLineage`.
+        events: bool,
+    },
+}
+
 /// One line of `doctor`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
@@ -144,6 +186,35 @@ pub struct Check {
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
+}
+
+/// A workflow file of `OpenMetadata`, and how it is to be crawled.
+#[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "switches of one request, each for itself")]
+pub struct WorkflowFile {
+    /// Its path; the end of its name says whether it is YAML or JSON.
+    pub name: String,
+    /// What it says.
+    pub text: String,
+    /// Find tables that no manifest names.
+    pub discover: bool,
+    /// Mark what is gone also if it is much.
+    pub allow_mass_delete: bool,
+    /// Read files also where nothing changed.
+    pub full: bool,
+}
+
+/// How the crawl of a workflow file ended.
+#[derive(Debug, Clone)]
+pub struct WorkflowEnd {
+    /// Its run.
+    pub run: String,
+    /// Less went well than `successThreshold` asks for, and `raiseOnError` is set.
+    pub failed: bool,
+    /// Not everything went well, and `raiseOnError` is set.
+    pub partial: bool,
+    /// Counts, as the run has them.
+    pub summary: serde_json::Value,
 }
 
 /// Every verb of the product.
@@ -175,6 +246,21 @@ pub trait Engine: Send + Sync {
         cancel: CancellationToken,
     ) -> Result<Summary>;
 
+    /// Crawls as a workflow file of `OpenMetadata` says, with a connection that is not stored.
+    async fn crawl_workflow(
+        &self,
+        ctx: &Ctx,
+        file: WorkflowFile,
+        cancel: CancellationToken,
+    ) -> Result<WorkflowEnd> {
+        let _ = (ctx, file, cancel);
+        Err(Error::new(
+            ErrorCode::UsageInvalid,
+            "a workflow file is crawled by the process that reads it",
+        )
+        .hint("run it without --server, or crawl a connection of the server: windlass crawl NAME"))
+    }
+
     /// The least IAM policy, for `read`, `full` or `catalog`.
     async fn policy(
         &self,
@@ -198,6 +284,12 @@ pub trait Engine: Send + Sync {
 
     /// Reseals every sealed value with a new master key; answers how many.
     async fn rotate_key(&self) -> Result<u64>;
+
+    /// Answers what other programs ask of the catalogue, as JSON.
+    async fn catalog(&self, ctx: &Ctx, ask: CatalogAsk) -> Result<serde_json::Value> {
+        let _ = (ctx, ask);
+        Err(Error::new(ErrorCode::UsageInvalid, "this engine keeps no catalogue"))
+    }
 
     /// Names of connections, for completion.
     async fn connection_names(&self, ctx: &Ctx) -> Result<Vec<Name>>;

@@ -35,7 +35,8 @@ impl Windlass {
             let store = Arc::clone(&self.inner.store);
             let kinds = Kinds::new()
                 .with(Arc::new(kind::FilesKind(engine.clone())))
-                .with(Arc::new(write::WriteKind(engine.clone())));
+                .with(Arc::new(write::WriteKind(engine.clone())))
+                .with(Arc::new(crate::catalog::CrawlKind(engine.clone())));
             let mut options =
                 SchedulerOptions::new(store, kinds, Arc::new(SystemClock), self.owner());
             options.arrivals = Some(Arc::new(arrivals::Folders(engine.clone())));

@@ -14,6 +14,7 @@ pub mod report;
 pub mod value;
 mod views;
 
+mod catalog;
 mod connections;
 mod describe;
 mod doctor;

@@ -54,6 +54,15 @@ impl Engine for Windlass {
         self.run_copy(ctx, source, destination, options, progress, cancel).await
     }
 
+    async fn crawl_workflow(
+        &self,
+        ctx: &Ctx,
+        file: crate::engine::WorkflowFile,
+        cancel: CancellationToken,
+    ) -> Result<crate::engine::WorkflowEnd> {
+        self.run_workflow(ctx, file, cancel).await
+    }
+
     async fn serve_jobs(&self, shutdown: CancellationToken) -> Result<()> {
         self.scheduler().run_until(shutdown).await
     }
@@ -91,6 +100,15 @@ impl Engine for Windlass {
 
     async fn rotate_key(&self) -> Result<u64> {
         self.inner.store.rotate_key(MasterKey::generate()?).await
+    }
+
+    async fn catalog(
+        &self,
+        ctx: &Ctx,
+        ask: crate::engine::CatalogAsk,
+    ) -> Result<serde_json::Value> {
+        let fabric = self.fabric(&ctx.fabric).await?;
+        self.ask_catalog(&fabric, ask).await
     }
 
     async fn connection_names(&self, ctx: &Ctx) -> Result<Vec<Name>> {

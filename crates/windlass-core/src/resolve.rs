@@ -7,7 +7,8 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use chrono::Utc;
 use windlass_query::{
-    FileTable, Resolver, SchemaChange, SchemaColumn, StoredColumns, Temporaries, Temporary, View,
+    Catalogued, FileTable, Resolver, SchemaChange, SchemaColumn, StoredColumns, Temporaries,
+    Temporary, View,
 };
 use windlass_s3::Storage;
 use windlass_state::FabricRow as Fabric;
@@ -49,6 +50,10 @@ impl Resolver for Scope {
                 declared: stored.declared,
             }),
         }))
+    }
+
+    async fn container(&self, connection: &str, path: &str) -> Result<Option<Catalogued>> {
+        self.windlass.container_as_table(&self.fabric, connection, path).await
     }
 
     async fn keep_schema(

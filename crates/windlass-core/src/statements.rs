@@ -45,6 +45,17 @@ impl Windlass {
             Statement::Describe { target: DescribeTarget::Connection(name) } => {
                 self.describe_connection(&fabric, &name).boxed().await
             }
+            Statement::Describe { target: DescribeTarget::Container(name) } => {
+                self.describe_container(&fabric, &name).boxed().await
+            }
+            Statement::Crawl(crawl) => self.run_crawl(&fabric, ctx, crawl).boxed().await,
+            Statement::ExplainCrawl(crawl) => self.explain(&fabric, crawl).boxed().await,
+            Statement::ShowManifest { connection } => {
+                self.show_manifest(&fabric, connection).boxed().await
+            }
+            Statement::Catalog(statement) => {
+                self.catalog_statement(&fabric, statement).boxed().await
+            }
             Statement::Describe { target: DescribeTarget::Table(parts) } => {
                 let engine = self.query().await?;
                 let name = fabric.name.as_str().to_owned();

@@ -37,6 +37,21 @@ pub(crate) const TABLES: &[SystemTable] = &[
         doc: "Connections of the fabric (U-C22).",
     },
     SystemTable {
+        name: "columns",
+        columns: crate::catalog::COLUMNS,
+        doc: "Columns of catalogued containers, those within others with a dotted path.",
+    },
+    SystemTable {
+        name: "container_history",
+        columns: crate::catalog::HISTORY,
+        doc: "What changed of catalogued containers, and when: columns, formats, figures, whether they were there.",
+    },
+    SystemTable {
+        name: "containers",
+        columns: crate::catalog::CONTAINERS,
+        doc: "What crawls found: buckets, datasets, folders, files, with people's notes.",
+    },
+    SystemTable {
         name: "errors",
         columns: &[("code", Kind::Text), ("class", Kind::Text), ("meaning", Kind::Text)],
         doc: "Every error code.",
@@ -199,6 +214,9 @@ impl Windlass {
                 .into_iter()
                 .map(|row| connection_row(fabric, &row))
                 .collect(),
+            "columns" => self.column_table(fabric).await?,
+            "container_history" => self.history_table(fabric, None).await?,
+            "containers" => self.container_table(fabric).await?,
             "errors" => ErrorCode::ALL
                 .iter()
                 .map(|code| {

@@ -31,6 +31,8 @@ pub(crate) struct Inner {
     pub(crate) query: OnceCell<Arc<QueryEngine>>,
     /// Copies asked of this process whose runs have not begun.
     pub(crate) here: Mutex<HashMap<String, crate::jobs::Here>>,
+    /// Crawls asked of this process whose runs have not begun.
+    pub(crate) crawls: Mutex<HashMap<String, crate::catalog::Ready>>,
     pub(crate) scheduler: OnceLock<windlass_jobs::Scheduler>,
     /// Fabrics whose writes of processes that are gone were looked for.
     pub(crate) looked: Mutex<std::collections::BTreeSet<FabricId>>,
@@ -76,6 +78,7 @@ impl Windlass {
                 store,
                 query: OnceCell::new(),
                 here: Mutex::default(),
+                crawls: Mutex::default(),
                 scheduler: OnceLock::new(),
                 looked: Mutex::default(),
                 stopping: Arc::default(),

@@ -3,6 +3,7 @@
 //! Nothing here opens a connection or names the query engine: bytes come in as streams or ranges
 //! ([`Source`]) and go out as buffers. A [`Format`] is read on a thread of its own, which may block.
 
+pub mod archive;
 mod arrow_ipc;
 mod avro;
 pub mod bad;

@@ -42,9 +42,9 @@ impl From<ZipError> for Failure {
     }
 }
 
-type Archive = ZipArchive<BufReader<Box<dyn Seekable>>>;
+pub(crate) type Archive = ZipArchive<BufReader<Box<dyn Seekable>>>;
 
-fn open(file: Box<dyn Seekable>) -> Result<Archive, Failure> {
+pub(crate) fn open(file: Box<dyn Seekable>) -> Result<Archive, Failure> {
     Ok(ZipArchive::new(BufReader::with_capacity(64 << 10, file))?)
 }
 
@@ -56,7 +56,11 @@ pub fn is_workbook(file: Box<dyn Seekable>) -> Result<bool, Failure> {
 
 /// The files of an archive of `size` bytes, without folders and hidden ones.
 pub fn members(file: Box<dyn Seekable>, size: u64) -> Result<Vec<Member>, Failure> {
-    let mut archive = open(file)?;
+    members_of(&mut open(file)?, size)
+}
+
+/// As [`members`], of an archive that is open.
+pub(crate) fn members_of(archive: &mut Archive, size: u64) -> Result<Vec<Member>, Failure> {
     if archive.len() > MEMBERS {
         return Err(Failure::new(format!("it has more than {MEMBERS} members")));
     }
@@ -82,7 +86,15 @@ pub fn read(
     member: &Member,
     out: &mut dyn FnMut(&[u8]) -> bool,
 ) -> Result<(), Failure> {
-    let mut archive = open(file)?;
+    read_of(&mut open(file)?, member, out)
+}
+
+/// As [`read`], of an archive that is open.
+pub(crate) fn read_of(
+    archive: &mut Archive,
+    member: &Member,
+    out: &mut dyn FnMut(&[u8]) -> bool,
+) -> Result<(), Failure> {
     let mut entry = archive.by_index(member.index)?;
     let most = entry.compressed_size().saturating_mul(RATIO).max(FREE);
     let mut buffer = vec![0; 64 << 10];

@@ -35,6 +35,17 @@ pub struct FileTable {
     pub columns: Option<StoredColumns>,
 }
 
+/// What the catalogue knows of a place where files are.
+#[derive(Debug, Clone)]
+pub struct Catalogued {
+    /// The container's name.
+    pub fqn: String,
+    /// How its files are read, as options of `CREATE FILE TABLE`.
+    pub options: OptionMap,
+    /// Its columns, without those of the path.
+    pub columns: StoredColumns,
+}
+
 /// What a fabric knows of names. One answers for one fabric.
 #[async_trait]
 pub trait Resolver: Send + Sync {
@@ -43,6 +54,12 @@ pub trait Resolver: Send + Sync {
 
     /// Finds a file table; no schema means the default.
     async fn file_table(&self, schema: Option<&str>, table: &str) -> Result<Option<FileTable>>;
+
+    /// What the catalogue knows of the container that lies exactly at a path behind a connection.
+    async fn container(&self, connection: &str, path: &str) -> Result<Option<Catalogued>> {
+        let _ = (connection, path);
+        Ok(None)
+    }
 
     /// Stores the columns of a file table, and how its files differed from them.
     async fn keep_schema(
@@ -177,7 +194,15 @@ async fn files(resolver: &dyn Resolver, schema: Option<&str>, table: &str) -> Re
     {
         let written = format!("{}.\"{}\"", quoted(connection), table.replace('"', "\"\""));
         let paths = [table.to_owned()];
-        let source = FileSource::new(&storage, &paths, &OptionMap::new(), written)?;
+        let known = resolver.container(connection, table).await?;
+        let options = known.as_ref().map_or_else(OptionMap::new, |known| known.options.clone());
+        let mut source = FileSource::new(&storage, &paths, &options, written)?;
+        source.stored = known.map(|known| StoredTable {
+            schema: None,
+            table: table.to_owned(),
+            columns: Some(known.columns),
+            catalogued: Some(known.fqn),
+        });
         return Ok(Source::Files(Box::new(source)));
     }
     if let Some(view) = resolver.view(schema, table).await? {
@@ -196,6 +221,7 @@ async fn files(resolver: &dyn Resolver, schema: Option<&str>, table: &str) -> Re
         schema: schema.map(str::to_owned),
         table: table.to_owned(),
         columns: stored.columns,
+        catalogued: None,
     });
     Ok(Source::Files(Box::new(source)))
 }

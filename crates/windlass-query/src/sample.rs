@@ -52,9 +52,22 @@ pub(crate) struct Learnt {
 }
 
 /// What one file taught.
-struct Sample {
-    schema: Schema,
+pub(crate) struct Sample {
+    pub(crate) schema: Schema,
     plain: bool,
+    /// The first values of columns of text, as many as were asked for.
+    pub(crate) values: Vec<(String, Vec<String>)>,
+}
+
+impl Sample {
+    fn new(schema: Schema, plain: bool) -> Self {
+        Self { schema, plain, values: Vec::new() }
+    }
+
+    /// Of a file whose metadata says its columns.
+    pub(crate) fn of(schema: Schema) -> Self {
+        Self::new(schema, false)
+    }
 }
 
 /// Bytes that tell a format.
@@ -200,30 +213,40 @@ impl Learning<'_> {
         file: &Arc<SourceFile>,
         text: &TextOptions,
     ) -> Result<Sample> {
-        let infer = self.declared.infer;
-        match (kind, format) {
-            (Kind::Parquet, _) => {
-                if file.member.is_some() {
-                    return Err(text::unreadable(file, "Parquet", "it is inside of an archive")
-                        .hint("Parquet is read where it is a file of its own"));
-                }
-                let schema = parquet(self.state, self.store, file).await?;
-                Ok(Sample { schema, plain: false })
-            }
-            (_, Some(format)) => {
-                let limits = Limits {
-                    rows: RECORDS,
-                    bytes: BYTES,
-                    full: infer == Infer::Full,
-                    text: infer == Infer::None,
-                    longest: text.longest,
-                };
-                let schema = blocking::infer(format, file, text, limits).await?;
-                Ok(Sample { schema, plain: false })
-            }
-            (Kind::JsonLines, None) => json(file, text, infer).await,
-            (_, None) => csv(file, kind, text, infer).await,
+        if kind != Kind::Parquet {
+            return one(self.declared, kind, format, file, text, 0).await;
         }
+        if file.member.is_some() {
+            return Err(text::unreadable(file, "Parquet", "it is inside of an archive")
+                .hint("Parquet is read where it is a file of its own"));
+        }
+        Ok(Sample::new(parquet(self.state, self.store, file).await?, false))
+    }
+}
+
+/// What the head of a file teaches that is not Parquet; `values`: how many of each column are told.
+pub(crate) async fn one(
+    declared: &Declared,
+    kind: Kind,
+    format: Option<Arc<dyn Format>>,
+    file: &Arc<SourceFile>,
+    text: &TextOptions,
+    values: usize,
+) -> Result<Sample> {
+    let infer = declared.infer;
+    match (kind, format) {
+        (_, Some(format)) => {
+            let limits = Limits {
+                rows: RECORDS,
+                bytes: BYTES,
+                full: infer == Infer::Full,
+                text: infer == Infer::None,
+                longest: text.longest,
+            };
+            Ok(Sample::new(blocking::infer(format, file, text, limits).await?, false))
+        }
+        (Kind::JsonLines, None) => json(file, text, infer, values).await,
+        (_, None) => csv(file, kind, text, infer, values).await,
     }
 }
 
@@ -274,7 +297,7 @@ fn spread(files: &[Arc<SourceFile>], most: usize) -> Vec<Arc<SourceFile>> {
     (0..most).map(|step| Arc::clone(&files[step * (files.len() - 1) / gaps])).collect()
 }
 
-async fn by_content(
+pub(crate) async fn by_content(
     file: &Arc<SourceFile>,
     declared: &Declared,
     table: &str,
@@ -320,6 +343,7 @@ async fn csv(
     kind: Kind,
     options: &TextOptions,
     infer: Infer,
+    values: usize,
 ) -> Result<Sample> {
     let (mut stream, plain) = text::open(Arc::clone(file), options, infer != Infer::Full).await?;
     let bad = |error: ArrowError| text::unreadable(file, &kind.to_string(), error);
@@ -339,17 +363,18 @@ async fn csv(
         return Err(not_text(file, kind, found, why));
     }
     let Some(names) = header(lines, options, whole).map_err(bad)? else {
-        return Ok(Sample { schema: Schema::empty(), plain });
+        return Ok(Sample::new(Schema::empty(), plain));
     };
     if infer == Infer::None {
         let fields: Vec<Field> =
             names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
-        return Ok(Sample { schema: Schema::new(fields), plain });
+        return Ok(Sample::new(Schema::new(fields), plain));
     }
     let (start, end) = first_record(lines, options, whole).unwrap_or_default();
     let mut rest = lines[if options.header { end } else { start }..].to_vec();
     let layout = Layout::of_text(&names, options);
     let mut guesses = vec![Guess::default(); names.len()];
+    let mut told: Vec<Vec<String>> = vec![Vec::new(); names.len()];
     let (mut records, mut read) = (0, rest.len());
     loop {
         // Records are taken when as many bytes are there as were looked at in vain, doubled.
@@ -365,6 +390,11 @@ async fn csv(
                     _ => RECORDS.saturating_sub(records),
                 };
                 column.iter().take(left).flatten().for_each(|value| guess.add(value));
+            }
+            for (column, told) in batch.columns().iter().zip(&mut told) {
+                let left = values.saturating_sub(told.len());
+                let texts = column.as_string::<i32>().iter().flatten();
+                told.extend(texts.take(left).map(str::to_owned));
             }
             records += batch.num_rows();
         }
@@ -386,10 +416,17 @@ async fn csv(
     }
     let fields: Vec<Field> =
         names.iter().zip(&guesses).map(|(name, guess)| guess.field(name)).collect();
-    Ok(Sample { schema: Schema::new(fields), plain })
+    let values = names.into_iter().zip(told).filter(|(_, told)| !told.is_empty()).collect();
+    Ok(Sample { values, ..Sample::new(Schema::new(fields), plain) })
 }
 
-async fn json(file: &Arc<SourceFile>, options: &TextOptions, infer: Infer) -> Result<Sample> {
+async fn json(
+    file: &Arc<SourceFile>,
+    options: &TextOptions,
+    infer: Infer,
+    values: usize,
+) -> Result<Sample> {
+    let mut told: Vec<(String, Vec<String>)> = Vec::new();
     let (mut stream, plain) = text::open(Arc::clone(file), options, infer != Infer::Full).await?;
     let mut kind = DataType::Null;
     let mut rest: Vec<u8> = Vec::new();
@@ -428,6 +465,9 @@ async fn json(file: &Arc<SourceFile>, options: &TextOptions, infer: Infer) -> Re
             let value = text::without_mark(line).trim_ascii();
             if !value.is_empty() && (records < RECORDS || infer == Infer::Full) {
                 let found = object(file, value, count.ended + 1, records)?;
+                if records < values {
+                    tell(value, &mut told);
+                }
                 kind = join(&kind, &found);
                 records += 1;
             }
@@ -456,7 +496,19 @@ async fn json(file: &Arc<SourceFile>, options: &TextOptions, infer: Infer) -> Re
             }
         })
         .collect();
-    Ok(Sample { schema: Schema::new(fields), plain })
+    Ok(Sample { values: told, ..Sample::new(Schema::new(fields), plain) })
+}
+
+/// Adds the texts that an object has to those of its columns.
+fn tell(object: &[u8], told: &mut Vec<(String, Vec<String>)>) {
+    let Ok(serde_json::Value::Object(members)) = serde_json::from_slice(object) else { return };
+    for (name, value) in members {
+        let serde_json::Value::String(text) = value else { continue };
+        match told.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, texts)) => texts.push(text),
+            None => told.push((name, vec![text])),
+        }
+    }
 }
 
 /// The type of the object that is line number `line`.

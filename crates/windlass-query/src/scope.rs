@@ -14,6 +14,7 @@ use crate::resolve::{
 };
 use crate::sources::{FileSource, Opening, StoredTable, WasListed};
 use crate::table::FilesTable;
+use crate::write::ReadLog;
 use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, TableProvider,
 };
@@ -321,7 +322,11 @@ impl<'a> Scope<'a> {
                 free::NAMES[..3].iter().any(|name| statement.to_string().contains(name))
             }) || self.views.values().any(|view| view.statement.to_string().contains(free::FILE));
         let mut tasks: Vec<BoxFuture<'_, Result<(TableReference, Opening)>>> = Vec::new();
+        let log = state.config().get_extension::<ReadLog>();
         for (name, source) in std::mem::take(&mut self.files) {
+            if let Some(log) = &log {
+                log.table(&name, &source.places);
+            }
             tasks.push(Box::pin(async move { Ok((name, source.begin(now).await?)) }));
         }
         let begun: Vec<_> = futures::stream::iter(tasks).buffered(AT_ONCE).try_collect().await?;
@@ -387,7 +392,8 @@ impl<'a> Scope<'a> {
     /// Stores what was found of the columns of a table; an error where they may not differ.
     async fn agree(&self, stored: Option<&StoredTable>, table: &FilesTable) -> Result<()> {
         let outcome = &table.outcome;
-        if let Some(stored) = stored
+        // What the catalogue says changes by crawls only.
+        if let Some(stored) = stored.filter(|stored| stored.catalogued.is_none())
             && (outcome.keep.is_some() || !outcome.changes.is_empty())
         {
             let (schema, columns) = (stored.schema.as_deref(), outcome.keep.as_ref());

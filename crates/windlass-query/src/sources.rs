@@ -44,6 +44,8 @@ pub(crate) struct StoredTable {
     pub(crate) schema: Option<String>,
     pub(crate) table: String,
     pub(crate) columns: Option<StoredColumns>,
+    /// The container that the columns are of, where it is not a file table.
+    pub(crate) catalogued: Option<String>,
 }
 
 /// What was listed for a table, for EXPLAIN.
@@ -176,6 +178,7 @@ impl Opening {
             teachers: self.sample(),
             pattern: self.source.pattern.clone(),
             stored: self.stored(),
+            catalogued: self.catalogued(),
             on_change: self.source.on_change,
         };
         FilesTable::open(state, store, chosen, &self.source.declared, &self.source.written).await
@@ -207,6 +210,7 @@ impl Opening {
             teachers: Vec::new(),
             pattern: self.source.pattern.clone(),
             stored: self.stored(),
+            catalogued: self.catalogued(),
             on_change: self.source.on_change,
         };
         let (declared, written) = (&self.source.declared, &self.source.written);
@@ -278,6 +282,7 @@ impl Opening {
             teachers,
             pattern: self.source.pattern.clone(),
             stored: self.stored(),
+            catalogued: self.catalogued(),
             on_change: self.source.on_change,
         };
         let (declared, written) = (&self.source.declared, &self.source.written);
@@ -300,6 +305,7 @@ impl Opening {
             teachers: vec![],
             pattern: self.source.pattern.clone(),
             stored: self.stored(),
+            catalogued: self.catalogued(),
             on_change: self.source.on_change,
         };
         let (declared, written) = (&self.source.declared, &self.source.written);
@@ -308,6 +314,10 @@ impl Opening {
 
     fn stored(&self) -> Option<StoredColumns> {
         self.source.stored.as_ref().and_then(|stored| stored.columns.clone())
+    }
+
+    fn catalogued(&self) -> Option<String> {
+        self.source.stored.as_ref().and_then(|stored| stored.catalogued.clone())
     }
 
     fn told(&self, listed: &Listed, pruned: bool) -> WasListed {

@@ -4,13 +4,14 @@ use crate::archive::expand;
 use crate::as_views::viewed;
 use crate::date_pattern::DatePattern;
 use crate::files::SourceFile;
-use crate::footers;
+
 use crate::format::{Declared, Kind};
 use crate::free;
 use crate::guarded::Guarded;
 use crate::partition::{Partitions, partitions};
 use crate::read::{RANGE, unsampled};
 use crate::sample::{Learnt, learn};
+use crate::statistics;
 use crate::store::{QueryStore, url};
 use crate::stored::{OnChange, SchemaChange, StoredColumns, agree};
 use crate::text::{Part, TextExec, TextScan};
@@ -76,6 +77,8 @@ pub(crate) struct Chosen {
     pub(crate) pattern: Option<DatePattern>,
     /// What is stored of the columns, and what happens where files differ from it.
     pub(crate) stored: Option<StoredColumns>,
+    /// The container that they are of, where they are the catalogue's.
+    pub(crate) catalogued: Option<String>,
     pub(crate) on_change: Option<OnChange>,
 }
 
@@ -96,7 +99,7 @@ impl FilesTable {
         declared: &Declared,
         table: &str,
     ) -> Result<Self> {
-        let Chosen { files, others, teachers, pattern, stored, on_change } = chosen;
+        let Chosen { files, others, teachers, pattern, stored, catalogued, on_change } = chosen;
         let mut files = expand(files, declared, table).await?;
         let teachers = if teachers.is_empty() {
             files.clone()
@@ -108,6 +111,13 @@ impl FilesTable {
         let partitions = partitions(&files, &others, pattern.as_ref());
         let agreed = agree(learnt.columns, stored.as_ref(), on_change, table);
         learnt.columns = agreed.columns;
+        if let (Some(container), Some(stored)) = (catalogued, &stored) {
+            for column in &mut learnt.columns {
+                if stored.columns.iter().any(|known| known.name == *column.field.name()) {
+                    column.note.get_or_insert_with(|| format!("as catalogued: {container}"));
+                }
+            }
+        }
         // A folder says the same of every row; a column of that name in the files gives way.
         let folder = |name: &String| partitions.fields.iter().any(|field| field.name() == name);
         let mut hidden: Vec<String> = Vec::new();
@@ -389,7 +399,7 @@ impl TableProvider for FilesTable {
                 .collect::<Vec<_>>(),
         );
         let (groups, statistics) =
-            footers::of(state, &self.store, groups, &self.file_schema, Arc::new(whole)).await?;
+            statistics::of(state, &self.store, groups, &self.file_schema, Arc::new(whole)).await?;
         let table_schema = TableSchema::builder(Arc::clone(&self.file_schema))
             .with_table_partition_cols(told.into_iter().map(Arc::new).collect::<Vec<_>>())
             .with_virtual_columns(if numbered { vec![row_number()] } else { Vec::new() })

@@ -9,11 +9,13 @@
 
 mod files;
 mod folders;
+pub(crate) mod lineage;
 mod overflow;
 mod source;
 mod upload;
 
 pub use folders::{DatePattern, Layout};
+pub use lineage::{Lineage, ReadPlace};
 pub(crate) use source::ReadLog;
 pub use source::{ReadFile, Source};
 pub use upload::{Body, UploadNotes, WrittenFile, give_up, publish};

@@ -14,6 +14,7 @@ mod keep;
 mod lifecycle;
 mod list;
 pub mod local;
+mod metrics;
 mod order;
 mod payload;
 mod pinned;
@@ -38,6 +39,7 @@ pub use access::{
     Upload, VersionEntry,
 };
 pub use local::LocalStore;
+pub use metrics::BucketMetrics;
 pub use order::{Evidence, ListingOrder};
 pub use pinned::AtVersion;
 pub use region::{ForgetfulRegions, MemoryRegions, RegionMemory};

@@ -309,7 +309,7 @@ fn service_url(spec: &S3Spec) -> String {
     format!("https://s3.{region}.{}", domain(region))
 }
 
-fn domain(region: &str) -> &'static str {
+pub(crate) fn domain(region: &str) -> &'static str {
     if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
 }
 

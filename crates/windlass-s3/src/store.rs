@@ -285,7 +285,7 @@ impl S3Store {
         })
     }
 
-    async fn wire(&self) -> Result<&Wire> {
+    pub(crate) async fn wire(&self) -> Result<&Wire> {
         let wiring = self.wiring().await?;
         let Inner { name, spec, guard, customer_key, .. } = &*self.0;
         self.0

@@ -9,6 +9,7 @@ mod connect;
 pub(crate) mod listing;
 pub(crate) mod object;
 mod pool;
+mod query;
 mod route;
 mod sign;
 mod xml;
@@ -16,7 +17,7 @@ mod xml;
 pub(crate) use pool::Body;
 pub(crate) use route::{Route, Routes};
 pub(crate) use sign::hex;
-pub(crate) use xml::Xml;
+pub(crate) use xml::{Fault, Xml};
 
 use crate::codes;
 use crate::credentials::{ATTEMPTS, Wiring};
@@ -260,6 +261,15 @@ impl Wire {
     /// The way out.
     pub(crate) fn line(&self) -> &Line {
         &self.line
+    }
+
+    /// Whom it acts for, where it signs.
+    fn kept(&self) -> Option<&Kept> {
+        self.kept.as_ref()
+    }
+
+    fn connection(&self) -> &Name {
+        &self.connection
     }
 
     /// What has been sent.

@@ -1,5 +1,6 @@
 //! Every route, one file a subject.
 
+mod catalog;
 mod connections;
 mod copy;
 mod jobs;
@@ -13,6 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub(crate) fn all() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .merge(catalog::routes())
         .merge(connections::routes())
         .merge(copy::routes())
         .merge(jobs::routes())

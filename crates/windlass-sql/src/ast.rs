@@ -2,9 +2,13 @@
 //!
 //! Secrets in it do not show in `Debug` or `Display`; [`Statement::to_sql`] is the way to clear text.
 
+mod catalog;
+mod crawl;
 mod jobs;
 mod write;
 
+pub use catalog::{CatalogStatement, Direction, LineageAs};
+pub use crawl::CrawlStatement;
 pub use jobs::{
     Calendar, CreateJob, FilesPlace, FilesStatement, FilesVerb, JobChange, Period, Trigger,
     WEEKDAYS,
@@ -278,6 +282,17 @@ pub enum Statement {
         /// The run.
         run: RunId,
     },
+    /// `CRAWL connection options`
+    Crawl(CrawlStatement),
+    /// `EXPLAIN CRAWL connection options`
+    ExplainCrawl(CrawlStatement),
+    /// `SHOW MANIFEST FOR CONNECTION connection`
+    ShowManifest {
+        /// The connection.
+        connection: Name,
+    },
+    /// `ALTER CONTAINER`, `SEARCH`, `SHOW LINEAGE`
+    Catalog(CatalogStatement),
     /// `COPY ... TO`, `INSERT INTO connection."path"`, `CREATE FILE TABLE ... AS`
     Write(WriteStatement),
     /// Anything else: passed on to the query engine as it is.
@@ -343,6 +358,8 @@ impl Change {
 pub enum DescribeTarget {
     /// A connection.
     Connection(Name),
+    /// A container: its fully qualified name, `connection:path` or `s3://bucket/path`.
+    Container(String),
     /// A job.
     Job(Name),
     /// A table: its unquoted parts, the last of which may be a path.

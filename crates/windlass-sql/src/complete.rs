@@ -203,6 +203,12 @@ mod tests {
             "ALTER JOB j RESET ",
             "RUN JOB ",
             "CANCEL ",
+            "ALTER CONTAINER 'x' ",
+            "ALTER CONTAINER 'x' COLUMN 'a' SET ",
+            "SEARCH 'x' ",
+            "SHOW LINEAGE ",
+            "SHOW LINEAGE OF 'x' ",
+            "SHOW LINEAGE OF 'x' AS ",
         ]
         .iter()
         .map(|text| format!("{text}\n    {}", shown(text)))

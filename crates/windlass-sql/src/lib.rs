@@ -15,9 +15,10 @@ mod settings;
 mod statements;
 
 pub use ast::{
-    Calendar, Change, CreateJob, DescribeTarget, FilesPlace, FilesStatement, FilesVerb, JobChange,
-    Look, OptionSetting, Parsed, Period, SecretInput, SecretText, Statement, TableName, Trigger,
-    WEEKDAYS, WriteStatement, WriteTo,
+    Calendar, CatalogStatement, Change, CrawlStatement, CreateJob, DescribeTarget, Direction,
+    FilesPlace, FilesStatement, FilesVerb, JobChange, LineageAs, Look, OptionSetting, Parsed,
+    Period, SecretInput, SecretText, Statement, TableName, Trigger, WEEKDAYS, WriteStatement,
+    WriteTo,
 };
 pub use complete::{Completion, Suggestion, complete};
 pub use help::{Help, KEYWORDS, help};

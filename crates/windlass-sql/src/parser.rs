@@ -392,8 +392,9 @@ pub(crate) fn is_known(word: &str) -> bool {
 pub(crate) fn known_option(word: &str) -> Option<&'static OptionDef> {
     use windlass_types::ConnectionKind;
     use windlass_types::options::{
-        ARRIVAL_OPTIONS, CONTENT_TYPE_OPTIONS, FILE_FORMAT_OPTIONS, FILE_TABLE_OPTIONS,
-        FILES_OPTIONS, JOB_OPTIONS, METADATA_OPTIONS, REPORT_OPTIONS, TAGS_OPTIONS, WRITE_OPTIONS,
+        ARRIVAL_OPTIONS, COLUMN_OPTIONS, CONTAINER_OPTIONS, CONTENT_TYPE_OPTIONS, CRAWL_OPTIONS,
+        FILE_FORMAT_OPTIONS, FILE_TABLE_OPTIONS, FILES_OPTIONS, JOB_OPTIONS, METADATA_OPTIONS,
+        REPORT_OPTIONS, TAGS_OPTIONS, WRITE_OPTIONS,
     };
     ConnectionKind::ALL
         .iter()
@@ -409,6 +410,9 @@ pub(crate) fn known_option(word: &str) -> Option<&'static OptionDef> {
             ARRIVAL_OPTIONS,
             WRITE_OPTIONS,
             FILE_FORMAT_OPTIONS,
+            CONTAINER_OPTIONS,
+            COLUMN_OPTIONS,
+            CRAWL_OPTIONS,
         ])
         .flatten()
         .find(|def| def.name.eq_ignore_ascii_case(word))

@@ -3,6 +3,7 @@
 //! `Display` masks secrets, so that nothing shows one by accident; [`Statement::to_sql`] prints
 //! clear text, which parses back to an equal tree.
 
+mod catalog;
 mod jobs;
 mod write;
 
@@ -188,6 +189,9 @@ impl fmt::Display for Printed<'_> {
             Statement::Describe { target: DescribeTarget::Connection(name) } => {
                 write!(f, "DESCRIBE CONNECTION {name}")
             }
+            Statement::Describe { target: DescribeTarget::Container(name) } => {
+                write!(f, "DESCRIBE CONTAINER {}", text_literal(name))
+            }
             Statement::Describe { target: DescribeTarget::Job(name) } => {
                 write!(f, "DESCRIBE JOB {name}")
             }
@@ -312,6 +316,18 @@ impl fmt::Display for Printed<'_> {
             Statement::RunJob { name } => write!(f, "RUN JOB {name}"),
             Statement::CancelJob { name } => write!(f, "CANCEL JOB {name}"),
             Statement::CancelRun { run } => write!(f, "CANCEL RUN '{run}'"),
+            Statement::Crawl(crawl) => {
+                write!(f, "CRAWL {}", crawl.connection)?;
+                self.settings(f, &crawl.options)
+            }
+            Statement::ExplainCrawl(crawl) => {
+                write!(f, "EXPLAIN CRAWL {}", crawl.connection)?;
+                self.settings(f, &crawl.options)
+            }
+            Statement::ShowManifest { connection } => {
+                write!(f, "SHOW MANIFEST FOR CONNECTION {connection}")
+            }
+            Statement::Catalog(statement) => self.catalog(f, statement),
             Statement::Write(write) => self.write(f, write),
             Statement::Engine(text) if self.mask => f.write_str(&crate::masked(text)),
             Statement::Engine(text) => f.write_str(text),

@@ -3,10 +3,10 @@
 use crate::help::help;
 use std::fmt::Write as _;
 use windlass_types::options::{
-    ARRIVAL_OPTIONS, AZURE_BLOB_OPTIONS, CONTENT_TYPE_OPTIONS, FILE_FORMAT_OPTIONS,
-    FILE_TABLE_OPTIONS, FILES_OPTIONS, FTP_OPTIONS, GCS_OPTIONS, HTTP_OPTIONS, JOB_OPTIONS,
-    LOCAL_OPTIONS, METADATA_OPTIONS, OptionDef, OptionType, REPORT_OPTIONS, S3_OPTIONS,
-    SFTP_OPTIONS, TAGS_OPTIONS, WEBDAV_OPTIONS, WRITE_OPTIONS,
+    ARRIVAL_OPTIONS, AZURE_BLOB_OPTIONS, COLUMN_OPTIONS, CONTAINER_OPTIONS, CONTENT_TYPE_OPTIONS,
+    CRAWL_OPTIONS, FILE_FORMAT_OPTIONS, FILE_TABLE_OPTIONS, FILES_OPTIONS, FTP_OPTIONS,
+    GCS_OPTIONS, HTTP_OPTIONS, JOB_OPTIONS, LOCAL_OPTIONS, METADATA_OPTIONS, OptionDef, OptionType,
+    REPORT_OPTIONS, S3_OPTIONS, SFTP_OPTIONS, TAGS_OPTIONS, WEBDAV_OPTIONS, WRITE_OPTIONS,
 };
 
 const RULES: &str = "\
@@ -50,6 +50,9 @@ pub fn reference_markdown() -> String {
         ("Options of REPORT", REPORT_OPTIONS),
         ("Options of jobs", JOB_OPTIONS),
         ("Options of ON ARRIVAL", ARRIVAL_OPTIONS),
+        ("Options of CRAWL", CRAWL_OPTIONS),
+        ("Options of ALTER CONTAINER", CONTAINER_OPTIONS),
+        ("Options of ALTER CONTAINER ... COLUMN", COLUMN_OPTIONS),
     ] {
         let connection = defs.iter().any(|def| def.name == "READ_ONLY");
         let _ = write!(text, "\n## {title}\n\n");

@@ -1,5 +1,7 @@
 //! The grammar: one function for each word that begins a statement of ours.
 
+mod catalog;
+mod crawl;
 mod jobs;
 mod schedule;
 mod views;
@@ -39,6 +41,10 @@ impl Parser<'_> {
             self.advise("write USE FABRIC name");
             self.need_word("FABRIC")?;
             Statement::UseFabric { name: self.name(Want::Name(Thing::Fabric))? }
+        } else if let Some(statement) = self.search()? {
+            statement
+        } else if let Some(statement) = self.crawl_statement()? {
+            statement
         } else if let Some(statement) = self.look()? {
             statement
         } else if let Some(statement) = self.files_statement()? {
@@ -298,6 +304,9 @@ impl Parser<'_> {
         if self.word("JOB") {
             return self.alter_job();
         }
+        if self.word("CONTAINER") {
+            return self.alter_container();
+        }
         self.kind_is_missing(
             "say which kind: ALTER S3 CONNECTION, AZURE_BLOB, GCS, LOCAL, SFTP, FTP, WEBDAV or HTTP",
         );
@@ -365,6 +374,12 @@ impl Parser<'_> {
         if self.words(&["CREATE", "JOB"]) {
             return Ok(Statement::ShowCreateJob { name: self.job()? });
         }
+        if self.word("LINEAGE") {
+            return self.lineage();
+        }
+        if self.word("MANIFEST") {
+            return self.show_manifest();
+        }
         if self.words(&["SCHEMA", "CHANGES"]) {
             let table = if self.word("FOR") {
                 Some(self.table_name(Want::Name(Thing::Table))?)
@@ -414,6 +429,14 @@ impl Parser<'_> {
             let name = self.name(Want::Name(Thing::Connection))?;
             return Ok(Statement::Describe { target: DescribeTarget::Connection(name) });
         }
+        if self.peek().is_some_and(|tok| tok.is("CONTAINER"))
+            && self.peek_at(1).is_none_or(|tok| !matches!(tok.token, Token::Period))
+        {
+            self.need_word("CONTAINER")?;
+            let name = self.container()?;
+            return Ok(Statement::Describe { target: DescribeTarget::Container(name) });
+        }
+        self.want(Want::Keyword("CONTAINER"));
         if self.peek().is_some_and(|tok| tok.is("JOB"))
             && self.peek_at(1).is_none_or(|tok| tok.token != Token::Period)
         {

@@ -4,14 +4,15 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use windlass_sql::{
-    Calendar, Change, CreateJob, DescribeTarget, FilesPlace, FilesStatement, FilesVerb, JobChange,
-    Look, OptionSetting, ParseMode, Period, SecretInput, SecretText, Statement, TableName, Trigger,
-    WriteStatement, WriteTo, parse, parse_with, print_connection, split,
+    Calendar, CatalogStatement, Change, CrawlStatement, CreateJob, DescribeTarget, Direction,
+    FilesPlace, FilesStatement, FilesVerb, JobChange, LineageAs, Look, OptionSetting, ParseMode,
+    Period, SecretInput, SecretText, Statement, TableName, Trigger, WriteStatement, WriteTo, parse,
+    parse_with, print_connection, split,
 };
 use windlass_types::name::RESERVED;
 use windlass_types::options::{
-    ARRIVAL_OPTIONS, CREATE_TABLE_AS_OPTIONS, FILE_TABLE_OPTIONS, JOB_OPTIONS, MASK, OptionDef,
-    OptionType, WRITE_OPTIONS,
+    ARRIVAL_OPTIONS, COLUMN_OPTIONS, CONTAINER_OPTIONS, CRAWL_OPTIONS, CREATE_TABLE_AS_OPTIONS,
+    FILE_TABLE_OPTIONS, JOB_OPTIONS, MASK, OptionDef, OptionType, WRITE_OPTIONS,
 };
 use windlass_types::{ConnectionKind, Name, OptionMap, OptionValue, RunId};
 
@@ -284,6 +285,7 @@ fn statement() -> BoxedStrategy<Statement> {
         }),
         (yes(), name()).prop_map(|(if_exists, name)| Statement::DropConnection { if_exists, name }),
         name().prop_map(|name| Statement::Describe { target: DescribeTarget::Connection(name) }),
+        text().prop_map(|text| Statement::Describe { target: DescribeTarget::Container(text) }),
         vec(text(), 1..4)
             .prop_map(|parts| Statement::Describe { target: DescribeTarget::Table(parts) }),
         (
@@ -299,6 +301,11 @@ fn statement() -> BoxedStrategy<Statement> {
         )
             .prop_map(|(what, like)| Statement::Show { what: what.to_owned(), like }),
         name().prop_map(|name| Statement::ShowCreate { name }),
+        name().prop_map(|connection| Statement::ShowManifest { connection }),
+        (name(), settings(CRAWL_OPTIONS), yes()).prop_map(|(connection, options, explained)| {
+            let crawl = CrawlStatement { connection, options };
+            if explained { Statement::ExplainCrawl(crawl) } else { Statement::Crawl(crawl) }
+        }),
         (name(), yes()).prop_map(|(name, write)| Statement::Test { name, write }),
         (yes(), name(), secret_input()).prop_map(|(if_not_exists, name, source)| {
             Statement::CreateSecret { if_not_exists, name, source }
@@ -352,6 +359,7 @@ fn statement() -> BoxedStrategy<Statement> {
         name().prop_map(|name| Statement::UseFabric { name }),
         files(),
         write(),
+        catalog(),
         job(),
         (name(), job_changes()).prop_map(|(name, changes)| Statement::AlterJob { name, changes }),
         (yes(), name()).prop_map(|(if_exists, name)| Statement::DropJob { if_exists, name }),
@@ -369,6 +377,39 @@ fn statement() -> BoxedStrategy<Statement> {
             }
         ),
     ]
+    .boxed()
+}
+
+/// What is said of the catalogue.
+fn catalog() -> BoxedStrategy<Statement> {
+    let changes = |defs| {
+        settings(defs).prop_filter("no change", |all| !all.is_empty()).prop_map(|all| {
+            let change = |(index, setting): (usize, OptionSetting)| {
+                if index == 1 { Change::Reset(setting.name) } else { Change::Set(setting) }
+            };
+            all.into_iter().enumerate().map(change).collect::<Vec<_>>()
+        })
+    };
+    let direction = option::of(prop::sample::select(Direction::ALL.to_vec()));
+    let shown = prop::sample::select(vec![LineageAs::Tree, LineageAs::Dot, LineageAs::OpenLineage]);
+    let alter = |container, column, changes| CatalogStatement::Alter { container, column, changes };
+    prop_oneof![
+        (text(), changes(CONTAINER_OPTIONS))
+            .prop_map(move |(container, changes)| alter(container, None, changes)),
+        (text(), text(), changes(COLUMN_OPTIONS))
+            .prop_map(move |(container, column, changes)| alter(container, Some(column), changes)),
+        (text(), option::of(any::<u64>()))
+            .prop_map(|(question, limit)| CatalogStatement::Search { question, limit }),
+        (text(), direction, option::of(any::<u64>()), shown).prop_map(
+            |(of, direction, depth, shown)| CatalogStatement::Lineage {
+                of,
+                direction,
+                depth,
+                shown
+            }
+        ),
+    ]
+    .prop_map(Statement::Catalog)
     .boxed()
 }
 

@@ -4,6 +4,10 @@
 //! who may; this room keeps names unique, references whole and secrets sealed.
 
 mod alerts;
+mod catalog;
+mod catalog_notes;
+mod catalog_search;
+mod catalog_write;
 mod connections;
 mod dialect;
 mod error;
@@ -11,6 +15,7 @@ mod fabrics;
 mod jobs;
 mod key;
 mod leases;
+mod lineage;
 mod migrate;
 mod run_log;
 mod run_places;
@@ -23,11 +28,19 @@ mod vault;
 mod views;
 
 pub use alerts::{AlertRow, Delivery, NewAlert, Presence};
+pub use catalog::{
+    ContainerFilter, ContainerRow, ContainerStatus, FiguresRow, HistoryEntry, HistoryRow,
+    ServiceRow, StoredContainer, StoredFigures, UnspokenRow,
+};
+pub use catalog_notes::{NoteChange, NoteRow};
+pub use catalog_search::{Hit, words};
+pub use catalog_write::{ContainerBatch, ContainerMark, ContainerPut, SearchTexts};
 pub use connections::{ConnectionRow, NewConnection, Sealed};
 pub use dialect::Dialect;
 pub use fabrics::FabricRow;
 pub use jobs::{Fired, JobRow, NewJob};
 pub use key::{KeySource, MasterKey};
+pub use lineage::{EdgeRow, LineageEnd, NewEdge};
 pub use run_log::{RunEvent, RunLogBatch, RunMark, SeenShard};
 pub use run_places::Taken;
 pub use run_uploads::{LeftUpload, NewUpload, UploadRow};

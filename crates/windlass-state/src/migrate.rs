@@ -28,6 +28,7 @@ migrations! {
     2 "0002_jobs",
     3 "0003_item_errors",
     4 "0004_tables",
+    5 "0005_catalog",
 }
 
 /// The version this program writes.

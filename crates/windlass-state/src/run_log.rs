@@ -245,7 +245,7 @@ impl Store {
 }
 
 /// `INSERT INTO table VALUES ($1, ...), ...`
-fn insert(table: &str, columns: usize, rows: usize) -> String {
+pub(crate) fn insert(table: &str, columns: usize, rows: usize) -> String {
     let rows: Vec<String> = (0..rows)
         .map(|row| {
             let places: Vec<String> =
@@ -257,6 +257,6 @@ fn insert(table: &str, columns: usize, rows: usize) -> String {
 }
 
 /// Text as both databases can hold it: PostgreSQL knows no zero byte.
-fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }

@@ -177,6 +177,8 @@ error_codes! {
     TableNotFound = "table.not_found", NotFound;
     /// A table of that name exists.
     TableExists = "table.exists", Conflict;
+    /// The catalogue has no container of that name.
+    ContainerNotFound = "container.not_found", NotFound;
     /// No schema of that name.
     SchemaNotFound = "schema.not_found", NotFound;
     /// A schema of that name exists.
@@ -225,6 +227,8 @@ error_codes! {
     FormatUnwritable = "format.unwritable", InvalidInput;
     /// No file matches.
     FormatEmpty = "format.no_files", NotFound;
+    /// A manifest or a workflow file is not what it should be; the error names line and key.
+    DocumentInvalid = "document.invalid", InvalidInput;
     /// A local file or folder is not there.
     LocalNotFound = "local.not_found", NotFound;
     /// A local file or folder may not be read or written.

@@ -92,6 +92,10 @@ define_id!(
     /// A stored secret.
     SecretId, "se"
 );
+define_id!(
+    /// A service of the catalogue: what one crawl keeps its containers under.
+    ServiceId, "sv"
+);
 
 #[cfg(test)]
 mod tests {

@@ -19,7 +19,7 @@ pub use connection::{ConnectionKind, ConnectionSpec, LocalSpec, RemoteSpec, S3Sp
 pub use entry::{Entry, EntryKind};
 pub use error::{Error, ErrorClass, ErrorCode, Result};
 pub use glob::KeyPattern;
-pub use ids::{ConnectionId, FabricId, FileTableId, JobId, RunId, SecretId};
+pub use ids::{ConnectionId, FabricId, FileTableId, JobId, RunId, SecretId, ServiceId};
 pub use job::{Cause, JobPolicy, JobState, Level, Missed, Overlap, Progress, RunItem, RunState};
 pub use name::Name;
 pub use options::{OptionDef, OptionMap, OptionValue};

@@ -1,7 +1,9 @@
 //! Options of connections: one table that the parser, validation, docs and completion read.
 
 mod cloud;
+mod container;
 mod content;
+mod crawl;
 mod files;
 mod jobs;
 mod kinds;
@@ -11,7 +13,9 @@ mod shared;
 mod write;
 
 pub use cloud::{AZURE_BLOB_OPTIONS, GCS_OPTIONS};
+pub use container::{COLUMN_OPTIONS, CONTAINER_OPTIONS};
 pub use content::CONTENT_TYPE_OPTIONS;
+pub use crawl::CRAWL_OPTIONS;
 pub use files::{
     COPY_FILES_OPTIONS, FILES_OPTIONS, METADATA_OPTIONS, MOVE_FILES_OPTIONS, REPORT_OPTIONS,
     SYNC_FILES_OPTIONS, TAGS_OPTIONS,

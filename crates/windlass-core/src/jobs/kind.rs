@@ -99,6 +99,7 @@ impl JobKind for FilesKind {
         let token = context.token();
         let journal = super::journal::of(&windlass, &context, &here.destination.storage).await?;
         let Here { source, destination, options, .. } = here;
+        let (ends, dry) = ((source.clone(), destination.clone()), options.dry_run);
         let copy = crate::copy_between(source, destination, options, journal, watch, token.clone());
         let (copied, logged) = tokio::join!(copy, log(&context, items));
         // Also of a run that failed, what was done until then.
@@ -113,6 +114,9 @@ impl JobKind for FilesKind {
         let all = failures.lock().unwrap_or_else(PoisonError::into_inner).of_all(&summary);
         if stored && let Some(error) = all {
             return Err(error);
+        }
+        if !dry && summary.copied + summary.updated > 0 {
+            windlass.note_copy(&context, &ends.0, &ends.1).await;
         }
         let partial = summary.failed > 0;
         let summary = serde_json::to_value(summary).map_err(|error| {

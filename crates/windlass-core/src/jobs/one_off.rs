@@ -52,7 +52,7 @@ impl Drop for StopOnDrop {
 
 impl Windlass {
     /// Waits for the end of a run; stops it if nobody waits any more.
-    pub(super) async fn wait_or_stop(&self, run: RunId) -> Result<RunRow> {
+    pub(crate) async fn wait_or_stop(&self, run: RunId) -> Result<RunRow> {
         let scheduler = self.scheduler();
         let mut guard = StopOnDrop {
             scheduler: scheduler.clone(),

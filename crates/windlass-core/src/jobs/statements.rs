@@ -146,13 +146,21 @@ impl Windlass {
         if let Statement::Write(write) = &*job.work {
             return self.write_job_spec(fabric, write.clone(), job).await;
         }
+        if let Statement::Crawl(crawl) = &*job.work {
+            let work = crate::catalog::CrawlWork::from(crawl);
+            work.plan()?;
+            let trigger = spec::trigger(job.trigger.as_ref(), None)?;
+            let names = vec![work.connection.clone()];
+            let payload = work.to_payload()?;
+            return self.spec_of(fabric, job, crate::catalog::CRAWL, payload, trigger, names).await;
+        }
         let Statement::Files(files) = &*job.work else {
             return Err(Error::new(
                 ErrorCode::StatementUnsupported,
                 "this statement cannot be a job",
             )
             .hint(
-                "a job can COPY, MOVE or SYNC FILES, COPY a query TO files, or INSERT INTO them",
+                "a job can COPY, MOVE or SYNC FILES, COPY a query TO files, INSERT INTO them, or CRAWL a connection",
             ));
         };
         let trigger = spec::trigger(job.trigger.as_ref(), Some(&files.source))?;

@@ -1,11 +1,13 @@
 //! The query whose rows are written, and the files it reads.
 
+use super::lineage::{Lineage, ReadPlace, lineage};
 use crate::engine::{Engine, only_reads, plan};
 use crate::error::{from_engine, syntax};
-use crate::files::SourceFile;
+use crate::files::{Place, SourceFile};
 use crate::pg::Given;
-use crate::resolve::Resolver;
+use crate::resolve::{MAIN, Resolver};
 use crate::store::QueryStore;
+use datafusion::common::TableReference;
 use datafusion::common::tree_node::TreeNode as _;
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::LogicalPlan;
@@ -34,7 +36,10 @@ pub struct ReadFile {
 
 /// What a query reads: planning notes it.
 #[derive(Debug, Default)]
-pub(crate) struct ReadLog(Mutex<BTreeMap<(String, String, String), ReadFile>>);
+pub(crate) struct ReadLog {
+    files: Mutex<BTreeMap<(String, String, String), ReadFile>>,
+    tables: Mutex<BTreeMap<TableReference, Vec<ReadPlace>>>,
+}
 
 impl ReadLog {
     /// Notes a file.
@@ -47,11 +52,22 @@ impl ReadLog {
             size: file.size,
         };
         let place = (read.connection.clone(), read.bucket.clone(), read.key.clone());
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(place, read);
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(place, read);
+    }
+
+    /// Notes where the files of a table are; its name in full.
+    pub(crate) fn table(&self, name: &TableReference, places: &[Place]) {
+        let places = places.iter().map(ReadPlace::of).collect();
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), places);
     }
 
     fn all(&self) -> Vec<ReadFile> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    fn lineage(&self, plan: &LogicalPlan, fabric: &str) -> Lineage {
+        let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        lineage(plan, &tables, &|name| TableReference::from(name.resolve(fabric, MAIN)))
     }
 }
 
@@ -62,6 +78,8 @@ pub struct Source {
     pub(super) task: Arc<TaskContext>,
     /// The files it reads, in the state they were found in.
     pub read: Vec<ReadFile>,
+    /// Where it takes its columns from.
+    pub lineage: Lineage,
     /// Whether it may leave rows of them unread.
     pub limited: bool,
 }
@@ -98,6 +116,7 @@ impl Engine {
         let plan = plan(&session.state, statement, Some(&Given::default())).await?;
         let limits = |plan: &LogicalPlan| Ok(matches!(plan, LogicalPlan::Limit(_)));
         let limited = plan.exists(limits).map_err(from_engine)?;
+        let lineage = log.lineage(&plan, fabric);
         let store = Arc::clone(&session.store);
         let physical = session
             .state
@@ -106,6 +125,6 @@ impl Engine {
             .map_err(|error| store.explain(error))?;
         let task = session.state.task_ctx();
         let stream = execute_stream(physical, Arc::clone(&task)).map_err(from_engine)?;
-        Ok(Source { stream, store, task, read: log.all(), limited })
+        Ok(Source { stream, store, task, read: log.all(), lineage, limited })
     }
 }

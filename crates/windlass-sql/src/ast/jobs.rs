@@ -201,6 +201,6 @@ pub const WEEKDAYS: [&str; 7] =
 impl Statement {
     /// Whether a job can do it.
     pub const fn is_work(&self) -> bool {
-        matches!(self, Self::Files(_) | Self::Write(_))
+        matches!(self, Self::Files(_) | Self::Write(_) | Self::Crawl(_))
     }
 }

@@ -114,8 +114,11 @@ impl Parser<'_> {
         if let Some(write) = self.write_statement()? {
             return Ok(write);
         }
+        if let Some(crawl) = self.crawl()? {
+            return Ok(Statement::Crawl(crawl));
+        }
         self.advise(
-            "a job can COPY, MOVE or SYNC FILES, COPY a query TO files, or INSERT INTO them",
+            "a job can COPY, MOVE or SYNC FILES, COPY a query TO files, INSERT INTO them, or CRAWL a connection",
         );
         Err(self.fail())
     }

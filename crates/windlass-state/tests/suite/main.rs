@@ -4,5 +4,6 @@
 
 #[macro_use]
 mod place;
+mod catalog;
 mod jobs;
 mod store;

@@ -16,7 +16,9 @@ use futures::stream;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use windlass_jobs::{Outcome, RunContext};
-use windlass_query::write::{Body, Prepared, ReadFile, UploadNotes, WrittenFile, give_up, publish};
+use windlass_query::write::{
+    Body, Lineage, Prepared, ReadFile, UploadNotes, WrittenFile, give_up, publish,
+};
 use windlass_s3::{ListOptions, Storage};
 use windlass_state::RunMark;
 use windlass_types::{
@@ -60,6 +62,9 @@ pub(super) struct Commit {
     remove: Vec<String>,
     after: After,
     read: Vec<ReadFile>,
+    /// Where the columns come from; a record of before it was noted has none.
+    #[serde(default)]
+    lineage: Lineage,
     rows: u64,
     bytes: u64,
     began: DateTime<Utc>,
@@ -135,11 +140,13 @@ impl Commit {
         mode: Mode,
         after: After,
         read: Vec<ReadFile>,
+        lineage: Lineage,
         began: DateTime<Utc>,
     ) -> Self {
         let Prepared { files, rows, bytes } = prepared;
         let read = if after == After::Keep { Vec::new() } else { read };
-        Self { bucket, key, mode, files, remove: Vec::new(), after, read, rows, bytes, began }
+        let remove = Vec::new();
+        Self { bucket, key, mode, files, remove, after, read, lineage, rows, bytes, began }
     }
 
     /// Where a run is, as its record says.
@@ -298,6 +305,7 @@ impl Commit {
         if let Some(table) = &work.table {
             windlass.make_table(context.fabric, work, table).await?;
         }
+        windlass.note_write(context, &self.lineage, storage, &self.bucket, &self.key).await;
         let took = context.now().signed_duration_since(self.began).to_std().unwrap_or_default();
         wrote.seconds = (took.as_secs_f64() * 1000.0).round() / 1000.0;
         let mark = |name: &str, value: String| RunMark { name: name.to_owned(), value };

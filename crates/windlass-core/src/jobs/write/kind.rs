@@ -109,7 +109,7 @@ impl Windlass {
         let name = fabric.name.as_str().to_owned();
         let source = engine.source(&work.query, &name, self.scope(fabric)).await?;
         self.check_after(context, &plan.after, &source.read, source.limited).await?;
-        let read = source.read.clone();
+        let (read, lineage) = (source.read.clone(), source.lineage.clone());
         let WritePlan { storage, bucket, key, format, layout, mode, after } = plan;
         let one_file = !key.is_empty() && !key.ends_with('/');
         let request = Arc::new(WriteRequest {
@@ -131,7 +131,7 @@ impl Windlass {
             })
         };
         let prepared = prepare(source, request, Arc::clone(&notes), watch, context.token()).await?;
-        let commit = Commit::new(prepared, bucket, key, mode, after, read, began);
+        let commit = Commit::new(prepared, bucket, key, mode, after, read, lineage, began);
         commit.begin(self, context, &work, &storage, notes.as_ref()).await
     }
 

@@ -1,0 +1,157 @@
+//! `crawl`: look at what is there, and keep it in the catalogue.
+
+use crate::commands::{Ending, sql};
+use crate::failure::Outcome;
+use crate::session::Session;
+use clap::Args;
+use std::path::PathBuf;
+use windlass_core::engine::WorkflowFile;
+use windlass_core::sql::text_literal;
+use windlass_types::{Error, ErrorCode, Name, Result};
+
+/// Look at what is there, and keep it in the catalogue.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A connection is crawled with all its buckets, with and without manifests. A workflow file of
+OpenMetadata is crawled as it is: tables that no manifest names are found only with --discover.
+Exit 3 when something could not be read; with a file as its successThreshold and raiseOnError say.
+
+Examples:
+  1. A connection:        windlass crawl landing
+  2. What would be found: windlass crawl landing --explain
+  3. Some of it:          windlass crawl landing --include 'sales/**' --exclude-bucket 'tmp-*'
+  4. A workflow file:     windlass crawl -c workflow.yaml
+  5. What was found:      windlass sql -c 'SHOW CONTAINERS'"
+)]
+#[allow(clippy::struct_excessive_bools, reason = "switches of one command, each for itself")]
+pub struct Crawl {
+    /// The connection
+    #[arg(required_unless_present = "config", conflicts_with = "config")]
+    pub connection: Option<Name>,
+    /// A workflow file of OpenMetadata: .yaml, .yml or .json
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Show what would be found, by names alone
+    #[arg(long, conflicts_with = "config")]
+    pub explain: bool,
+    /// Only these buckets (repeatable)
+    #[arg(long, value_name = "GLOB", conflicts_with = "config")]
+    pub bucket: Vec<String>,
+    /// Never these buckets (repeatable)
+    #[arg(long, value_name = "GLOB", conflicts_with = "config")]
+    pub exclude_bucket: Vec<String>,
+    /// Only containers at or below these paths (repeatable)
+    #[arg(long, value_name = "GLOB", conflicts_with = "config")]
+    pub include: Vec<String>,
+    /// Never containers at or below these paths (repeatable)
+    #[arg(long, value_name = "GLOB", conflicts_with = "config")]
+    pub exclude: Vec<String>,
+    /// Read tags
+    #[arg(long, conflicts_with = "config")]
+    pub tags: bool,
+    /// Of a workflow file: find tables that no manifest names
+    #[arg(long, requires = "config")]
+    pub discover: bool,
+    /// Read files also of containers in which nothing changed
+    #[arg(long)]
+    pub full: bool,
+    /// Mark what is gone also if it is more than 30 of a hundred containers
+    #[arg(long)]
+    pub allow_mass_delete: bool,
+}
+
+fn list(name: &str, values: &[String]) -> String {
+    match values {
+        [] => String::new(),
+        values => {
+            let values: Vec<String> = values.iter().map(|value| text_literal(value)).collect();
+            format!(" {name} = ({})", values.join(", "))
+        }
+    }
+}
+
+fn statement(name: &Name, args: &Crawl) -> String {
+    let mut text = format!("{}CRAWL {name}", if args.explain { "EXPLAIN " } else { "" });
+    for (option, values) in [
+        ("BUCKETS", &args.bucket),
+        ("EXCLUDE_BUCKETS", &args.exclude_bucket),
+        ("INCLUDE", &args.include),
+        ("EXCLUDE", &args.exclude),
+    ] {
+        text.push_str(&list(option, values));
+    }
+    for (option, set) in
+        [("TAGS", args.tags), ("FULL", args.full), ("ALLOW_MASS_DELETE", args.allow_mass_delete)]
+    {
+        if set {
+            text.push(' ');
+            text.push_str(option);
+            text.push_str(" = TRUE");
+        }
+    }
+    text
+}
+
+/// `crawl`.
+pub async fn run(session: &Session, args: Crawl) -> Ending {
+    if let Some(name) = &args.connection {
+        let text = statement(name, &args);
+        return sql::execute(session, &session.printer, &mut session.ctx(), &text, false).await;
+    }
+    let path = args.config.clone().unwrap_or_default();
+    let text = read(&path).await?;
+    let file = WorkflowFile {
+        name: path.display().to_string(),
+        text,
+        discover: args.discover,
+        allow_mass_delete: args.allow_mass_delete,
+        full: args.full,
+    };
+    let end = session
+        .engine()
+        .await?
+        .crawl_workflow(&session.ctx(), file, session.cancel.clone())
+        .await?;
+    let count = |name: &str| end.summary.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
+    let said = |name: &str| end.summary.get(name).and_then(serde_json::Value::as_str).unwrap_or("");
+    let mut answer = end.summary.clone();
+    answer["run"] = serde_json::Value::String(end.run.clone());
+    if session.global.output.is_json() {
+        session.console.line(&answer.to_string())?;
+    } else {
+        session.console.line(&format!(
+            "{} containers of {} found: {} new, {} changed, {} as they were, {} back, {} not seen, {} gone; {} skipped, {} failed ({})",
+            count("found"), said("service"), count("new"), count("changed"), count("same"), count("back"),
+            count("not_seen"), count("deleted"), count("skipped"), count("failed"), end.run
+        ))?;
+    }
+    if !said("refused").is_empty() {
+        session
+            .console
+            .talk(&format!("warning: {}; --allow-mass-delete allows it", said("refused")));
+    }
+    if count("failed") > 0 || count("not_seen") > 0 {
+        session
+            .console
+            .talk(&format!("hint: `windlass job logs {} --failed` shows what failed", end.run));
+    }
+    if let Some(published) = end.summary.get("published").and_then(serde_json::Value::as_u64) {
+        session.console.talk(&format!("{published} containers were published"));
+    }
+    if end.failed {
+        return Ok(Outcome::Failed);
+    }
+    Ok(if end.partial { Outcome::Partial } else { Outcome::Done })
+}
+
+async fn read(path: &std::path::Path) -> Result<String> {
+    tokio::fs::read_to_string(path).await.map_err(|error| {
+        let code = match error.kind() {
+            std::io::ErrorKind::NotFound => ErrorCode::LocalNotFound,
+            std::io::ErrorKind::PermissionDenied => ErrorCode::LocalDenied,
+            std::io::ErrorKind::InvalidData => ErrorCode::FormatInvalid,
+            _ => ErrorCode::LocalFailed,
+        };
+        Error::new(code, format!("cannot read `{}`", path.display())).source(error)
+    })
+}
