@@ -12,11 +12,12 @@ import tempfile
 import time
 import urllib.request
 
+from crawl import Crawls
 from measure import compare, run
 from query import Queries
 from servers import KEY, SECRET, helper, seaweed
 
-WORKS = ["start", "idle", "small", "large", "list", "flat", "sync", "tpch", "text", "first", "endless"]
+WORKS = ["start", "idle", "small", "large", "list", "flat", "sync", "tpch", "text", "first", "crawl", "far", "glob", "endless"]
 
 
 def main():
@@ -42,7 +43,11 @@ def main():
             bench.idle()
         if "endless" in options.only:
             bench.endless()
-        if set(options.only) - {"start", "idle", "endless"}:
+        crawls = Crawls(bench)
+        for work in ("crawl", "glob"):
+            if work in options.only:
+                getattr(crawls, work)()
+        if set(options.only) - {"start", "idle", "endless", "crawl", "glob"}:
             with seaweed(os.path.abspath(options.weed), folder, bench.env, bench.s5cmd_program) as endpoint:
                 bench.connect(endpoint)
                 for work in ("small", "large", "list", "flat", "sync"):
@@ -52,6 +57,8 @@ def main():
                 for work in ("tpch", "text", "first"):
                     if work in options.only:
                         getattr(queries, work)()
+                if "far" in options.only:
+                    crawls.far()
 
 
 class Bench:

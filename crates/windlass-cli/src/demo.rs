@@ -107,6 +107,18 @@ fn steps(parts: &DemoParts) -> Vec<Step> {
         step("Run it now.", &["job", "run", "nightly"]),
         step("What is to come, and what was.", &["job", "list"]),
         step(
+            "Catalogue what is there: tables are found by their keys, columns from the files.",
+            &["sql", "-c", "CRAWL landing BUCKETS = ('acme-landing')"],
+        ),
+        step(
+            "Find a table by what its columns are called.",
+            &["sql", "-c", "SEARCH 'customer amount'"],
+        ),
+        step(
+            "Where did the archive come from?",
+            &["sql", "-c", "SHOW LINEAGE OF 'landing:acme-archive/orders' UPSTREAM"],
+        ),
+        step(
             "Let somebody read one file for an hour.",
             &["presign", "--expires", "1h", "landing:acme-landing/raw/orders/2026-11-01.csv"],
         ),

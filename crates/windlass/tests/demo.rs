@@ -15,6 +15,7 @@ fn the_tour_runs_to_its_end() {
         "2026-11-02",
         "s3:ListBucket",
         "X-Amz-Signature",
+        "SEARCH 'customer amount'",
         "windlass demo --prompt",
     ] {
         assert!(text.contains(expected), "`{expected}` is missing in:\n{text}");
