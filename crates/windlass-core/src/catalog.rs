@@ -5,14 +5,11 @@ mod columns;
 mod crawl;
 mod crawling;
 mod find;
-#[allow(dead_code, reason = "a crawl begins it")]
 pub(crate) mod keep;
 mod kind;
 mod lineage;
-#[allow(dead_code, reason = "a crawl whose workflow file names a server calls it")]
 mod publish;
 mod statements;
-#[allow(dead_code, reason = "what is written is written by `keep`")]
 mod stored;
 mod table;
 mod tables;
