@@ -9,10 +9,25 @@ pub struct Links {
     pub console: Option<String>,
     /// Region of a bucket that does not say where it is.
     pub region: String,
+    /// It is not Amazon's service: without `console` there are no links.
+    pub elsewhere: bool,
+    /// Name of the connection, where it is none to S3: full paths are then what a person types.
+    pub connection: Option<String>,
 }
 
 impl Links {
-    /// The link of a container.
+    /// `s3://bucket/path`, without a trailing `/`; of what is no S3, `connection:bucket/path`.
+    pub fn full_path(&self, bucket: &str, path: &str) -> String {
+        let (before, bucket) = match &self.connection {
+            // A folder of this machine is a bucket without a name of its own.
+            Some(name) => (format!("{name}:"), if bucket == "." { "" } else { bucket }),
+            None => ("s3://".to_owned(), bucket),
+        };
+        let slash = if bucket.is_empty() || path.is_empty() { "" } else { "/" };
+        format!("{before}{bucket}{slash}{path}")
+    }
+
+    /// The link of a container; empty where there is none.
     pub fn of(&self, bucket: &str, path: &str, region: Option<&str>) -> String {
         if let Some(base) = &self.console {
             let base = base.trim_end_matches('/');
@@ -20,6 +35,9 @@ impl Links {
                 "" => format!("{base}/{bucket}/"),
                 path => format!("{base}/{bucket}/{path}/"),
             };
+        }
+        if self.elsewhere {
+            return String::new();
         }
         let region = region.unwrap_or(&self.region);
         let console = "https://s3.console.aws.amazon.com/s3/buckets";
@@ -47,7 +65,7 @@ impl BucketPlace {
             parents: vec![self.name.clone()],
             kind,
             prefix: format!("/{path}"),
-            full_path: format!("s3://{}/{path}", self.name),
+            full_path: self.links.full_path(&self.name, path),
             source_url: self.links.of(&self.name, path, self.region.as_deref()),
             formats: Vec::new(),
             compression: Vec::new(),
@@ -69,7 +87,7 @@ impl BucketPlace {
             name: self.name.clone(),
             parents: Vec::new(),
             prefix: "/".to_owned(),
-            full_path: format!("s3://{}", self.name),
+            full_path: self.links.full_path(&self.name, ""),
             ..self.blank("", ContainerKind::Bucket)
         }
     }
@@ -84,10 +102,7 @@ impl BucketPlace {
         let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
         let mut parents = vec![self.name.clone()];
         parents.extend(above.split('/').filter(|level| !level.is_empty()).map(str::to_owned));
-        let prefix = match above {
-            "" => format!("s3://{}", self.name),
-            above => format!("s3://{}/{above}", self.name),
-        };
+        let prefix = self.links.full_path(&self.name, above);
         Found { name: name.to_owned(), parents, prefix, ..self.blank(path, kind) }
     }
 
@@ -110,7 +125,7 @@ mod tests {
 
     #[test]
     fn names_prefixes_and_links_are_those_of_openmetadata_and_links_of_trees_work() {
-        let links = Links { console: None, region: "us-east-1".to_owned() };
+        let links = Links { region: "us-east-1".to_owned(), ..Links::default() };
         let place =
             BucketPlace { name: "b".to_owned(), region: Some("eu-west-1".to_owned()), links };
         let said = |found: &Found| {
@@ -137,5 +152,13 @@ mod tests {
             Links { console: Some("http://minio:9001/browser/".to_owned()), ..Links::default() };
         assert_eq!(console.of("b", "", None), "http://minio:9001/browser/b/");
         assert_eq!(console.of("b", "x/y", None), "http://minio:9001/browser/b/x/y/");
+        let folder =
+            Links { elsewhere: true, connection: Some("disk".to_owned()), ..Links::default() };
+        assert_eq!(folder.of(".", "x/y", None), "", "no console of Amazon's shows it");
+        let paths = [(".", "x/y"), (".", ""), ("b", "x"), ("b", "")];
+        assert_eq!(
+            paths.map(|(bucket, path)| folder.full_path(bucket, path)),
+            ["disk:x/y", "disk:", "disk:b/x", "disk:b"]
+        );
     }
 }

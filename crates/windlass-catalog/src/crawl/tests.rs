@@ -144,7 +144,7 @@ fn plan() -> Plan {
         full: false,
         samples: 4,
         count_limit: 1_000_000,
-        links: Links { console: None, region: "us-east-1".to_owned() },
+        links: Links { region: "us-east-1".to_owned(), ..Links::default() },
     }
 }
 

@@ -121,7 +121,11 @@ impl CrawlWork {
             full: self.flag("FULL", false),
             samples,
             count_limit: COUNTED,
-            links: Links { console: self.text("CONSOLE"), region: "us-east-1".to_owned() },
+            links: Links {
+                console: self.text("CONSOLE"),
+                region: "us-east-1".to_owned(),
+                ..Links::default()
+            },
         })
     }
 }
@@ -185,10 +189,14 @@ impl Windlass {
         let mut plan = work.plan()?;
         let storage = opened.storage();
         plan.bounds = bounds(&opened);
-        if let Opened::S3(store) = &opened
-            && let Some(region) = &store.spec().region
-        {
-            plan.links.region.clone_from(region);
+        if let Opened::S3(store) = &opened {
+            plan.links.elsewhere = store.spec().endpoint.is_some();
+            if let Some(region) = &store.spec().region {
+                plan.links.region.clone_from(region);
+            }
+        } else {
+            plan.links.elsewhere = true;
+            plan.links.connection = Some(row.name.as_str().to_owned());
         }
         if let Some(place) = work.text("GLOBAL_MANIFEST") {
             let text = if place.starts_with("http://") || place.starts_with("https://") {
