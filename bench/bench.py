@@ -15,7 +15,7 @@ import urllib.request
 from crawl import Crawls
 from measure import compare, run
 from query import Queries
-from servers import KEY, SECRET, helper, seaweed
+from servers import KEY, SECRET, helper, seaweed, served
 
 WORKS = ["start", "idle", "small", "large", "list", "flat", "sync", "tpch", "text", "first", "crawl", "far", "glob", "endless"]
 
@@ -114,17 +114,12 @@ class Bench:
         return at
 
     def idle(self):
-        server = subprocess.Popen([self.windlass, "-o", "json", "serve", "--listen", "127.0.0.1:0"], env=self.env, stdout=subprocess.PIPE)
-        try:
-            url = json.loads(server.stdout.readline())["listening"]
+        with served(self.windlass, self.env) as (url, server):
             urllib.request.urlopen(f"{url}/api/v1/health", timeout=10).read()
             time.sleep(1)
             with open(f"/proc/{server.pid}/status") as status:
                 rss = next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS"))
             print(f"\nserve, idle: {rss:.1f} MB", flush=True)
-        finally:
-            server.terminate()
-            server.wait()
 
     def small(self):
         count, runs = self.options.files, self.options.runs

@@ -12,7 +12,7 @@ import time
 import urllib.request
 
 from measure import compare, run
-from servers import KEY, SECRET, free_port
+from servers import KEY, SECRET, free_port, served
 
 TABLES = ["region", "nation", "supplier", "part", "partsupp", "customer", "orders", "lineitem"]
 
@@ -79,10 +79,10 @@ class Queries:
         """Each query three times in one process; the sum of their medians."""
         theirs, ours = [], []
         stamps = self.stamps(self.theirs("warm", views + self.thrice(queries)), len(queries) * 3)
-        with self.served() as ask:
+        with served(self.bench.windlass, self.bench.env) as (url, _):
             for at, query in enumerate(queries):
                 theirs.append(statistics.median(stamps[at * 3:at * 3 + 3]))
-                ours.append(statistics.median(ask(query) for _ in range(3)))
+                ours.append(statistics.median(asked(url, query) for _ in range(3)))
         print("\nTPC-H warm, seconds of each query (median of 3 in one process)", flush=True)
         for number, (a, b) in enumerate(zip(ours, theirs), 1):
             print(f"  q{number:<3} windlass {a:.3f}  duckdb {b:.3f}  {a / b:.2f}", flush=True)
@@ -97,24 +97,6 @@ class Queries:
         seconds = [float(line.split("real")[1].split()[0]) for line in told.splitlines() if line.startswith("Run Time")]
         assert len(seconds) == count, (len(seconds), count)
         return seconds
-
-    @contextlib.contextmanager
-    def served(self):
-        server = subprocess.Popen([self.bench.windlass, "-o", "json", "serve", "--listen", "127.0.0.1:0"], env=self.bench.env, stdout=subprocess.PIPE)
-        try:
-            url = json.loads(server.stdout.readline())["listening"]
-
-            def ask(query):
-                body = json.dumps({"sql": query}).encode()
-                request = urllib.request.Request(f"{url}/api/v1/sql", body, {"Content-Type": "application/json"})
-                begun = time.perf_counter()
-                urllib.request.urlopen(request, timeout=120).read()
-                return time.perf_counter() - begun
-
-            yield ask
-        finally:
-            server.terminate()
-            server.wait()
 
     def text(self):
         bench, rows = self.bench, self.bench.options.rows
@@ -160,6 +142,15 @@ class Queries:
         compare("first 100 rows of a CSV of 5 GB", {
             "windlass": self.ours("first", 'SELECT * FROM b."bench/big.csv" LIMIT 100;'),
             "duckdb": self.theirs("first", "SELECT * FROM read_csv('s3://bench/big.csv') LIMIT 100;")}, bench.env, bench.options.runs)
+
+
+def asked(url, query):
+    """Seconds that a query takes over HTTP."""
+    body = json.dumps({"sql": query}).encode()
+    request = urllib.request.Request(f"{url}/api/v1/sql", body, {"Content-Type": "application/json"})
+    begun = time.perf_counter()
+    urllib.request.urlopen(request, timeout=120).read()
+    return time.perf_counter() - begun
 
 
 @contextlib.contextmanager

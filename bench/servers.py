@@ -68,3 +68,14 @@ def helper(program, *arguments):
     finally:
         server.terminate()
         server.wait()
+
+
+@contextlib.contextmanager
+def served(windlass, env):
+    """`windlass serve`: its URL and its process."""
+    server = subprocess.Popen([windlass, "-o", "json", "serve", "--listen", "127.0.0.1:0"], env=env, stdout=subprocess.PIPE)
+    try:
+        yield json.loads(server.stdout.readline())["listening"], server
+    finally:
+        server.terminate()
+        server.wait()

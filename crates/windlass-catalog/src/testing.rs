@@ -4,21 +4,8 @@ use crate::model::{Column, ContainerKind, Figures, Found, Seen};
 
 /// A column of a type.
 pub(crate) fn column(name: &str, kind: &str) -> Column {
-    Column {
-        name: name.to_owned(),
-        data_type: kind.split(['(', '<']).next().unwrap_or_default().to_owned(),
-        display: kind.to_owned(),
-        array_data_type: None,
-        length: None,
-        precision: None,
-        scale: None,
-        nullable: true,
-        partition: false,
-        ordinal: 1,
-        description: None,
-        children: Vec::new(),
-        hints: Vec::new(),
-    }
+    let word = kind.split(['(', '<']).next().unwrap_or_default();
+    crate::types::column(name, word, kind, true)
 }
 
 /// A struct.

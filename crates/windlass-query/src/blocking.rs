@@ -10,7 +10,6 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use bytes::{Buf as _, Bytes};
 use datafusion::common::runtime::SpawnedTask;
-use futures::TryStreamExt as _;
 use futures::stream::{BoxStream, StreamExt as _};
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +20,6 @@ use windlass_formats::compress::{self, Codec};
 use windlass_formats::conform::conform;
 use windlass_formats::source::Seekable;
 use windlass_formats::{Failure, Format, Limits, OnError, Reading, Source};
-use windlass_s3::access::ByteRange;
 use windlass_types::{Error, ErrorCode, Result};
 
 /// The first failure of the bytes of a file, which is more than what a format makes of it.
@@ -127,14 +125,7 @@ impl Ranged {
         } else {
             let length = BLOCK.min(self.file.size - start);
             let file = Arc::clone(&self.file);
-            let fetch = async {
-                let mut stream = file.open(Some(ByteRange::Bounded(start, length))).await?;
-                let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-                while let Some(chunk) = stream.try_next().await? {
-                    bytes.extend_from_slice(&chunk);
-                }
-                Ok(Bytes::from(bytes))
-            };
+            let fetch = async { file.bytes_at(start, length).await.map(Bytes::from) };
             let bytes: Bytes =
                 self.handle.block_on(fetch).map_err(|error: Error| self.failed.note(error))?;
             if self.blocks.len() == BLOCKS {

@@ -75,6 +75,18 @@ impl SourceFile {
         Ok(body.stream)
     }
 
+    /// Reads `length` bytes from `start` on.
+    pub(crate) async fn bytes_at(&self, start: u64, length: u64) -> Result<Vec<u8>> {
+        // The whole is asked for without a range: nothing has none.
+        let part = (length < self.size).then_some(ByteRange::Bounded(start, length));
+        let mut stream = self.open(part).await?;
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+        while let Some(chunk) = stream.try_next().await? {
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    }
+
     /// Opens the file for a reader that may soon have enough: what is asked for grows with what
     /// was read, so that little is sent in vain.
     pub(crate) async fn open_gently(self: &Arc<Self>) -> Result<BoxStream<'static, Result<Bytes>>> {

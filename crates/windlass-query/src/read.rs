@@ -6,7 +6,7 @@
 //! truly begins. Rows stay in the order of the file.
 
 use crate::blocking;
-use crate::decoder::Decoder;
+use crate::decoder::{Decoder, count};
 use crate::error::from_io;
 use crate::files::SourceFile;
 use crate::format::{Kind, TextOptions};
@@ -25,7 +25,6 @@ use datafusion::common::runtime::SpawnedTask;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use std::sync::Arc;
-use windlass_s3::access::ByteRange;
 use windlass_types::{Error, ErrorCode, Result};
 
 /// Bytes of a range; small in tests, so that their files have several.
@@ -149,8 +148,10 @@ impl Layout {
 
     /// The rows of `bytes`, which begin and end with a record.
     fn all(&self, bytes: &[u8], rows: usize) -> Result<Vec<RecordBatch>, ArrowError> {
-        let mut decoder = if self.counting { Decoder::Count } else { self.decoder(rows)? };
-        decoder.all(bytes)
+        if self.counting {
+            return count(bytes).map(|batch| vec![batch]);
+        }
+        self.decoder(rows)?.all(bytes)
     }
 
     fn quoting(&self) -> Option<&TextOptions> {
@@ -284,16 +285,6 @@ struct Range {
     batches: Result<Vec<RecordBatch>, ArrowError>,
 }
 
-/// The bytes of a range.
-async fn fetch(file: Arc<SourceFile>, from: u64, to: u64) -> Result<Vec<u8>> {
-    let mut stream = file.open(Some(ByteRange::Bounded(from, to - from))).await?;
-    let mut bytes = Vec::with_capacity(usize::try_from(to - from).unwrap_or_default());
-    while let Some(chunk) = stream.try_next().await? {
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes)
-}
-
 fn range(layout: &Layout, offset: u64, bytes: Vec<u8>, first: bool, rows: usize) -> Range {
     let head = if first { 0 } else { line_end(&bytes).unwrap_or(bytes.len()) };
     let tail = head + last_start(&bytes[head..], layout.quoting());
@@ -323,7 +314,8 @@ fn ranges(
         let fetched = (offset..file.size).step_by(usize::try_from(RANGE).unwrap_or(usize::MAX)).map({
             let file = Arc::clone(&file);
             move |from| {
-                let bytes = fetch(Arc::clone(&file), from, (from + RANGE).min(file.size));
+                let (file, length) = (Arc::clone(&file), RANGE.min(file.size - from));
+                let bytes = async move { file.bytes_at(from, length).await };
                 async move { apart(bytes).await.map(|bytes| (from, bytes)) }
             }
         });

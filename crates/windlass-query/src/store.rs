@@ -59,8 +59,16 @@ impl Told {
 pub(crate) struct QueryStore {
     pub(crate) told: Told,
     caches: Caches,
-    files: Arc<RwLock<HashMap<Path, Arc<SourceFile>>>>,
+    files: Arc<RwLock<HashMap<Path, Known>>>,
     failure: Arc<Mutex<Option<ErrorBody>>>,
+}
+
+/// A file of a query.
+#[derive(Debug, Clone)]
+struct Known {
+    file: Arc<SourceFile>,
+    /// Its path is the same in each query, so that its bytes may be kept.
+    lasting: bool,
 }
 
 /// Where the store is registered.
@@ -82,9 +90,12 @@ impl QueryStore {
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() || "._".contains(c) { c } else { '_' })
             .collect();
-        let id = lasting(file).unwrap_or_else(|| format!("{}{}", self.told.query, files.len()));
+        let lasting = lasting(file);
+        let known = Known { file: Arc::clone(file), lasting: lasting.is_some() };
+        // The caches see the paths of every query: one that does not last must be this query's alone.
+        let id = lasting.unwrap_or_else(|| format!("q{}.{}", self.told.query, files.len()));
         let location = Path::from(format!("{id}-{readable}"));
-        files.insert(location.clone(), Arc::clone(file));
+        files.insert(location.clone(), known);
         meta(location, file)
     }
 
@@ -115,6 +126,10 @@ impl QueryStore {
     }
 
     pub(crate) fn find(&self, location: &Path) -> Result<Arc<SourceFile>> {
+        self.known(location).map(|known| known.file)
+    }
+
+    fn known(&self, location: &Path) -> Result<Known> {
         let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
         files.get(location).cloned().ok_or_else(|| object_store::Error::NotFound {
             path: location.to_string(),
@@ -176,7 +191,7 @@ impl ObjectStore for QueryStore {
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        let cached = lasting(self.find(location)?.as_ref()).is_some();
+        let lasting = self.known(location)?.lasting;
         let mut found: Vec<Option<Bytes>> =
             ranges.iter().map(|range| self.caches.range(location, range)).collect();
         let (wanted, places): (Vec<Range<u64>>, Vec<usize>) = (0..ranges.len())
@@ -193,7 +208,7 @@ impl ObjectStore for QueryStore {
         let bytes: u64 = wanted.iter().map(|range| range.end - range.start).sum();
         let alone = bytes > read.into_inner() / 8 * 7;
         for ((at, range), bytes) in places.into_iter().zip(&wanted).zip(got) {
-            if cached {
+            if lasting {
                 self.caches.keep(location, range, &bytes, alone);
             }
             found[at] = Some(bytes);

@@ -9,7 +9,9 @@ use crate::error::{
 use crate::run_log::clean;
 use crate::{Store, Tx};
 use chrono::{DateTime, Utc};
-use sqlx::any::AnyRow;
+use sqlx::Any;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
 use windlass_types::{ConnectionId, FabricId, Result, RunId, ServiceId};
 
 /// What one crawl keeps its containers under.
@@ -305,6 +307,16 @@ impl Store {
         row.as_ref().map(ContainerRow::read).transpose()
     }
 
+    /// The containers that a query selects; `doing` names it in an error.
+    async fn container_rows(
+        &self,
+        query: Query<'_, Any, AnyArguments>,
+        doing: &'static str,
+    ) -> Result<Vec<ContainerRow>> {
+        let rows = query.fetch_all(&self.pool).await.map_err(failed(doing))?;
+        rows.iter().map(ContainerRow::read).collect()
+    }
+
     /// Containers of a fabric by fully qualified name.
     pub async fn containers(
         &self,
@@ -315,20 +327,15 @@ impl Store {
         let sql = format!(
             "{SELECT} WHERE s.fabric_id = $1 AND ($2 = '' OR s.name = $2) AND ($3 = '' OR c.status = $3) AND ($4 = '' OR c.parent_fqn = $4) AND (c.fqn > $5 OR (c.fqn = $5 AND c.id > $6)) ORDER BY c.fqn, c.id LIMIT $7"
         );
-        sqlx::query(sqlx::AssertSqlSafe(sql))
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(fabric.to_string())
             .bind(filter.service.as_deref().unwrap_or_default())
             .bind(filter.status.map_or("", ContainerStatus::as_str))
             .bind(filter.parent.as_deref().unwrap_or_default())
             .bind(after)
             .bind(number)
-            .bind(i64::from(filter.limit))
-            .fetch_all(&self.pool)
-            .await
-            .map_err(failed("read containers"))?
-            .iter()
-            .map(ContainerRow::read)
-            .collect()
+            .bind(i64::from(filter.limit));
+        self.container_rows(query, "read containers").await
     }
 
     /// Containers of a fabric with this fully qualified name or full path; those that are there
@@ -341,15 +348,9 @@ impl Store {
         let sql = format!(
             "{SELECT} WHERE s.fabric_id = $1 AND (c.fqn = $2 OR c.full_path = $2) ORDER BY CASE c.status WHEN 'deleted' THEN 1 ELSE 0 END, c.fqn, c.id"
         );
-        sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(fabric.to_string())
-            .bind(clean(name))
-            .fetch_all(&self.pool)
-            .await
-            .map_err(failed("find a container"))?
-            .iter()
-            .map(ContainerRow::read)
-            .collect()
+        let query =
+            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(fabric.to_string()).bind(clean(name));
+        self.container_rows(query, "find a container").await
     }
 
     /// The containers at a place that a connection reaches: those of services crawled through it.
@@ -362,16 +363,11 @@ impl Store {
         let sql = format!(
             "{SELECT} WHERE s.connection_id = $1 AND c.bucket = $2 AND c.path = $3 ORDER BY CASE c.status WHEN 'deleted' THEN 1 ELSE 0 END, c.id"
         );
-        sqlx::query(sqlx::AssertSqlSafe(sql))
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(connection.to_string())
             .bind(clean(bucket))
-            .bind(clean(path))
-            .fetch_all(&self.pool)
-            .await
-            .map_err(failed("find a container"))?
-            .iter()
-            .map(ContainerRow::read)
-            .collect()
+            .bind(clean(path));
+        self.container_rows(query, "find a container").await
     }
 
     /// What changed of one container, or of all of a fabric; the oldest first.

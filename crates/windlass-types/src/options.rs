@@ -167,6 +167,16 @@ const fn def(
     OptionDef { name, kind, secret, alter, default, doc }
 }
 
+/// An option that is no secret and may be changed at any time.
+const fn free(
+    name: &'static str,
+    kind: OptionType,
+    default: &'static str,
+    doc: &'static str,
+) -> OptionDef {
+    def(name, kind, false, Free, default, doc)
+}
+
 use shared::SKIP_VALIDATION;
 
 use Alter::{Free, Never, NoDependents};

@@ -92,21 +92,7 @@ fn put(found: &Found) -> ContainerPut {
 }
 
 fn column(name: &str, kind: &str) -> Column {
-    Column {
-        name: name.to_owned(),
-        data_type: kind.split(['(', '<']).next().unwrap().to_owned(),
-        display: kind.to_owned(),
-        array_data_type: None,
-        length: None,
-        precision: None,
-        scale: None,
-        nullable: true,
-        partition: false,
-        ordinal: 1,
-        description: None,
-        children: Vec::new(),
-        hints: Vec::new(),
-    }
+    windlass_catalog::types::column(name, kind.split(['(', '<']).next().unwrap(), kind, true)
 }
 
 fn found(path: &str, columns: Option<Vec<Column>>) -> Found {

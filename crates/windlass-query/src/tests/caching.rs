@@ -3,10 +3,16 @@
 use super::fake::Fake;
 use super::files::parquet;
 use super::{Bench, lines};
+use crate::cache::Caches;
+use crate::files::SourceFile;
+use crate::store::{QueryStore, Told};
 use arrow::array::{ArrayRef, BinaryArray, Int64Array, StringArray};
 use arrow::datatypes::DataType;
 use futures::TryStreamExt as _;
+use std::collections::HashSet;
 use std::sync::Arc;
+use windlass_formats::bad::BadFiles;
+use windlass_types::ObjectPath;
 
 fn names(of: &[&str]) -> Vec<u8> {
     parquet(vec![("name", Arc::new(StringArray::from(of.to_vec())) as ArrayRef)])
@@ -71,6 +77,27 @@ async fn without_an_identity_nothing_is_kept() {
     for _ in 0..2 {
         assert_eq!(bench.ask("SELECT name FROM one.\"a.parquet\"").await, "x");
         assert_eq!(fake.take_gets(), ["a.parquet"]);
+    }
+}
+
+#[test]
+fn files_that_are_not_kept_share_no_path_between_queries() {
+    let file = Arc::new(SourceFile {
+        storage: storage("one", None, &[]),
+        object: ObjectPath { bucket: "b".to_owned(), key: "a.parquet".to_owned() },
+        size: 1,
+        etag: None,
+        modified: None,
+        member: None,
+        base: 0,
+    });
+    let mut paths = HashSet::new();
+    for query in 1..=12 {
+        let told = Told::new(Arc::new(BadFiles::default()), "default", query);
+        let store = QueryStore::new(told, Caches::within(1 << 20));
+        for _ in 0..12 {
+            assert!(paths.insert(store.add(&file).location), "of query {query}");
+        }
     }
 }
 

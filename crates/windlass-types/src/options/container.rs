@@ -1,32 +1,17 @@
 //! What people may say of a container, and of its columns.
 
-use super::Alter::Free;
 use super::OptionType::{Text, TextList};
-use super::{OptionDef, def};
+use super::{OptionDef, free};
 
 /// What `ALTER CONTAINER` sets.
 pub const CONTAINER_OPTIONS: &[OptionDef] = &[
-    def(
-        "DESCRIPTION",
-        Text,
-        false,
-        Free,
-        "",
-        "What it is, in words; stands before what a crawl found.",
-    ),
-    def("OWNERS", TextList, false, Free, "", "Who is responsible: names of people or teams."),
-    def("TAGS", TextList, false, Free, "", "Words to find it by, beside the tags of the bucket."),
+    free("DESCRIPTION", Text, "", "What it is, in words; stands before what a crawl found."),
+    free("OWNERS", TextList, "", "Who is responsible: names of people or teams."),
+    free("TAGS", TextList, "", "Words to find it by, beside the tags of the bucket."),
 ];
 
 /// What `ALTER CONTAINER ... COLUMN` sets.
 pub const COLUMN_OPTIONS: &[OptionDef] = &[
-    def(
-        "DESCRIPTION",
-        Text,
-        false,
-        Free,
-        "",
-        "What it holds, in words; stands before what the file says.",
-    ),
-    def("TAGS", TextList, false, Free, "", "Words to find it by."),
+    free("DESCRIPTION", Text, "", "What it holds, in words; stands before what the file says."),
+    free("TAGS", TextList, "", "Words to find it by."),
 ];

@@ -96,21 +96,7 @@ impl World {
 }
 
 fn column(name: &str, kind: &str) -> Column {
-    Column {
-        name: name.to_owned(),
-        data_type: kind.to_owned(),
-        display: kind.to_owned(),
-        array_data_type: None,
-        length: None,
-        precision: None,
-        scale: None,
-        nullable: true,
-        partition: false,
-        ordinal: 1,
-        description: None,
-        children: Vec::new(),
-        hints: Vec::new(),
-    }
+    windlass_catalog::types::column(name, kind, kind, true)
 }
 
 pub(in crate::catalog) fn found(path: &str, columns: &[(&str, &str)]) -> Found {
