@@ -1,8 +1,7 @@
 //! What is crawled and what is not: buckets and paths are two settings of ours, and one of OpenMetadata's.
 
-use crate::glob::Glob;
 use regex::{Regex, RegexBuilder};
-use windlass_types::{Error, ErrorCode, Result};
+use windlass_types::{Error, ErrorCode, KeyPattern, Result};
 
 /// Why something is left out; None: it is not.
 pub type Verdict = Option<String>;
@@ -58,20 +57,20 @@ fn expression(text: &str) -> Result<Regex> {
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     /// Globs of buckets that are crawled; none: all.
-    pub buckets: Vec<Glob>,
+    pub buckets: Vec<KeyPattern>,
     /// Globs of buckets that are not.
-    pub exclude_buckets: Vec<Glob>,
+    pub exclude_buckets: Vec<KeyPattern>,
     /// Globs of paths below a bucket that are crawled; none: all.
-    pub paths: Vec<Glob>,
+    pub paths: Vec<KeyPattern>,
     /// Globs of paths that are not.
-    pub exclude_paths: Vec<Glob>,
+    pub exclude_paths: Vec<KeyPattern>,
     /// OpenMetadata's one setting for both.
     pub patterns: Patterns,
     /// Buckets named one by one, to which its pattern is not applied (section 2, `bucketNames`).
     pub named: bool,
 }
 
-fn by_globs(name: &str, include: &[Glob], exclude: &[Glob]) -> Verdict {
+fn by_globs(name: &str, include: &[KeyPattern], exclude: &[KeyPattern]) -> Verdict {
     if let Some(glob) = exclude.iter().find(|glob| glob.matches(name)) {
         return Some(format!("excluded by `{}`", glob.as_str()));
     }
@@ -132,14 +131,16 @@ mod tests {
 
     #[test]
     fn buckets_and_paths_are_two_settings_of_ours() {
-        let globs = |list: &[&str]| list.iter().map(|text| Glob::new(text).unwrap()).collect();
+        let globs =
+            |list: &[&str]| list.iter().map(|text| KeyPattern::parse(text).unwrap()).collect();
         let filter = Filter {
             buckets: globs(&["golden-*"]),
-            paths: globs(&["csv", "wh/**"]),
+            paths: globs(&["csv", "wh/**", "{logs,events}/20[0-9][0-9]"]),
             exclude_paths: globs(&["wh/tmp*"]),
             ..Filter::default()
         };
         assert_eq!((filter.bucket("golden-x"), filter.path("csv/orders")), (None, None));
+        assert!(filter.path("logs/2024/01").is_none() && filter.path("logs/old").is_some());
         assert!(filter.bucket("other").is_some() && filter.path("json/x").is_some());
         assert!(filter.path("wh/tmp1/a").is_some() && filter.path("wh/a/b").is_none());
     }

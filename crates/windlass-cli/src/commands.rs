@@ -27,9 +27,27 @@ pub mod uploads;
 use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 use clap::Subcommand;
+use std::io::ErrorKind;
+use std::path::Path;
+use windlass_types::{Error, ErrorCode};
 
 /// How a command ends.
 pub type Ending = Result<Outcome, Failure>;
+
+/// The text of a file that the command line names.
+async fn text_of(path: &Path) -> Result<String, Error> {
+    tokio::fs::read_to_string(path).await.map_err(|error| {
+        let (code, hint) = match error.kind() {
+            ErrorKind::NotFound => {
+                (ErrorCode::LocalNotFound, "the name is taken from the folder you are in")
+            }
+            ErrorKind::PermissionDenied => (ErrorCode::LocalDenied, "make it readable for you"),
+            ErrorKind::InvalidData => (ErrorCode::FormatInvalid, "save it as UTF-8"),
+            _ => (ErrorCode::LocalFailed, "name a text file"),
+        };
+        Error::new(code, format!("cannot read `{}`", path.display())).source(error).hint(hint)
+    })
+}
 
 /// What to do.
 #[derive(Debug, Subcommand)]

@@ -1,13 +1,13 @@
 //! `crawl`: look at what is there, and keep it in the catalogue.
 
-use crate::commands::{Ending, sql};
+use crate::commands::{Ending, sql, text_of};
 use crate::failure::Outcome;
 use crate::session::Session;
 use clap::Args;
 use std::path::PathBuf;
 use windlass_core::engine::WorkflowFile;
 use windlass_core::sql::text_literal;
-use windlass_types::{Error, ErrorCode, Name, Result};
+use windlass_types::Name;
 
 /// Look at what is there, and keep it in the catalogue.
 #[derive(Debug, Args)]
@@ -99,7 +99,7 @@ pub async fn run(session: &Session, args: Crawl) -> Ending {
         return sql::execute(session, &session.printer, &mut session.ctx(), &text, false).await;
     }
     let path = args.config.clone().unwrap_or_default();
-    let text = read(&path).await?;
+    let text = text_of(&path).await?;
     let file = WorkflowFile {
         name: path.display().to_string(),
         text,
@@ -142,16 +142,4 @@ pub async fn run(session: &Session, args: Crawl) -> Ending {
         return Ok(Outcome::Failed);
     }
     Ok(if end.partial { Outcome::Partial } else { Outcome::Done })
-}
-
-async fn read(path: &std::path::Path) -> Result<String> {
-    tokio::fs::read_to_string(path).await.map_err(|error| {
-        let code = match error.kind() {
-            std::io::ErrorKind::NotFound => ErrorCode::LocalNotFound,
-            std::io::ErrorKind::PermissionDenied => ErrorCode::LocalDenied,
-            std::io::ErrorKind::InvalidData => ErrorCode::FormatInvalid,
-            _ => ErrorCode::LocalFailed,
-        };
-        Error::new(code, format!("cannot read `{}`", path.display())).source(error)
-    })
 }

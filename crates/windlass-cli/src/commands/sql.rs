@@ -1,6 +1,6 @@
 //! `sql`: statements from an argument, a file, a pipe, or typed at the prompt.
 
-use crate::commands::{Ending, counted};
+use crate::commands::{Ending, counted, text_of};
 use crate::failure::Outcome;
 use crate::prompt;
 use crate::render::text::safe;
@@ -49,15 +49,7 @@ pub async fn run(session: &Session, args: Sql) -> Ending {
         (Some(text), _) if text == "-" => standard_input(session).await?,
         (Some(text), _) => text,
         (None, Some(file)) if file.as_os_str() == "-" => standard_input(session).await?,
-        (None, Some(file)) => tokio::fs::read_to_string(&file).await.map_err(|error| {
-            let code = match error.kind() {
-                std::io::ErrorKind::NotFound => ErrorCode::LocalNotFound,
-                std::io::ErrorKind::PermissionDenied => ErrorCode::LocalDenied,
-                std::io::ErrorKind::InvalidData => ErrorCode::FormatInvalid,
-                _ => ErrorCode::LocalFailed,
-            };
-            Error::new(code, format!("cannot read `{}`", file.display())).source(error)
-        })?,
+        (None, Some(file)) => text_of(&file).await?,
         (None, None) if session.console.in_terminal && std::io::stdout().is_terminal() => {
             return prompt::run(session).await;
         }

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use windlass_catalog::crawl::{Event, Links, Plan, Status, Told, crawl};
 use windlass_catalog::filter::Filter;
-use windlass_catalog::glob::Glob;
 use windlass_catalog::manifest::{Manifest, Scope};
 use windlass_catalog::publish::Target;
 use windlass_catalog::{Listed, Seen};
 use windlass_jobs::RunContext;
 use windlass_sql::{CrawlStatement, OptionSetting};
 use windlass_types::{
-    Error, ErrorCode, FabricId, Level, Name, OptionMap, OptionValue, Progress, Result, RunItem,
+    Error, ErrorCode, FabricId, KeyPattern, Level, Name, OptionMap, OptionValue, Progress, Result,
+    RunItem,
 };
 
 /// Objects that are counted of a bucket whose figures only a listing can say.
@@ -76,7 +76,7 @@ impl CrawlWork {
         }
     }
 
-    fn globs(&self, name: &str) -> Result<Vec<Glob>> {
+    fn globs(&self, name: &str) -> Result<Vec<KeyPattern>> {
         let texts: Vec<&str> = match self.options.get(name) {
             Some(OptionValue::Text(text)) => vec![text],
             Some(OptionValue::List(items)) => items
@@ -88,7 +88,7 @@ impl CrawlWork {
                 .collect(),
             _ => Vec::new(),
         };
-        texts.into_iter().map(Glob::new).collect()
+        texts.into_iter().map(KeyPattern::parse).collect()
     }
 
     /// The plan, but for what the connection says and where manifests must be fetched.
