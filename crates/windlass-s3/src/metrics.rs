@@ -1,5 +1,6 @@
 //! Figures and tags of buckets: what `CloudWatch` counts once a day, and what people said of a bucket.
 
+use crate::region;
 use crate::store::S3Store;
 use crate::wire::{Fault, IN_QUERY, Xml};
 use percent_encoding::utf8_percent_encode;
@@ -68,24 +69,19 @@ impl S3Store {
         })
     }
 
-    /// Asks where a bucket says it is; None where it will not say. What says nothing is in the oldest
-    /// region at AWS, and anywhere elsewhere.
+    /// Finds where a bucket is, asked once; None where it will not say. With ENDPOINT it is what the
+    /// service says: what says nothing may be anywhere.
     pub async fn location_of(&self, bucket: &str) -> Option<String> {
+        if self.spec().endpoint.is_none() {
+            return self.true_region(bucket).await;
+        }
         let answer = self
             .send("GetBucketLocation", bucket, "", |client| {
                 client.get_bucket_location().bucket(bucket).send()
             })
             .await
             .ok()?;
-        let name = answer
-            .location_constraint
-            .as_ref()
-            .map(aws_sdk_s3::types::BucketLocationConstraint::as_str);
-        match name.filter(|name| !name.is_empty()) {
-            None => self.spec().endpoint.is_none().then(|| "us-east-1".to_owned()),
-            Some("EU") => Some("eu-west-1".to_owned()),
-            Some(region) => Some(region.to_owned()),
-        }
+        region::named(answer.location_constraint.as_ref())
     }
 
     /// Asks for the tags of a bucket, by name; none where it has none.

@@ -6,6 +6,7 @@
 use crate::error;
 use crate::store::S3Store;
 use async_trait::async_trait;
+use aws_sdk_s3::types::BucketLocationConstraint;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::{Mutex, PoisonError};
@@ -57,6 +58,12 @@ pub(crate) fn of_arn(bucket: &str) -> Option<&str> {
     bucket.strip_prefix("arn:")?.split(':').nth(2).filter(|region| !region.is_empty())
 }
 
+/// The region that an answer to `GetBucketLocation` names; the oldest at AWS has no name there.
+pub(crate) fn named(constraint: Option<&BucketLocationConstraint>) -> Option<String> {
+    let name = constraint.map(BucketLocationConstraint::as_str).filter(|name| !name.is_empty())?;
+    Some(if name == "EU" { "eu-west-1".to_owned() } else { name.to_owned() })
+}
+
 /// Asks the service where a bucket is; None if it will not say.
 pub(crate) async fn discover(store: &S3Store, bucket: &str) -> Result<Option<String>> {
     let client = store.base_client().await?;
@@ -83,17 +90,10 @@ pub(crate) async fn discover(store: &S3Store, bucket: &str) -> Result<Option<Str
         return Err(store.clean(error::map("HeadBucket", bucket, store.connection(), failure)));
     }
     match client.get_bucket_location().bucket(bucket).send().await {
-        Ok(answer) => Ok(Some(
-            match answer
-                .location_constraint
-                .as_ref()
-                .map(aws_sdk_s3::types::BucketLocationConstraint::as_str)
-            {
-                None | Some("") => "us-east-1".to_owned(),
-                Some("EU") => "eu-west-1".to_owned(),
-                Some(region) => region.to_owned(),
-            },
-        )),
+        Ok(answer) => {
+            let named = named(answer.location_constraint.as_ref());
+            Ok(Some(named.unwrap_or_else(|| "us-east-1".to_owned())))
+        }
         // The request that wanted the region says better what is wrong.
         Err(_) => Ok(None),
     }

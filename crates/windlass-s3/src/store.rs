@@ -165,6 +165,22 @@ impl S3Store {
         }
     }
 
+    /// The region of a bucket where there is no ENDPOINT: what a service said, not what REGION takes it
+    /// for; None if none will say.
+    pub(crate) async fn true_region(&self, bucket: &str) -> Option<String> {
+        if let Some(region) =
+            self.known(bucket).or_else(|| region::of_arn(bucket).map(str::to_owned))
+        {
+            return Some(region);
+        }
+        if let Some(region) = self.0.memory.get(bucket).await {
+            return Some(region);
+        }
+        let region = Box::pin(region::discover(self, bucket)).await.ok()??;
+        self.remember(bucket, &region).await;
+        Some(region)
+    }
+
     async fn wiring(&self) -> Result<&Wiring> {
         self.0
             .wiring
