@@ -19,8 +19,11 @@ use futures::stream::BoxStream;
 use std::time::Duration;
 use windlass_types::{Error, ErrorCode, ObjectPath, Result};
 
-/// How often one read is taken up again.
+/// How often one read is taken up again without getting on.
 const RESUMES: u32 = 3;
+
+/// Bytes by which a read gets on.
+const ONWARD: u64 = 1 << 20;
 
 /// Where an open read comes from.
 #[derive(Debug)]
@@ -245,7 +248,7 @@ fn body(
     let idle = Duration::from_secs(store.spec().timeout.max(1));
     async_stream::try_stream! {
         let what = target(&request.object.bucket, &request.object.key);
-        let (mut bytes, mut done, mut resumes) = (first, 0_u64, 0_u32);
+        let (mut bytes, mut done, mut resumes, mut since) = (first, 0_u64, 0_u32, 0_u64);
         loop {
             let broke = match tokio::time::timeout(idle, bytes.next()).await {
                 Ok(Ok(Some(chunk))) => {
@@ -280,7 +283,7 @@ fn body(
             }
             // Without an ETag or version nobody can say that the rest is of the same state.
             let bound = request.if_match.is_some() || request.version.is_some();
-            if resumes == RESUMES || !bound {
+            if (resumes == RESUMES && done - since < ONWARD) || !bound {
                 Err(store.clean(
                     Error::new(
                         ErrorCode::ObjectCorrupt,
@@ -290,7 +293,9 @@ fn body(
                     .hint("check the network and try again"),
                 ))?;
             }
-            resumes += 1;
+            // Whoever reads slowly may be cut off again and again, yet goes on.
+            resumes = if done - since >= ONWARD { 1 } else { resumes + 1 };
+            since = done;
             tracing::debug!(connection = %store.connection(), object = %what, done, broke, "reading is taken up again");
             tokio::time::sleep(Duration::from_millis(100 << resumes)).await;
             let range = format!("bytes={}-{}", start + done, start + length - 1);

@@ -98,6 +98,19 @@ impl Rest<'_> {
         self.valid(texts.collect())
     }
 
+    /// Whether `marks` tell all that is worth knowing of the rest: they go on to its end, some were
+    /// passed, and no folder among them was a large one.
+    pub(super) fn is_marked(&self, marks: &[String]) -> bool {
+        // What begins behind a folder's name begins with that folder.
+        let passed = |mark: &String| {
+            self.order.compare(mark, self.last).is_le()
+                && self.after.is_none_or(|after| self.order.compare(after, mark).is_le())
+        };
+        let behind = self.until.unwrap_or(self.last);
+        let goes_on = marks.last().is_some_and(|mark| self.order.compare(behind, mark).is_le());
+        self.steady <= 2 && goes_on && marks.iter().any(passed)
+    }
+
     /// Cuts by reading names as numbers.
     pub(super) fn by_number(&self, pieces: Pieces) -> Vec<String> {
         let last: Vec<char> = self.last.chars().collect();

@@ -98,6 +98,8 @@ pub(super) struct Driver {
     marks: Vec<String>,
     /// Folders whose levels were asked for.
     seen: HashSet<String>,
+    /// Of those questions, how many are under way.
+    asking: usize,
     cut: bool,
     /// Hashes of the keys handed out; None once they are too many.
     given: Option<Vec<u64>>,
@@ -132,6 +134,7 @@ impl Driver {
             question: Question::Unasked,
             marks: Vec::new(),
             seen: HashSet::new(),
+            asking: 0,
             cut: false,
             given: Some(Vec::new()),
             again: Vec::new(),
@@ -462,6 +465,7 @@ impl Driver {
     }
 
     fn learn(&mut self, answer: Answer) {
+        self.asking -= 1;
         self.marks.extend(answer.entries.into_iter().map(|entry| match entry.kind {
             EntryKind::Prefix if !entry.key.ends_with('/') => format!("{}/", entry.key),
             _ => entry.key,
@@ -475,6 +479,8 @@ impl Driver {
     fn split(&mut self) -> bool {
         if self.basis == Basis::Lost
             || self.question == Question::Asked
+            // A cut would be a guess where soon there is knowledge.
+            || (self.asking > 0 && self.marks.is_empty())
             || self.budget.left() == 0
             || self.listing.workers < 2
         {
@@ -497,6 +503,7 @@ impl Driver {
             let start_after = self.ranges[at].last.clone().filter(|last| last.starts_with(&folder));
             let ask = Ask { prefix: folder.clone(), level: true, start_after, ..Ask::default() };
             self.seen.insert(folder);
+            self.asking += 1;
             self.spawn(Purpose::Folders, ask);
             return true;
         }
@@ -579,7 +586,7 @@ impl Driver {
         };
         let pieces = Pieces { most, pages };
         let mut cuts = rest.by_marks(&self.marks, pieces);
-        if cuts.is_empty() {
+        if cuts.is_empty() && !rest.is_marked(&self.marks) {
             cuts = rest.by_number(pieces);
         }
         cuts.truncate(most - 1);
