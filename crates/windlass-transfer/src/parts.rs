@@ -169,7 +169,7 @@ impl Run {
     ) -> Result<()> {
         let meta = self.unchanged(from, state).await?;
         let expected = Arc::new(self.expected(from, &meta).await?);
-        let made_of = self.made_of(from, &meta, self.tuning.part_size);
+        let made_of = self.made_of(from, &meta, self.least());
         let options = self.put_options(from, &meta, to, Told::Alone, condition).await?;
         let (sent, etag) = self
             .upload(to, options, &made_of, async |upload, stored| {
@@ -181,6 +181,11 @@ impl Run {
             })
             .await?;
         self.verify_parts(to, meta.size, &sent, etag.as_deref()).await
+    }
+
+    /// Least size of the parts of what is written.
+    fn least(&self) -> u64 {
+        if self.destination.is_folder() { self.tuning.file_part } else { self.tuning.part_size }
     }
 
     /// What an upload of this source is made of.
@@ -233,7 +238,7 @@ impl Run {
             None => self.source.storage.open_file(from, meta.etag.as_deref()).await?,
         };
         let streamed = file.is_some() || read_from.is_some();
-        let mut ranges = self.tuning.ranges(meta.size, self.tuning.part_size);
+        let mut ranges = self.tuning.ranges(meta.size, self.least());
         let mut tasks: JoinSet<Result<Sent>> = JoinSet::new();
         let mut sent = Vec::new();
         let mut next = ranges.next();

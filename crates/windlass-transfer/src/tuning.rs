@@ -9,6 +9,8 @@ pub struct Tuning {
     pub threshold: u64,
     /// Least size of a part.
     pub part_size: u64,
+    /// Least size of a part on its way to a file: it lies in no memory, and each is a request.
+    pub file_part: u64,
     /// Most parts of an object.
     pub max_parts: u64,
     /// Largest object that is copied inside a service in one request.
@@ -28,6 +30,7 @@ impl Default for Tuning {
         Self {
             threshold: 16 << 20,
             part_size: 8 << 20,
+            file_part: 16 << 20,
             max_parts: 10_000,
             copy_limit: 5 << 30,
             copy_part: 256 << 20,

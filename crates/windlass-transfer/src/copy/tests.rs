@@ -11,6 +11,7 @@ pub(crate) fn small() -> Tuning {
     Tuning {
         threshold: 1000,
         part_size: 300,
+        file_part: 300,
         copy_limit: 2000,
         copy_part: 700,
         pause: Duration::from_millis(1),

@@ -3,7 +3,13 @@ use crate::fake::{Fake, Fault, Seen};
 use std::time::Duration;
 
 fn small() -> Tuning {
-    Tuning { threshold: 1000, part_size: 300, pause: Duration::from_millis(1), ..Tuning::default() }
+    Tuning {
+        threshold: 1000,
+        part_size: 300,
+        file_part: 300,
+        pause: Duration::from_millis(1),
+        ..Tuning::default()
+    }
 }
 
 fn body(size: usize) -> Vec<u8> {
