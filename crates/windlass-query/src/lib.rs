@@ -3,6 +3,7 @@
 //! A statement is resolved first (names to files with their state and schemas, asynchronously), then planned
 //! against what was found. Nothing here writes, and nothing reaches a disk but through a connection.
 
+mod ahead;
 mod archive;
 mod as_views;
 mod blocking;

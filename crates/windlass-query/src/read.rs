@@ -5,6 +5,7 @@
 //! that ends there, outside quotes, was the guess right. Else the range is decoded again from where it
 //! truly begins. Rows stay in the order of the file.
 
+use crate::ahead;
 use crate::blocking;
 use crate::decoder::{Decoder, count};
 use crate::error::from_io;
@@ -27,11 +28,9 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use std::sync::Arc;
 use windlass_types::{Error, ErrorCode, Result};
 
-/// Bytes of a range; small in tests, so that their files have several.
-pub(crate) const RANGE: u64 = if cfg!(test) { 4096 } else { 4 << 20 };
-
-/// Ranges fetched while others are decoded: a service far away gives each of them slowly.
-const FETCHED: usize = 4;
+/// Bytes that are decoded at a time: of JSON fewer, whose values take several times their text on the
+/// way. Small in tests, so that their files have several.
+const PIECE: usize = if cfg!(test) { 4096 } else { 1 << 20 };
 
 /// The columns of one file and how they are decoded.
 #[derive(Debug)]
@@ -152,6 +151,11 @@ impl Layout {
             return count(bytes).map(|batch| vec![batch]);
         }
         self.decoder(rows)?.all(bytes)
+    }
+
+    /// Bytes that are decoded at a time.
+    fn piece(&self) -> usize {
+        if self.kind == Kind::JsonLines { PIECE / 2 } else { PIECE }
     }
 
     fn quoting(&self) -> Option<&TextOptions> {
@@ -311,16 +315,7 @@ fn ranges(
         let file = Arc::clone(&part.file);
         let Some(Start { layout, offset, .. }) = start(&scan, &file).await? else { return };
         let layout = Arc::new(layout);
-        let fetched = (offset..file.size).step_by(usize::try_from(RANGE).unwrap_or(usize::MAX)).map({
-            let file = Arc::clone(&file);
-            move |from| {
-                let (file, length) = (Arc::clone(&file), RANGE.min(file.size - from));
-                let bytes = async move { file.bytes_at(from, length).await };
-                async move { apart(bytes).await.map(|bytes| (from, bytes)) }
-            }
-        });
-        let mut tasks = futures::stream::iter(fetched)
-            .buffered(part.tasks.max(FETCHED))
+        let mut tasks = ahead::pieces(Arc::clone(&file), offset, layout.piece())
             .map_ok({
                 let layout = Arc::clone(&layout);
                 move |(from, bytes)| {

@@ -1,5 +1,6 @@
 //! Files as a table of DataFusion: which files a filter leaves, and the plan that reads them.
 
+use crate::ahead::SHORT;
 use crate::archive::expand;
 use crate::as_views::viewed;
 use crate::date_pattern::DatePattern;
@@ -9,7 +10,7 @@ use crate::format::{Declared, Kind};
 use crate::free;
 use crate::guarded::Guarded;
 use crate::partition::{Partitions, partitions};
-use crate::read::{RANGE, unsampled};
+use crate::read::unsampled;
 use crate::sample::{Learnt, learn};
 use crate::statistics;
 use crate::store::{QueryStore, url};
@@ -344,7 +345,7 @@ impl TableProvider for FilesTable {
             if limit.is_none() {
                 for part in groups.iter_mut().flatten() {
                     let splits = self.learnt.plain.contains(&part.file.object.key)
-                        && part.file.size > 2 * RANGE;
+                        && part.file.size > 2 * SHORT;
                     part.tasks = if splits { tasks } else { 1 };
                 }
             }

@@ -1,5 +1,6 @@
 //! The engine over a storage in memory.
 
+mod ahead;
 mod bad;
 mod caching;
 mod fake;

@@ -8,6 +8,7 @@ use futures::stream::BoxStream;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use windlass_s3::access::{
     ByteRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part, PutOptions,
     PutResult, Upload,
@@ -24,6 +25,8 @@ pub(super) struct Fake {
     denied: Mutex<Option<String>>,
     /// Who reads it; None: nobody that could be told from others.
     pub(super) identity: Option<String>,
+    /// How long it takes to answer a read.
+    pub(super) slow: Duration,
 }
 
 impl Fake {
@@ -35,6 +38,7 @@ impl Fake {
             gets: Mutex::default(),
             denied: Mutex::default(),
             identity: None,
+            slow: Duration::ZERO,
         }
     }
 
@@ -50,6 +54,11 @@ impl Fake {
         gets.sort();
         gets.dedup();
         gets
+    }
+
+    /// Reads since the last call.
+    pub(super) fn count_gets(&self) -> usize {
+        std::mem::take(&mut *self.gets.lock().unwrap()).len()
     }
 
     /// Refuses to read keys with this text in them.
@@ -129,6 +138,9 @@ impl ObjectAccess for Fake {
 
     async fn get(&self, object: &ObjectPath, options: GetOptions) -> Result<ObjectBody> {
         self.gets.lock().unwrap().push(object.key.clone());
+        if !self.slow.is_zero() {
+            tokio::time::sleep(self.slow).await;
+        }
         if self.denied.lock().unwrap().as_ref().is_some_and(|text| object.key.contains(text)) {
             return Err(Error::new(
                 ErrorCode::ConnectionDenied,
