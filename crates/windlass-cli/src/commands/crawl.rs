@@ -4,10 +4,16 @@ use crate::commands::{Ending, sql, text_of};
 use crate::failure::Outcome;
 use crate::session::Session;
 use clap::Args;
+use futures::StreamExt as _;
 use std::path::PathBuf;
-use windlass_core::engine::WorkflowFile;
+use std::time::{Duration, Instant};
+use windlass_core::engine::{Answer, WorkflowFile};
 use windlass_core::sql::text_literal;
+use windlass_core::value::text;
 use windlass_types::Name;
+
+/// Time between two lines of progress.
+const PAUSE: Duration = Duration::from_secs(3);
 
 /// Look at what is there, and keep it in the catalogue.
 #[derive(Debug, Args)]
@@ -96,7 +102,9 @@ fn statement(name: &Name, args: &Crawl) -> String {
 pub async fn run(session: &Session, args: Crawl) -> Ending {
     if let Some(name) = &args.connection {
         let text = statement(name, &args);
-        return sql::execute(session, &session.printer, &mut session.ctx(), &text, false).await;
+        let mut ctx = session.ctx();
+        let crawled = sql::execute(session, &session.printer, &mut ctx, &text, false);
+        return watched(session, crawled).await;
     }
     let path = args.config.clone().unwrap_or_default();
     let text = text_of(&path).await?;
@@ -107,11 +115,10 @@ pub async fn run(session: &Session, args: Crawl) -> Ending {
         allow_mass_delete: args.allow_mass_delete,
         full: args.full,
     };
-    let end = session
-        .engine()
-        .await?
-        .crawl_workflow(&session.ctx(), file, session.cancel.clone())
-        .await?;
+    let engine = session.engine().await?;
+    let ctx = session.ctx();
+    let crawled = engine.crawl_workflow(&ctx, file, session.cancel.clone());
+    let end = watched(session, crawled).await?;
     let count = |name: &str| end.summary.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
     let said = |name: &str| end.summary.get(name).and_then(serde_json::Value::as_str).unwrap_or("");
     let mut answer = end.summary.clone();
@@ -142,4 +149,66 @@ pub async fn run(session: &Session, args: Crawl) -> Ending {
         return Ok(Outcome::Failed);
     }
     Ok(if end.partial { Outcome::Partial } else { Outcome::Done })
+}
+
+/// Does `work`, and says every few seconds how far the crawl is.
+async fn watched<T>(session: &Session, work: impl Future<Output = T>) -> T {
+    if !session.shows_progress() {
+        return work.await;
+    }
+    let told = futures::stream::unfold(Instant::now(), |began| async move {
+        tokio::time::sleep(PAUSE).await;
+        Some((how_far(session, began).await, began))
+    });
+    let (mut work, mut told) = (std::pin::pin!(work), std::pin::pin!(told));
+    loop {
+        tokio::select! {
+            biased;
+            end = &mut work => return end,
+            Some(line) = told.next() => if let Some(line) = line {
+                session.console.talk(&line);
+            },
+        }
+    }
+}
+
+/// What the crawl that began last has done; None before it has anything to say.
+async fn how_far(session: &Session, began: Instant) -> Option<String> {
+    const LAST: &str = "SELECT done_items, planned_items FROM system.runs
+        WHERE kind = 'crawl' AND state = 'running' ORDER BY started_at DESC LIMIT 1";
+    let (engine, mut ctx) = (session.engine().await.ok()?, session.ctx());
+    let Ok(Answer::Rows { mut batches, .. }) = engine.sql(&mut ctx, LAST).next().await? else {
+        return None;
+    };
+    let batch = batches.next().await?.ok().filter(|batch| batch.num_rows() == 1)?;
+    let number = |at: usize| text(batch.column(at).as_ref(), 0)?.parse::<u64>().ok();
+    Some(progress_line(number(0)?, number(1), began.elapsed()))
+}
+
+fn progress_line(done: u64, planned: Option<u64>, elapsed: Duration) -> String {
+    match planned {
+        None => format!("listing, {} s", elapsed.as_secs()),
+        // Buckets are containers too, and are not planned.
+        Some(planned) if done == 0 || planned <= done => {
+            format!("{done} of {} containers", planned.max(done))
+        }
+        Some(planned) => {
+            let left = elapsed.as_secs() * (planned - done) / done;
+            format!("{done} of {planned} containers, {left} s left")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_has_an_estimate_once_there_is_one() {
+        let line = |done, planned| progress_line(done, planned, Duration::from_secs(10));
+        assert_eq!(line(0, None), "listing, 10 s");
+        assert_eq!(line(0, Some(40)), "0 of 40 containers");
+        assert_eq!(line(10, Some(40)), "10 of 40 containers, 30 s left");
+        assert_eq!(line(41, Some(40)), "41 of 41 containers");
+    }
 }

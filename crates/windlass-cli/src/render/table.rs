@@ -11,8 +11,8 @@ use windlass_core::value::text;
 
 /// Rows held back to choose widths.
 const LOOK_AHEAD: usize = 1000;
-/// No column gets narrower than this, however small the window.
-const NARROWEST: usize = 4;
+/// No column gets narrower than this for the sake of another one, which is left out instead.
+const NARROWEST: usize = 12;
 /// A column cut to less than this shows too little; then rows are shown one below the other.
 const LEGIBLE: usize = 12;
 /// As [`LEGIBLE`], of tables whose texts are broken into lines.
@@ -256,7 +256,7 @@ fn rule(left: char, between: char, right: char, widths: &[usize], out: &mut Stri
     out.push('\n');
 }
 
-/// Narrows the widest columns until the table fits; if even the narrowest do not, leaves out the
+/// Narrows the widest columns until the table fits; where they would say too little, leaves out the
 /// last ones.
 fn fitted(mut widths: Vec<usize>, window: usize) -> Vec<usize> {
     let frame = |columns: usize| columns * 3 + 1;
@@ -377,6 +377,22 @@ mod tests {
     }
 
     #[test]
+    fn many_rows_of_many_columns_show_the_first_columns_legibly() {
+        const WIDE: Columns =
+            &[("a", Kind::Text), ("b", Kind::Text), ("c", Kind::Text), ("d", Kind::Text)];
+        let row = || ["x", "landing.lake", "lake/orders/2026/11/22/part-1.csv", "active"];
+        let rows: Vec<Vec<Cell>> =
+            (0..=FEW).map(|_| row().into_iter().map(Cell::from).collect()).collect();
+        let rows = batch(WIDE, &rows).unwrap();
+        let mut table = Table::new(&rows.schema(), Some(40));
+        let mut out = String::new();
+        table.batch(&rows, &mut out);
+        table.finish(&mut out);
+        assert_eq!(out.lines().nth(3), Some("│ x │ landing.lake │ lake/orders/2026… │"));
+        assert!(table.note().unwrap().starts_with("3 of 4 columns fit the window"));
+    }
+
+    #[test]
     fn text_of_several_lines_is_shown_as_it_is_so_that_it_can_be_run() {
         let one = batch(
             &[("statement", Kind::Text)],
@@ -428,7 +444,7 @@ mod tests {
         assert_eq!(fitted(vec![10, 50, 5], 40), [10, 15, 5]);
         assert_eq!(fitted(vec![50, 50], 40), [17, 16]);
         assert_eq!(fitted(vec![5, 5], 40), [5, 5]);
-        assert_eq!(fitted(vec![10; 20], 40).len(), 5);
+        assert_eq!(fitted(vec![10; 20], 40).len(), 3);
         for window in 1..60 {
             for columns in 1..8 {
                 let widths = fitted(vec![30; columns], window);
