@@ -29,8 +29,12 @@ pub(super) struct Rest<'a> {
     pub(super) until: Option<&'a str>,
     /// Some keys of the last page, in order, with its first and its last.
     pub(super) sample: &'a [String],
+    /// Keys on the page that the sample is of.
+    pub(super) sampled: usize,
     /// Pages read so far.
     pub(super) pages: usize,
+    /// Keys read so far.
+    pub(super) keys: usize,
     /// Even cuts had nothing behind them: keys lie close to the last one.
     pub(super) sparse: bool,
     /// Pages in a row that ended in the folder of the last key.
@@ -111,6 +115,36 @@ impl Rest<'_> {
         self.steady <= 2 && goes_on && marks.iter().any(passed)
     }
 
+    /// Keys that seem to be left, where something tells.
+    pub(super) fn left(&self, marks: &[String]) -> Option<f64> {
+        let until = self.until?;
+        if self.is_marked(marks) {
+            // Full folders behind it, the end of its own unseen: that is as full as the others.
+            let begun = |mark: &&String| {
+                self.order.compare(mark, self.last).is_le()
+                    && self.after.is_none_or(|after| self.order.compare(after, mark).is_le())
+            };
+            let ahead = |mark: &&String| {
+                self.order.compare(self.last, mark).is_lt()
+                    && self.order.compare(mark, until).is_lt()
+            };
+            let (begun, ahead) =
+                (marks.iter().filter(begun).count(), marks.iter().filter(ahead).count());
+            #[allow(clippy::cast_precision_loss, reason = "small counts")]
+            return Some(self.keys as f64 * ahead as f64 / begun as f64);
+        }
+        let first: Vec<char> = self.sample.first()?.chars().collect();
+        let last: Vec<char> = self.last.chars().collect();
+        let until: Vec<char> = until.chars().collect();
+        let base = common(&last, &until);
+        let scale = Scale::new(self, base, &last, Some(&until));
+        let (low, high) = (scale.value(&last), scale.value(&until));
+        let page = low - scale.value(&first);
+        #[allow(clippy::cast_precision_loss, reason = "small counts")]
+        let keys = self.sampled as f64;
+        (page > 0.0 && common(&first, &last) >= base).then(|| (high - low) / page * keys)
+    }
+
     /// Cuts by reading names as numbers.
     pub(super) fn by_number(&self, pieces: Pieces) -> Vec<String> {
         let last: Vec<char> = self.last.chars().collect();
@@ -132,8 +166,11 @@ impl Rest<'_> {
             (scale.value(&last), until.as_ref().map_or(1.0, |text| scale.value(text)));
         let page = low - scale.value(&first);
         // Where nothing is told by the pages themselves, halving is safe.
-        let pages =
-            if page > 0.0 && common(&first, &last) >= base { (high - low) / page } else { 4.0 };
+        let pages = if page > 0.0 && common(&first, &last) >= base {
+            (high - low) / page * self.share()
+        } else {
+            4.0
+        };
         if self.sparse || pages > FAR {
             // In one of many folders there may be no more than this page.
             let stays = until.is_none() || self.steady > 2;
@@ -169,6 +206,12 @@ impl Rest<'_> {
             cuts.extend(farthest);
         }
         self.valid(cuts)
+    }
+
+    /// What the page that the sample is of has of a whole one.
+    #[allow(clippy::cast_precision_loss, reason = "small counts")]
+    fn share(&self) -> f64 {
+        (self.sampled as f64 / super::PAGE as f64).min(1.0)
     }
 
     fn after_was_cut(&self) -> bool {
@@ -315,7 +358,9 @@ mod tests {
             last: sample.last().unwrap(),
             until,
             sample,
+            sampled: super::super::PAGE,
             pages: 1,
+            keys: super::super::PAGE,
             sparse: false,
             steady: 3,
         }

@@ -28,6 +28,11 @@ pub(super) struct Range {
     pub(super) ready: VecDeque<Vec<Entry>>,
     pub(super) last: Option<String>,
     pub(super) sample: Vec<String>,
+    /// Keys on the page that the sample is of.
+    pub(super) sampled: usize,
+    /// Keys read.
+    pub(super) keys: usize,
+    pub(super) limit: Limit,
     /// Pages read.
     pub(super) pages: usize,
     /// Pages read since it was last cut, or looked at for that.
@@ -57,6 +62,16 @@ enum Next {
     Doubt(String),
 }
 
+/// Keys that a page is asked for, fewer than a whole one, since no more seem to be left. Only once:
+/// what was wrong once may be so again.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limit {
+    #[default]
+    Unset,
+    To(i32),
+    Spent,
+}
+
 /// The first key behind a cut; None: there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Edge(Option<String>);
@@ -70,6 +85,8 @@ pub(super) struct Told {
     pub(super) violated: bool,
     /// The end is asked for once more.
     pub(super) doubted: bool,
+    /// More was left than the page was asked for.
+    pub(super) missed: bool,
     /// Of its first page: the first key on it.
     pub(super) first: Option<Edge>,
     /// Of its last page: the first key behind its end.
@@ -102,7 +119,11 @@ impl Range {
             Next::Token(token) => (Some(token.clone()), None),
             Next::Doubt(key) => (None, Some(key.clone())),
         };
-        Ask { prefix: prefix.to_owned(), token, start_after, ..Ask::default() }
+        let most = match self.limit {
+            Limit::To(keys) => Some(keys),
+            Limit::Unset | Limit::Spent => None,
+        };
+        Ask { prefix: prefix.to_owned(), token, start_after, most, ..Ask::default() }
     }
 
     /// Takes a page.
@@ -112,6 +133,10 @@ impl Range {
         self.pages += 1;
         self.fresh += 1;
         let (came, full) = (entries.len(), entries.len() >= PAGE);
+        let limited = matches!(self.limit, Limit::To(_));
+        if limited {
+            self.limit = Limit::Spent;
+        }
         let mut told = Told::default();
         if self.pages == 1 {
             told.first = Some(Edge(entries.first().map(|entry| entry.key.clone())));
@@ -158,6 +183,8 @@ impl Range {
             }
         }
         told.keys = entries.len();
+        told.missed = limited && !self.done;
+        self.keys += entries.len();
         if let Some(end) = entries.last() {
             let folder = |key: &str| key.rfind('/').map_or(0, |at| at + 1);
             let same = self
@@ -169,6 +196,7 @@ impl Range {
             let step = (entries.len() / SAMPLE).max(1);
             self.sample = entries.iter().step_by(step).map(|entry| entry.key.clone()).collect();
             self.sample.push(end.key.clone());
+            self.sampled = entries.len();
             if !rules.promised {
                 self.tail = entries.iter().map(|entry| hash(&entry.key)).collect();
             }
