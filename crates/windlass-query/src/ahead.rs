@@ -30,7 +30,7 @@ const SHORT_AT_ONCE: usize = 4;
 const FEW_AT_ONCE: usize = 2;
 
 /// A service that has given a first byte within this time is near.
-const NEAR: Duration = Duration::from_millis(10);
+const NEAR: Duration = Duration::from_millis(25);
 
 /// How soon the service gave a first byte at best, in microseconds.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Soonest {
     /// is kept.
     fn how(&self) -> (u64, usize, bool) {
         match self.0.load(Ordering::Relaxed) {
-            u64::MAX => (SHORT, FEW_AT_ONCE, true),
+            u64::MAX => (SHORT, FEW_AT_ONCE, false),
             soonest if Duration::from_micros(soonest) < NEAR => (LONG, FEW_AT_ONCE, false),
             _ => (SHORT, SHORT_AT_ONCE, true),
         }
