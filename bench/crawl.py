@@ -103,7 +103,7 @@ class Crawls:
     def glob(self):
         """One glob over keys that exist only as a listing: memory must not grow with them."""
         bench = self.bench
-        for keys in (100_000, 1_000_000):
+        for keys in (100_000, 1_000_000, 5_000_000):
             with helper(bench.tools, "listing", keys) as address:
                 file = self.workflow(f"keys{keys}", f"http://{address}", "one", 0)
                 with open(os.path.join(bench.folder, f"keys{keys}.manifest.json"), "w") as manifest:

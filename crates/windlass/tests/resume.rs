@@ -81,8 +81,17 @@ impl Place {
     }
 }
 
+fn some(length: usize, seed: usize) -> Vec<u8> {
+    (0..length).map(|n| u8::try_from((n * 31 + n / 4096 + seed) % 251).unwrap()).collect()
+}
+
 fn bytes(seed: usize) -> Vec<u8> {
-    (0..PART * PARTS - 5).map(|n| u8::try_from((n * 31 + n / 4096 + seed) % 251).unwrap()).collect()
+    some(PART * PARTS - 5, seed)
+}
+
+/// What has so many parts on its way to a file.
+fn large(seed: usize) -> Vec<u8> {
+    some(2 * PART * PARTS - 5, seed)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,7 +187,7 @@ async fn an_upload_whose_name_was_never_heard_of_is_found_and_given_up() {
 async fn a_download_that_was_killed_asks_only_for_what_is_missing() {
     let place = Place::new().await;
     let s3 = place.s3.state();
-    s3.put("lake", "big.bin", bytes(1));
+    s3.put("lake", "big.bin", large(1));
     let folder = place.home.scratch("down");
     std::fs::create_dir(&folder).unwrap();
     let command = ["cp", "sl:big.bin", &format!("{}/", folder.display())];
@@ -186,7 +195,7 @@ async fn a_download_that_was_killed_asks_only_for_what_is_missing() {
     assert!(!folder.join("big.bin").exists());
     place.go_on();
     place.home.run(&command).good();
-    assert!(std::fs::read(folder.join("big.bin")).unwrap() == bytes(1));
+    assert!(std::fs::read(folder.join("big.bin")).unwrap() == large(1));
     assert_eq!(s3.count("GetObject"), PARTS - 4);
     assert_eq!(Place::left_in(&folder), [""; 0]);
 
@@ -194,10 +203,10 @@ async fn a_download_that_was_killed_asks_only_for_what_is_missing() {
     std::fs::remove_file(folder.join("big.bin")).unwrap();
     place.stall("GetObject", 4);
     place.killed(&command, || !Place::left_in(&folder).is_empty());
-    s3.put("lake", "big.bin", bytes(2));
+    s3.put("lake", "big.bin", large(2));
     place.go_on();
     place.home.run(&command).good();
-    assert!(std::fs::read(folder.join("big.bin")).unwrap() == bytes(2));
+    assert!(std::fs::read(folder.join("big.bin")).unwrap() == large(2));
     assert_eq!(Place::left_in(&folder), [""; 0]);
 }
 
@@ -205,7 +214,7 @@ async fn a_download_that_was_killed_asks_only_for_what_is_missing() {
 async fn a_wrong_byte_in_what_was_left_of_a_download_is_found() {
     let place = Place::new().await;
     let s3 = place.s3.state();
-    s3.put("lake", "big.bin", bytes(1));
+    s3.put("lake", "big.bin", large(1));
     let folder = place.home.scratch("down");
     std::fs::create_dir(&folder).unwrap();
     let command = ["cp", "sl:big.bin", &format!("{}/", folder.display())];
@@ -216,5 +225,5 @@ async fn a_wrong_byte_in_what_was_left_of_a_download_is_found() {
     std::fs::write(&data, spoilt).unwrap();
     place.go_on();
     place.home.run(&command).good();
-    assert!(std::fs::read(folder.join("big.bin")).unwrap() == bytes(1), "it was fetched again");
+    assert!(std::fs::read(folder.join("big.bin")).unwrap() == large(1), "it was fetched again");
 }
