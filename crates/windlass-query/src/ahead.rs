@@ -1,13 +1,17 @@
-//! The bytes of one file in pieces, in order, fetched before they are asked for.
+//! The bytes of one file in pieces, in order, made ready before they are asked for.
 //!
 //! A service far away gives each request slowly, so several are under way at once, and what they
 //! give is kept. To one that is near a request is what costs, so each asks for much, and its answer
-//! is taken no sooner than it is wanted. Which of them it is the first bytes tell.
+//! is taken no sooner than it is wanted. Which of them it is the first bytes tell. What is compressed
+//! is unpacked by a task of its own.
 
+use crate::error::from_io;
 use crate::files::SourceFile;
+use crate::text::Bytewise;
+use bytes::Bytes;
 use datafusion::common::runtime::SpawnedTask;
 use futures::stream::BoxStream;
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +20,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use windlass_s3::access::ByteRange;
 use windlass_types::{Error, ErrorCode, Result};
+
+/// Pieces in order, each with where it begins.
+pub(crate) type Pieces = BoxStream<'static, Result<(u64, Vec<u8>)>>;
 
 /// Bytes of a request while the service may be far; small in tests, so that their files take several.
 pub(crate) const SHORT: u64 = if cfg!(test) { 4096 } else { 4 << 20 };
@@ -52,72 +59,103 @@ impl Soonest {
     }
 }
 
-/// One request: the pieces that came, and what reads them.
-struct Request {
+/// Pieces that came, and the task that makes them.
+struct Ahead {
     pieces: mpsc::Receiver<Vec<u8>>,
-    task: SpawnedTask<Result<()>>,
+    /// Answers how many bytes there were.
+    task: SpawnedTask<Result<u64>>,
 }
 
-impl Request {
-    /// Asks for `length` bytes in pieces of `size`, of which so many are kept until they are taken.
-    fn begin(
-        file: Arc<SourceFile>,
-        from: u64,
-        length: u64,
+impl Ahead {
+    /// Cuts what `stream` gives into pieces of `size`, of which so many are kept until they are taken.
+    fn begin<S>(
+        stream: impl Future<Output = Result<S>> + Send + 'static,
         size: usize,
         kept: usize,
-        soonest: Arc<Soonest>,
-    ) -> Self {
+    ) -> Self
+    where
+        S: Stream<Item = Result<Bytes>> + Send + Unpin,
+    {
         let (sender, pieces) = mpsc::channel(kept);
         let task = SpawnedTask::spawn(async move {
-            let begun = Instant::now();
-            let mut stream = file.open(Some(ByteRange::Bounded(from, length))).await?;
-            let mut left = length;
-            let mut piece = Vec::new();
+            let mut stream = stream.await?;
+            let (mut total, mut piece) = (0, Vec::new());
             while let Some(mut chunk) = stream.try_next().await? {
-                if left == length && piece.is_empty() {
-                    soonest.note(begun.elapsed());
-                }
-                while !chunk.is_empty() && left > 0 {
-                    let size = usize::try_from(left).map_or(size, |left| left.min(size));
+                total += chunk.len() as u64;
+                while !chunk.is_empty() {
                     if piece.capacity() == 0 {
                         piece.reserve_exact(size);
                     }
                     let part = chunk.split_to((size - piece.len()).min(chunk.len()));
                     piece.extend_from_slice(&part);
-                    if piece.len() == size {
-                        left -= size as u64;
-                        if sender.send(std::mem::take(&mut piece)).await.is_err() {
-                            return Ok(()); // nobody wants more
-                        }
+                    if piece.len() == size && sender.send(std::mem::take(&mut piece)).await.is_err()
+                    {
+                        return Ok(total); // nobody wants more
                     }
                 }
             }
-            if left > 0 {
-                let text = format!("`{}` ended {left} bytes early", file.address());
-                return Err(Error::new(ErrorCode::ObjectCorrupt, text)
-                    .hint("check the network and try again"));
+            if !piece.is_empty() {
+                drop(sender.send(piece).await);
             }
-            Ok(())
+            Ok(total)
         });
         Self { pieces, task }
     }
 
-    /// Whether it ended well, after its last piece.
-    async fn end(self) -> Result<()> {
-        self.task
-            .join()
-            .await
-            .map_err(|error| Error::new(ErrorCode::Internal, "a file was not read").source(error))?
+    /// Asks for `length` bytes of a file.
+    fn request(
+        file: &Arc<SourceFile>,
+        from: u64,
+        length: u64,
+        size: usize,
+        kept: usize,
+        soonest: &Arc<Soonest>,
+    ) -> Self {
+        let (file, soonest) = (Arc::clone(file), Arc::clone(soonest));
+        let size = usize::try_from(length).map_or(size, |length| length.min(size));
+        let stream = async move {
+            let begun = Instant::now();
+            let stream = file.open(Some(ByteRange::Bounded(from, length))).await?;
+            Ok(stream.inspect(move |_| soonest.note(begun.elapsed())))
+        };
+        Self::begin(stream, size, kept)
+    }
+
+    /// Bytes that there were, after the last piece; an error if that was not the end.
+    async fn end(self) -> Result<u64> {
+        done(self.task).await
     }
 }
 
-/// The bytes of a file from `offset` on, in pieces of `size`: where each begins, and the piece.
-pub(crate) fn pieces(
+/// What a task answers.
+pub(crate) async fn done<T: Send + 'static>(task: SpawnedTask<Result<T>>) -> Result<T> {
+    let gone = |error| Error::new(ErrorCode::Internal, "a file was not read").source(error);
+    task.join().await.map_err(gone)?
+}
+
+/// The bytes that `stream` gives, of which the first is at `offset`, in pieces of `size`.
+pub(crate) fn unpacked(
     file: Arc<SourceFile>,
     offset: u64,
+    stream: Bytewise,
     size: usize,
-) -> BoxStream<'static, Result<(u64, Vec<u8>)>> {
+) -> Pieces {
+    async_stream::try_stream! {
+        let stream = stream.map_err(move |error| from_io(error, &file));
+        let mut ahead = Ahead::begin(std::future::ready(Ok(stream)), size, 1);
+        let mut at = offset;
+        while let Some(piece) = ahead.pieces.recv().await {
+            let from = at;
+            at += piece.len() as u64;
+            yield (from, piece);
+        }
+        ahead.end().await?;
+    }
+    .boxed()
+}
+
+/// The bytes of a file from `offset` on, in pieces of `size`: where each begins, and the piece.
+pub(crate) fn pieces(file: Arc<SourceFile>, offset: u64, size: usize) -> Pieces {
     async_stream::try_stream! {
         let soonest = Arc::new(Soonest(AtomicU64::new(u64::MAX)));
         let (mut at, mut next) = (offset, offset);
@@ -131,17 +169,22 @@ pub(crate) fn pieces(
                 let length = length.min(file.size - next);
                 let whole = usize::try_from(length).unwrap_or(usize::MAX).div_ceil(size);
                 let kept = if all { whole } else { 1 };
-                let (file, soonest) = (Arc::clone(&file), Arc::clone(&soonest));
-                requests.push_back(Request::begin(file, next, length, size, kept, soonest));
+                let request = Ahead::request(&file, next, length, size, kept, &soonest);
+                requests.push_back((length, request));
                 next += length;
             }
-            let Some(request) = requests.front_mut() else { break };
+            let Some((_, request)) = requests.front_mut() else { break };
             if let Some(piece) = request.pieces.recv().await {
                 let from = at;
                 at += piece.len() as u64;
                 yield (from, piece);
-            } else if let Some(request) = requests.pop_front() {
-                request.end().await?;
+            } else if let Some((wanted, request)) = requests.pop_front() {
+                let given = request.end().await?;
+                if given != wanted {
+                    let text = format!("`{}` gave {given} bytes instead of {wanted}", file.address());
+                    Err(Error::new(ErrorCode::ObjectCorrupt, text)
+                        .hint("check the network and try again"))?;
+                }
             }
         }
     }

@@ -84,7 +84,7 @@ impl Default for TextOptions {
 const FILES: usize = 8;
 
 /// What the option `CONTENT_TYPE` says.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Declared {
     /// [`Kind::Json`] is any layout of JSON.
     pub(crate) kind: Option<Kind>,
@@ -353,6 +353,12 @@ impl Declared {
             _ => return Err(invalid(name, "is not an option of CONTENT_TYPE")),
         }
         Ok(())
+    }
+
+    /// The same, with fields parted by `delimiter`; None where that is said, or has no sense.
+    pub(crate) fn parted_by(&self, delimiter: u8, kind: Kind) -> Option<Self> {
+        let open = self.delimiter.is_none() && kind == Kind::Csv && self.text.header;
+        open.then(|| Self { delimiter: Some(delimiter), ..self.clone() })
     }
 
     /// The options of text files of this kind.

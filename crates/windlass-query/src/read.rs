@@ -179,11 +179,13 @@ struct Start {
     offset: u64,
     rest: Bytes,
     stream: Bytewise,
+    /// Its bytes are handed out as they are stored.
+    plain: bool,
 }
 
 /// Reads until the header is whole; of JSON, until a byte order mark would be.
 async fn start(scan: &TextScan, file: &Arc<SourceFile>) -> Result<Option<Start>> {
-    let (mut stream, _) = open(Arc::clone(file), &scan.options, scan.limit.is_some()).await?;
+    let (mut stream, plain) = open(Arc::clone(file), &scan.options, scan.limit.is_some()).await?;
     let mut buffer: Vec<u8> = Vec::new();
     let whole = loop {
         let ready = match scan.kind {
@@ -194,7 +196,7 @@ async fn start(scan: &TextScan, file: &Arc<SourceFile>) -> Result<Option<Start>>
             break false;
         }
         if buffer.len() > scan.options.longest {
-            return Err(endless(file, scan.kind, &scan.options));
+            return Err(endless(file, scan.kind, &scan.options, 0));
         }
         match stream.try_next().await.map_err(|error| from_io(error, file))? {
             Some(chunk) => buffer.extend_from_slice(&chunk),
@@ -206,7 +208,7 @@ async fn start(scan: &TextScan, file: &Arc<SourceFile>) -> Result<Option<Start>>
     let before = buffer.len() - text.len() + skip;
     let mut rest = Bytes::from(buffer);
     rest.advance(before);
-    Ok(Some(Start { layout, offset: before as u64, rest, stream }))
+    Ok(Some(Start { layout, offset: before as u64, rest, stream, plain }))
 }
 
 /// The wanted columns of a file.
@@ -229,7 +231,7 @@ fn whole(
     async_stream::try_stream! {
         let file = &part.file;
         let Some(start) = start(&scan, file).await? else { return };
-        let Start { layout, mut offset, rest: mut chunk, mut stream } = start;
+        let Start { layout, mut offset, rest: mut chunk, mut stream, .. } = start;
         let name = scan.kind.to_string();
         let mut decoder = layout.decoder(rows).map_err(|error| unreadable(file, &name, error))?;
         let mut used = 0;
@@ -296,16 +298,6 @@ fn range(layout: &Layout, offset: u64, bytes: Vec<u8>, first: bool, rows: usize)
     Range { offset, bytes, head, tail, batches }
 }
 
-/// What a task of its own answers.
-async fn apart<T: Send + 'static>(
-    task: impl Future<Output = Result<T>> + Send + 'static,
-) -> Result<T> {
-    SpawnedTask::spawn(task)
-        .join()
-        .await
-        .map_err(|error| Error::new(ErrorCode::Internal, "a range was not read").source(error))?
-}
-
 fn ranges(
     scan: Arc<TextScan>,
     part: Part,
@@ -313,21 +305,33 @@ fn ranges(
 ) -> impl futures::Stream<Item = Result<RecordBatch>> + Send {
     async_stream::try_stream! {
         let file = Arc::clone(&part.file);
-        let Some(Start { layout, offset, .. }) = start(&scan, &file).await? else { return };
+        let Some(start) = start(&scan, &file).await? else { return };
+        let Start { layout, offset, rest, stream, plain } = start;
         let layout = Arc::new(layout);
-        let mut tasks = ahead::pieces(Arc::clone(&file), offset, layout.piece())
+        let pieces = if plain {
+            drop(stream);
+            ahead::pieces(Arc::clone(&file), offset, layout.piece())
+        } else {
+            let stream = futures::stream::iter([Ok(rest)]).chain(stream).boxed();
+            ahead::unpacked(Arc::clone(&file), offset, stream, layout.piece())
+        };
+        let mut tasks = pieces
             .map_ok({
                 let layout = Arc::clone(&layout);
                 move |(from, bytes)| {
                     let layout = Arc::clone(&layout);
-                    apart(async move { Ok(range(&layout, from, bytes, from == offset, rows)) })
+                    ahead::done(SpawnedTask::spawn(async move {
+                        Ok(range(&layout, from, bytes, from == offset, rows))
+                    }))
                 }
             })
             .try_buffered(part.tasks);
         // What the ranges so far hold of a record that has not ended.
         let mut carry: Vec<u8> = Vec::new();
+        let mut size = offset;
         while let Some(next) = tasks.next().await {
             let range: Range = next?;
+            size = range.offset + range.bytes.len() as u64;
             let begin = range.offset - carry.len() as u64;
             let from = range.offset + range.head as u64;
             carry.extend_from_slice(&range.bytes[..range.head]);
@@ -343,6 +347,9 @@ fn ranges(
                 let end = last_start(&carry, layout.quoting());
                 pieces.push((begin, layout.all(&carry[..end], rows)));
                 carry.drain(..end);
+                if carry.len() > scan.options.longest {
+                    Err(endless(&file, scan.kind, &scan.options, begin + end as u64))?;
+                }
             }
             for (begin, batches) in pieces {
                 match batches {
@@ -355,7 +362,7 @@ fn ranges(
                 }
             }
         }
-        let begin = file.size - carry.len() as u64;
+        let begin = size - carry.len() as u64;
         match layout.all(&carry, rows) {
             Ok(batches) => for batch in batches {
                 let name = scan.kind.to_string();

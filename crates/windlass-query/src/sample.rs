@@ -45,8 +45,6 @@ pub(crate) struct Learnt {
     pub(crate) rows: Option<Arc<dyn Rows>>,
     pub(crate) columns: Vec<Column>,
     pub(crate) sampled: usize,
-    /// Keys of the sampled files that are not compressed.
-    pub(crate) plain: HashSet<String>,
     /// Files that cannot be read at all, and are left out.
     pub(crate) bad: HashSet<String>,
 }
@@ -54,19 +52,14 @@ pub(crate) struct Learnt {
 /// What one file taught.
 pub(crate) struct Sample {
     pub(crate) schema: Schema,
-    plain: bool,
     /// The first values of columns of text, as many as were asked for.
     pub(crate) values: Vec<(String, Vec<String>)>,
 }
 
 impl Sample {
-    fn new(schema: Schema, plain: bool) -> Self {
-        Self { schema, plain, values: Vec::new() }
-    }
-
     /// Of a file whose metadata says its columns.
     pub(crate) fn of(schema: Schema) -> Self {
-        Self::new(schema, false)
+        Self { schema, values: Vec::new() }
     }
 }
 
@@ -139,8 +132,24 @@ pub(crate) async fn learn(
             }
         }
     };
+    let parted = parted_by(&samples)
+        .and_then(|delimiter| Some((delimiter, declared.parted_by(delimiter, kind)?)));
+    let (declared, samples) = match &parted {
+        None => (declared, samples),
+        Some((delimiter, other)) => {
+            let learning = Learning { state, store, declared: other, chosen: &chosen };
+            let again = learning.all(kind).await.ok().filter(|samples| parts(samples));
+            match again {
+                None => (declared, samples),
+                Some(again) => {
+                    let shown = char::from(*delimiter).escape_default();
+                    why = format!("{why}; its fields are parted by `{shown}`");
+                    (other, again)
+                }
+            }
+        }
+    };
     let text = declared.text(kind);
-    let mut plain = HashSet::new();
     let mut bad = HashSet::new();
     let mut schemas = Vec::with_capacity(samples.len());
     for (file, sample) in chosen.iter().zip(samples) {
@@ -153,9 +162,6 @@ pub(crate) async fn learn(
             }
             Err(error) => return Err(error),
         };
-        if sample.plain {
-            plain.insert(file.object.key.clone());
-        }
         schemas.push((file.name().to_owned(), sample.schema));
     }
     if schemas.iter().all(|(_, schema)| schema.fields().is_empty()) {
@@ -166,7 +172,32 @@ pub(crate) async fn learn(
         declare(&mut columns, name, kind)?;
     }
     let rows = declared.rows(kind)?;
-    Ok(Learnt { kind, why, text, rows, columns, sampled: schemas.len(), plain, bad })
+    Ok(Learnt { kind, why, text, rows, columns, sampled: schemas.len(), bad })
+}
+
+/// The samples that have columns.
+fn with_columns(samples: &[Result<Sample>]) -> impl Iterator<Item = &Sample> {
+    samples.iter().flatten().filter(|sample| !sample.schema.fields().is_empty())
+}
+
+/// What may part fields where each file seems to have one column: the most frequent of the usual
+/// ones in the names of all.
+fn parted_by(samples: &[Result<Sample>]) -> Option<u8> {
+    let mut names = Vec::new();
+    for sample in with_columns(samples) {
+        let [field] = sample.schema.fields().as_ref() else { return None };
+        names.push(field.name());
+    }
+    let count = |delimiter: u8| {
+        names.iter().map(|name| name.matches(char::from(delimiter)).count()).min().unwrap_or(0)
+    };
+    let most = [b';', b'\t', b'|'].into_iter().rev().max_by_key(|delimiter| count(*delimiter))?;
+    (count(most) > 0).then_some(most)
+}
+
+/// Whether each file has several columns.
+fn parts(samples: &[Result<Sample>]) -> bool {
+    with_columns(samples).all(|sample| sample.schema.fields().len() > 1)
 }
 
 fn empty(table: &str) -> Error {
@@ -220,7 +251,7 @@ impl Learning<'_> {
             return Err(text::unreadable(file, "Parquet", "it is inside of an archive")
                 .hint("Parquet is read where it is a file of its own"));
         }
-        Ok(Sample::new(parquet(self.state, self.store, file).await?, false))
+        Ok(Sample::of(parquet(self.state, self.store, file).await?))
     }
 }
 
@@ -243,7 +274,7 @@ pub(crate) async fn one(
                 text: infer == Infer::None,
                 longest: text.longest,
             };
-            Ok(Sample::new(blocking::infer(format, file, text, limits).await?, false))
+            Ok(Sample::of(blocking::infer(format, file, text, limits).await?))
         }
         (Kind::JsonLines, None) => json(file, text, infer, values).await,
         (_, None) => csv(file, kind, text, infer, values).await,
@@ -345,13 +376,13 @@ async fn csv(
     infer: Infer,
     values: usize,
 ) -> Result<Sample> {
-    let (mut stream, plain) = text::open(Arc::clone(file), options, infer != Infer::Full).await?;
+    let (mut stream, _) = text::open(Arc::clone(file), options, infer != Infer::Full).await?;
     let bad = |error: ArrowError| text::unreadable(file, &kind.to_string(), error);
     let mut bytes: Vec<u8> = Vec::new();
     let mut whole = false;
     while !whole && first_record(text::without_mark(&bytes), options, false).is_none() {
         if bytes.len() > options.longest {
-            return Err(text::endless(file, kind, options));
+            return Err(text::endless(file, kind, options, 0));
         }
         match stream.try_next().await.map_err(|error| from_io(error, file))? {
             Some(chunk) => bytes.extend_from_slice(&chunk),
@@ -363,12 +394,12 @@ async fn csv(
         return Err(not_text(file, kind, found, why));
     }
     let Some(names) = header(lines, options, whole).map_err(bad)? else {
-        return Ok(Sample::new(Schema::empty(), plain));
+        return Ok(Sample::of(Schema::empty()));
     };
     if infer == Infer::None {
         let fields: Vec<Field> =
             names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
-        return Ok(Sample::new(Schema::new(fields), plain));
+        return Ok(Sample::of(Schema::new(fields)));
     }
     let (start, end) = first_record(lines, options, whole).unwrap_or_default();
     let mut rest = lines[if options.header { end } else { start }..].to_vec();
@@ -417,7 +448,7 @@ async fn csv(
     let fields: Vec<Field> =
         names.iter().zip(&guesses).map(|(name, guess)| guess.field(name)).collect();
     let values = names.into_iter().zip(told).filter(|(_, told)| !told.is_empty()).collect();
-    Ok(Sample { values, ..Sample::new(Schema::new(fields), plain) })
+    Ok(Sample { values, ..Sample::of(Schema::new(fields)) })
 }
 
 async fn json(
@@ -427,7 +458,7 @@ async fn json(
     values: usize,
 ) -> Result<Sample> {
     let mut told: Vec<(String, Vec<String>)> = Vec::new();
-    let (mut stream, plain) = text::open(Arc::clone(file), options, infer != Infer::Full).await?;
+    let (mut stream, _) = text::open(Arc::clone(file), options, infer != Infer::Full).await?;
     let mut kind = DataType::Null;
     let mut rest: Vec<u8> = Vec::new();
     let mut count = Lines::default();
@@ -448,7 +479,8 @@ async fn json(
                 object(file, b"[", 1, 0)?;
             }
             if rest.len() > options.longest {
-                return Err(text::endless(file, Kind::JsonLines, options));
+                let at = (read - rest.len()) as u64;
+                return Err(text::endless(file, Kind::JsonLines, options, at));
             }
             continue;
         }
@@ -460,7 +492,8 @@ async fn json(
                 None => break,
             };
             if line.len() > options.longest {
-                return Err(text::endless(file, Kind::JsonLines, options));
+                let at = (read - rest.len() + start) as u64;
+                return Err(text::endless(file, Kind::JsonLines, options, at));
             }
             let value = text::without_mark(line).trim_ascii();
             if !value.is_empty() && (records < RECORDS || infer == Infer::Full) {
@@ -496,7 +529,7 @@ async fn json(
             }
         })
         .collect();
-    Ok(Sample { values: told, ..Sample::new(Schema::new(fields), plain) })
+    Ok(Sample { values: told, ..Sample::of(Schema::new(fields)) })
 }
 
 /// Adds the texts that an object has to those of its columns.

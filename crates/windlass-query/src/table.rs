@@ -6,7 +6,7 @@ use crate::as_views::viewed;
 use crate::date_pattern::DatePattern;
 use crate::files::SourceFile;
 
-use crate::format::{Declared, Kind};
+use crate::format::{Declared, Kind, kind_of};
 use crate::free;
 use crate::guarded::Guarded;
 use crate::partition::{Partitions, partitions};
@@ -102,11 +102,23 @@ impl FilesTable {
     ) -> Result<Self> {
         let Chosen { files, others, teachers, pattern, stored, catalogued, on_change } = chosen;
         let mut files = expand(files, declared, table).await?;
-        let teachers = if teachers.is_empty() {
-            files.clone()
-        } else {
-            expand(teachers, declared, table).await?
+        let mut teachers = match teachers.as_slice() {
+            [] => teachers,
+            _ => expand(teachers, declared, table).await?,
         };
+        if let (Some(_), Some(kind)) = (&catalogued, declared.kind) {
+            // The container is of one format; what lies beside it in its folders is not it.
+            let other = |file: &Arc<SourceFile>| {
+                kind_of(file.name()).is_some_and(|named| named != kind && !named.resembles(kind))
+            };
+            if !files.iter().all(other) {
+                files.retain(|file| !other(file));
+                teachers.retain(|file| !other(file));
+            }
+        }
+        if teachers.is_empty() {
+            teachers.clone_from(&files);
+        }
         let mut learnt = learn(state, store, &teachers, declared, table).await?;
         files.retain(|file| learnt.bad.is_empty() || !learnt.bad.contains(&file.address()));
         let partitions = partitions(&files, &others, pattern.as_ref());
@@ -344,9 +356,7 @@ impl TableProvider for FilesTable {
             // The first rows of a file are soonest read from its front.
             if limit.is_none() {
                 for part in groups.iter_mut().flatten() {
-                    let splits = self.learnt.plain.contains(&part.file.object.key)
-                        && part.file.size > 2 * SHORT;
-                    part.tasks = if splits { tasks } else { 1 };
+                    part.tasks = if part.file.size > 2 * SHORT { tasks } else { 1 };
                 }
             }
             let told = self.file_schema.fields().len() + self.told_fields().len();

@@ -148,14 +148,14 @@ pub(crate) fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
-/// The error of a header or a JSON line that does not end.
-pub(crate) fn endless(file: &SourceFile, kind: Kind, options: &TextOptions) -> Error {
+/// The error of a record that begins at a byte and does not end.
+pub(crate) fn endless(file: &SourceFile, kind: Kind, options: &TextOptions, at: u64) -> Error {
     let (what, advice) = match kind {
         Kind::JsonLines => ("a line", "write one object a line"),
-        _ => ("the first record", "check QUOTE and DELIMITER, or what the file is"),
+        _ => ("a record", "check QUOTE and DELIMITER, or what the file is"),
     };
     let limit = options.longest >> 20;
-    let text = format!("{what} does not end within {limit} MiB");
+    let text = format!("{what} that begins at byte {at} does not end within {limit} MiB");
     unreadable(file, &kind.to_string(), std::io::Error::other(text)).hint(format!(
         "{advice}; CREATE FILE TABLE ... CONTENT_TYPE = (MAX_LINE = {}) reads longer ones",
         limit * 4

@@ -132,6 +132,52 @@ async fn one_long_field_leaves_the_types_of_the_others() {
 }
 
 #[tokio::test]
+async fn a_record_that_does_not_end_takes_no_more_memory_than_max_line_says() {
+    let mut rows = "id,note\n".to_owned();
+    for id in 0..2000 {
+        let _ = writeln!(rows, "{id},\"fine\"");
+    }
+    let at = rows.len();
+    rows.push_str("2000,\"never ended\n");
+    rows.push_str(&"2001,fine\n".repeat(300_000));
+    let zipped = compress("gz", rows.as_bytes()).await;
+    let bench = Bench::new(&[("a.csv", rows.into_bytes()), ("b.csv.gz", zipped)])
+        .table("a", "a.csv", &[("MAX_LINE", OptionValue::Integer(1))])
+        .table("b", "b.csv.gz", &[("MAX_LINE", OptionValue::Integer(1))]);
+    for table in ["a", "b"] {
+        let answer = bench.ask(&format!("SELECT count(*) FROM {table}")).await;
+        let said = format!("a record that begins at byte {at} does not end within 1 MiB");
+        assert!(answer.contains(&said) && answer.contains("MAX_LINE = 4"), "{table}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn fields_are_parted_by_what_parts_the_header_where_nothing_is_said() {
+    let bench = Bench::new(&[
+        ("semicolon.csv", "id;name;price\n1;Ann;1,5\n2;\"B;b\";2,5\n"),
+        ("tab.csv", "id\tname\n1\tx\n"),
+        ("pipe.csv", "id|na;me|n\n1|x|2\n"),
+        ("comma.csv", "a;b,c\n1;2,3\n"),
+        ("one.csv", "a;b\n"),
+        ("note.csv", "text\n1;2\n"),
+    ])
+    .table("whole", "semicolon.csv", &[("DELIMITER", text(","))]);
+    let ask = async |key: &str| bench.ask(&format!("SELECT * FROM landing.\"{key}\"")).await;
+    assert_eq!(ask("semicolon.csv").await, "1|Ann|1,5\n2|B;b|2,5");
+    assert_eq!(ask("tab.csv").await, "1|x");
+    assert_eq!(ask("pipe.csv").await, "1|x|2");
+    assert_eq!(ask("comma.csv").await, "1;2|3");
+    assert_eq!(ask("note.csv").await, "1;2");
+    let described = bench.describe(&["landing", "semicolon.csv"]).await;
+    assert!(described.contains("its fields are parted by `;`"), "{described}");
+    assert!(described.contains("price|TEXT"), "{described}");
+    let described = bench.describe(&["landing", "one.csv"]).await;
+    assert!(described.contains("a|TEXT") && described.contains("b|TEXT"), "{described}");
+    let described = bench.describe(&["whole"]).await;
+    assert!(described.contains("id;name;price|"), "what is said counts: {described}");
+}
+
+#[tokio::test]
 async fn a_json_line_may_be_as_long_as_max_line_says() {
     let line = format!("{{\"a\":\"{}\"}}\n", "x".repeat((1 << 20) + 10));
     let bench = Bench::new(&[("a.json", line)])
@@ -139,7 +185,8 @@ async fn a_json_line_may_be_as_long_as_max_line_says() {
         .table("long", "a.json", &[("MAX_LINE", OptionValue::Integer(2))]);
     let answer = bench.ask("SELECT * FROM short").await;
     assert!(
-        answer.contains("a line does not end within 1 MiB") && answer.contains("MAX_LINE = 4"),
+        answer.contains("a line that begins at byte 0 does not end within 1 MiB")
+            && answer.contains("MAX_LINE = 4"),
         "{answer}"
     );
     assert_eq!(bench.ask("SELECT length(a) FROM long").await, "1048586");
@@ -221,9 +268,10 @@ async fn compressions_can_be_said() {
 #[tokio::test]
 async fn a_file_read_in_ranges_gives_every_row_in_order() {
     // Every kind of trap for a range that begins in the middle: quoted line ends, fields that look
-    // like rows, doubled quotes, both line ends.
+    // like rows, doubled quotes, both line ends. What is compressed is cut after it is unpacked.
     for end in ["\n", "\r\n", "\r"] {
         let mut rows = format!("id,note{end}");
+        let mut lengths = Vec::new();
         let mut state = 7_u32;
         for id in 0..4000 {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -235,14 +283,21 @@ async fn a_file_read_in_ranges_gives_every_row_in_order() {
                 _ => format!("5\" pipe {id}"),
             };
             let _ = write!(rows, "{id},{note}{end}");
+            let inner = note.strip_prefix('"').and_then(|note| note.strip_suffix('"'));
+            lengths.push(inner.unwrap_or(&note).replace("\"\"", "\"").len().to_string());
         }
         let bench = Bench::new(&[("a.csv", rows.as_bytes())]);
         let zipped = compress("gz", rows.as_bytes()).await;
-        let whole = Bench::new(&[("a.csv.gz", zipped)]);
+        assert!(zipped.len() as u64 > 2 * crate::ahead::SHORT);
+        let packed = Bench::new(&[("a.csv.gz", zipped)]);
         let sql = |key: &str| format!("SELECT id, md5(note) FROM landing.\"{key}\" ORDER BY id");
         let split = bench.ask(&sql("a.csv")).await;
         assert_eq!(split.lines().count(), 4000);
-        assert!(split == whole.ask(&sql("a.csv.gz")).await, "the rows differ: {end:?}");
+        assert!(split == packed.ask(&sql("a.csv.gz")).await, "the rows differ: {end:?}");
+        let sql = "SELECT coalesce(length(note), 0) FROM landing.\"a.csv\" ORDER BY id";
+        let told = bench.ask(sql).await;
+        let wrong = told.lines().zip(&lengths).enumerate().find(|(_, (a, b))| a != b);
+        assert_eq!((wrong, told.lines().count()), (None, lengths.len()), "{end:?}");
         let ids: Vec<String> = (0..4000).map(|id| id.to_string()).collect();
         assert!(bench.ask("SELECT id FROM landing.\"a.csv\"").await == ids.join("\n"), "{end:?}");
     }

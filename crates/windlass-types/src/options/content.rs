@@ -56,7 +56,12 @@ pub const CONTENT_TYPE_OPTIONS: &[OptionDef] = &[
         "TRUE",
         "Whether the first record of a CSV file, or the first row of a sheet, names columns.",
     ),
-    free("DELIMITER", Text, ",", "Character between the fields of a CSV file."),
+    free(
+        "DELIMITER",
+        Text,
+        "`,`, or what parts the header",
+        "Character between the fields of a CSV file.",
+    ),
     free("QUOTE", Text, "\"", "Character around quoted fields of a CSV file."),
     free("ESCAPE", Text, "doubled quote", "Character that escapes a quote."),
     free("NULL_VALUE", Text, "empty", "Text that means NULL in a CSV file."),

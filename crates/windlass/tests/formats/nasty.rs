@@ -1,0 +1,198 @@
+//! What comes around and between the rows: compression, archives, encodings, bad rows, bad files.
+
+use crate::Lake;
+use serde_json::{Value, json};
+
+#[test]
+fn compressions_archives_and_encodings_are_undone() {
+    let lake = Lake::new();
+    lake.python(
+        r#"
+import gzip, pyarrow, zipfile
+text = "id,name\n" + "".join(f"{i},Zoë {i}\n" for i in range(20000))
+data = text.encode()
+for codec, name in [("lz4", "lz4"), ("gzip", "gz"), ("zstd", "zst"), ("bz2", "bz2")]:
+    with pyarrow.CompressedOutputStream(f"rows.csv.{name}", codec) as out: out.write(data)
+open("rows.csv.snappy", "wb").write(pyarrow.compress(data, "snappy", asbytes=True))
+open("plain.lz4x", "wb").write(open("rows.csv.lz4", "rb").read())
+with zipfile.ZipFile("rows.zip", "w", zipfile.ZIP_DEFLATED) as out:
+    out.writestr("a/one.csv", text)
+    out.writestr("a/two.csv.gz", gzip.compress(b"id,name\n7,seven\n"))
+    out.writestr("read.me", "not a table")
+    out.writestr("__MACOSX/._one.csv", b"\x00\x05")
+with zipfile.ZipFile("bomb.zip", "w", zipfile.ZIP_DEFLATED) as out:
+    with out.open("zeros.csv", "w", force_zip64=True) as member:
+        for _ in range(400): member.write(b"0\n" * (1 << 19))
+for name in ["utf-16", "utf-16-le", "cp1252", "cp850", "iso-8859-15", "koi8-r"]:
+    euro = "Ж" if name == "koi8-r" else "ü"
+    open(f"{name}.csv", "wb").write(f"id,name\n1,{euro}\n".encode(name))
+open("bad.csv", "wb").write(b"id,name\n1,\xff\xfe\n")
+"#,
+    );
+    let expected = [json!({"n": 20000, "m": "Zoë 9999"})];
+    for name in [
+        "rows.csv.lz4",
+        "rows.csv.gz",
+        "rows.csv.zst",
+        "rows.csv.bz2",
+        "rows.csv.snappy",
+        "plain.lz4x",
+    ] {
+        let found =
+            lake.ask(&format!("SELECT count(id) AS n, max(name) AS m FROM lake.\"{name}\""));
+        assert_eq!(found, expected, "{name}");
+    }
+    lake.table("zipped", "rows.zip", "MEMBERS = '**/*.csv*'");
+    assert_eq!(
+        lake.ask("SELECT count(*) AS n, max(name) AS m FROM zipped"),
+        [json!({"n": 20001, "m": "seven"})]
+    );
+    let error = lake.refused("SELECT count(*) FROM lake.\"rows.zip\"");
+    assert!(error.contains("several formats"), "{error}");
+    let error = lake.refused("SELECT count(*) FROM lake.\"bomb.zip\"");
+    assert!(error.contains("as only bombs do"), "{error}");
+
+    assert_eq!(lake.rows("utf-16.csv"), [json!({"id": 1, "name": "ü"})]);
+    for (table, name, encoding, value) in [
+        ("le", "utf-16-le", "UTF-16LE", "ü"),
+        ("w", "cp1252", "windows-1252", "ü"),
+        ("dos", "cp850", "CP850", "ü"),
+        ("iso", "iso-8859-15", "ISO-8859-15", "ü"),
+        ("koi", "koi8-r", "KOI8-R", "Ж"),
+    ] {
+        lake.table(table, &format!("{name}.csv"), &format!("TYPE = CSV, ENCODING = '{encoding}'"));
+        assert_eq!(lake.ask(&format!("SELECT * FROM {table}")), [json!({"id": 1, "name": value})]);
+    }
+    let error = lake.refused("SELECT * FROM lake.\"bad.csv\"");
+    assert!(error.contains("cannot be read as CSV"), "{error}");
+    let error = lake.refused("CREATE FILE TABLE e ON lake LOCATION = 'x.csv' CONTENT_TYPE = (TYPE = CSV, ENCODING = 'latin-9000')");
+    assert!(error.contains("unknown ENCODING"), "{error}");
+}
+
+#[test]
+fn bad_rows_and_files_are_left_out_and_told() {
+    let lake = Lake::new();
+    lake.python(
+        r#"
+import gzip
+rows = "".join(f"{i},n{i},2026-01-01\n" for i in range(5000))
+open("a.csv", "w").write("id,name,day\n" + rows + "x,wrong,2026-01-01\n7,\"two\nlines\",2026-02-30\n8,short\n9,a,2026-01-01,more\n10,good,2026-01-01\n")
+open("open.csv", "w").write('id,name,day\n1,"never closed,2026-01-01\n2,b,2026-01-01\n')
+packed = gzip.compress(("id,name,day\n" + rows).encode())
+open("half.csv.gz", "wb").write(packed[:len(packed) // 2])
+open("noise.parquet", "wb").write(b"PAR1 not really PAR1")
+open("rows.jsonl", "w").write('{"id": 1}\n{"id": \n{"id": "x"}\n[2]\n{"id": 3}\n')
+"#,
+    );
+    let learnt = "TYPES = ('id BIGINT', 'day DATE')";
+    lake.table("skip", "a.csv", &format!("TYPE = CSV, ON_ERROR = SKIP, {learnt}"));
+    let found = lake.home.run_with(
+        &["-o", "json", "sql", "-c", "-"],
+        b"SELECT count(*) AS n, max(id) AS m FROM skip; SELECT * FROM system.read_errors ORDER BY line;",
+    );
+    let text = found.good();
+    let mut answers = text.lines();
+    let counted: Value = serde_json::from_str(answers.next().unwrap()).unwrap();
+    assert_eq!(counted, json!([{"n": 5001, "m": 4999}]));
+    let told: Value = serde_json::from_str(answers.next().unwrap()).unwrap();
+    let told: Vec<(&Value, &Value, &str)> = told
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (&row["bad_rows"], &row["line"], row["reason"].as_str().unwrap()))
+        .collect();
+    assert_eq!(told.len(), 4, "{told:?}");
+    assert_eq!((told[0].0, told[0].1), (&json!(4), &json!(5002)));
+    assert!(told[0].2.contains("column `id`: `x` is not BIGINT"), "{told:?}");
+    assert_eq!((told[1].1, told[2].1, told[3].1), (&json!(5003), &json!(5005), &json!(5006)));
+
+    lake.table("part", "a.csv", &format!("TYPE = CSV, ON_ERROR = NULL, {learnt}"));
+    assert_eq!(
+        lake.ask("SELECT * FROM part WHERE id IS NULL OR day IS NULL OR id = 9 ORDER BY name"),
+        [
+            json!({"id": 9, "name": "a", "day": "2026-01-01"}),
+            json!({"id": 9, "name": "n9", "day": "2026-01-01"}),
+            json!({"id": 8, "name": "short", "day": null}),
+            json!({"id": 7, "name": "two\nlines", "day": null}),
+            json!({"id": null, "name": "wrong", "day": "2026-01-01"}),
+        ]
+    );
+    let error = {
+        lake.table("fail", "a.csv", &format!("TYPE = CSV, {learnt}"));
+        lake.refused("SELECT count(id) FROM fail")
+    };
+    assert!(error.contains("line 5002"), "{error}");
+
+    lake.table("unclosed", "open.csv", "TYPE = CSV, ON_ERROR = SKIP");
+    assert_eq!(
+        lake.ask("SELECT * FROM unclosed"),
+        [json!({"id": 2, "name": "b", "day": "2026-01-01"})]
+    );
+    // What comes before the end of a file that breaks off is read.
+    lake.table("files", "{a.csv,half.csv.gz}", &format!("TYPE = CSV, ON_ERROR = SKIP, {learnt}"));
+    let n = lake.ask("SELECT count(*) AS n FROM files")[0]["n"].as_u64().unwrap();
+    assert!((5001 + 500..10001).contains(&n), "{n}");
+    lake.table("noise", "noise.parquet", "TYPE = PARQUET");
+    assert!(lake.refused("SELECT * FROM noise").contains("cannot be read as Parquet"));
+
+    lake.table("lines", "rows.jsonl", "TYPE = JSONL, ON_ERROR = SKIP, TYPES = ('id BIGINT')");
+    assert_eq!(lake.ask("SELECT id FROM lines"), [json!({"id": 1}), json!({"id": 3})]);
+    lake.table("lines_null", "rows.jsonl", "TYPE = JSONL, ON_ERROR = NULL, TYPES = ('id BIGINT')");
+    assert_eq!(lake.ask("SELECT count(*) AS n, count(id) AS i FROM lines_null")[0]["i"], 2);
+}
+
+#[test]
+fn nasty_files_are_read_or_refused() {
+    let lake = Lake::new();
+    lake.python(
+        r#"
+import json, pyarrow, pyarrow.parquet, fastavro, pyarrow.orc
+open("bom.csv", "wb").write(b"\xef\xbb\xbfid,id,\r\n1,2,3\r\n")
+open("header.csv", "w").write("id,name\n")
+open("empty.json", "w").write("[]")
+open("wide.csv", "w").write(",".join(f"c{i}" for i in range(5000)) + "\n" + ",".join(str(i) for i in range(5000)) + "\n")
+json.dump([{f"c{i}": i for i in range(5000)}], open("wide.json", "w"))
+big = "x" * (10 << 20)
+open("big.csv", "w").write(f"id,text\n1,{big}\n2,y\n")
+json.dump([{"id": 1, "text": big}, {"id": 2, "text": "y"}], open("big.json", "w"))
+open("big.xml", "w").write(f"<r><row><id>1</id><text>{big}</text></row><row><id>2</id><text>y</text></row></r>")
+fastavro.writer(open("ints.avro", "wb"), {"type": "record", "name": "r", "fields": [{"name": "n", "type": "int"}]}, [{"n": 1}])
+fastavro.writer(open("longs.avro", "wb"), {"type": "record", "name": "r", "fields": [{"name": "n", "type": "long"}, {"name": "more", "type": "string"}]}, [{"n": 1 << 40, "more": "m"}])
+for i, kind in enumerate([pyarrow.int32(), pyarrow.float64(), pyarrow.string()]):
+    pyarrow.orc.write_table(pyarrow.table({"n": pyarrow.array(["7"]).cast(kind) if i < 2 else pyarrow.array(["z"])}), f"widen{i}.orc")
+data = open("longs.avro", "rb").read()
+open("cut.avro", "wb").write(data[:-9])
+open("cut.orc", "wb").write(open("widen0.orc", "rb").read()[:-20])
+open("cut.json", "w").write('[{"a": 1}, {"a"')
+open("cut.xml", "w").write("<r><row><a>1</a></row><row>")
+open("binary.bin", "wb").write(bytes(range(256)) * 10)
+"#,
+    );
+    assert_eq!(lake.rows("bom.csv"), [json!({"id": 1, "id_2": 2, "column_3": 3})]);
+    assert_eq!(lake.rows("header.csv"), Vec::<Value>::new());
+    assert!(lake.refused("SELECT * FROM lake.\"empty.json\"").contains("empty"));
+    for name in ["wide.csv", "wide.json"] {
+        assert_eq!(
+            lake.ask(&format!("SELECT c0 + c4999 AS s FROM lake.\"{name}\"")),
+            [json!({"s": 4999})]
+        );
+    }
+    for name in ["big.csv", "big.json", "big.xml"] {
+        let found =
+            lake.ask(&format!("SELECT id, length(text) AS l FROM lake.\"{name}\" ORDER BY id"));
+        assert_eq!(found, [json!({"id": 1, "l": 10 << 20}), json!({"id": 2, "l": 1})], "{name}");
+    }
+    assert_eq!(lake.types("lake.\"{ints,longs}.avro\""), ["n BIGINT", "more TEXT"]);
+    assert_eq!(
+        lake.ask("SELECT * FROM lake.\"{ints,longs}.avro\" ORDER BY n"),
+        [json!({"n": 1, "more": null}), json!({"n": 1_u64 << 40, "more": "m"})]
+    );
+    assert_eq!(lake.types("lake.\"widen[01].orc\""), ["n DOUBLE"]);
+    assert_eq!(lake.types("lake.\"widen*.orc\""), ["n TEXT"]);
+    let widened = lake.ask("SELECT count(DISTINCT n) AS n FROM lake.\"widen*.orc\"");
+    assert!(widened[0]["n"].as_u64().unwrap() >= 2);
+    for name in ["cut.avro", "cut.orc", "cut.json", "cut.xml", "binary.bin"] {
+        let error = lake.refused(&format!("SELECT * FROM lake.\"{name}\""));
+        assert!(error.contains("error[format.invalid]"), "{name}: {error}");
+    }
+}
