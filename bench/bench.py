@@ -200,7 +200,7 @@ class Bench:
 
     def endless(self):
         keys = 5_000_000
-        with helper(self.tools, "listing", keys) as address:
+        with helper(self.tools, "listing", keys, 1000) as address:
             self.connect(f"http://{address}", "endless")
             compare(f"sync of {keys} keys against {keys}, nothing to do", {
                 "windlass": [self.windlass, "sync", "endless:one/", "endless:two/"],

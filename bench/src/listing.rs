@@ -1,7 +1,7 @@
 //! Buckets with as many keys as asked for, which exist only as their listing.
 //!
-//! Every bucket has `d/NNN/NNNNNNN.bin` in byte order, a thousand keys a folder, one `ETag` and one
-//! time each. It answers `ListObjectsV2` with prefix, delimiter `/`, start-after, max-keys and
+//! Every bucket has `d/NNN/NNNNNNN.bin` in byte order, as many keys a folder as asked for, one `ETag`
+//! and one time each. It answers `ListObjectsV2` with prefix, delimiter `/`, start-after, max-keys and
 //! continuation tokens (the last key), to anybody.
 
 use crate::listen;
@@ -16,11 +16,15 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt::Write as _;
 
-/// Keys in a folder.
-const FOLDER: u64 = 1000;
+/// What the buckets have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keys {
+    pub(crate) all: u64,
+    pub(crate) in_folder: u64,
+}
 
 /// Serves until killed.
-pub(crate) async fn serve(keys: u64) -> Result<()> {
+pub(crate) async fn serve(keys: Keys) -> Result<()> {
     let listener = listen().await?;
     loop {
         let (stream, _) = listener.accept().await?;
@@ -36,16 +40,18 @@ pub(crate) async fn serve(keys: u64) -> Result<()> {
     }
 }
 
-fn key(number: u64) -> String {
-    format!("d/{:05}/{number:010}.bin", number / FOLDER)
+impl Keys {
+    fn key(self, number: u64) -> String {
+        format!("d/{:05}/{number:010}.bin", number / self.in_folder)
+    }
 }
 
 /// The first number whose key is after (or, if `equal`, at) a text.
-fn first_after(text: &str, equal: bool, keys: u64) -> u64 {
-    let (mut low, mut high) = (0, keys);
+fn first_after(text: &str, equal: bool, keys: Keys) -> u64 {
+    let (mut low, mut high) = (0, keys.all);
     while low < high {
         let middle = low.midpoint(high);
-        let at = key(middle);
+        let at = keys.key(middle);
         if at.as_str() < text || (!equal && at == text) {
             low = middle + 1;
         } else {
@@ -55,7 +61,7 @@ fn first_after(text: &str, equal: bool, keys: u64) -> u64 {
     low
 }
 
-fn answer(request: &Request<Incoming>, keys: u64) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, keys: Keys) -> Response<Full<Bytes>> {
     let query: HashMap<String, String> = request
         .uri()
         .query()
@@ -94,8 +100,8 @@ fn answer(request: &Request<Incoming>, keys: u64) -> Response<Full<Bytes>> {
     }
     let mut out = String::with_capacity(300 * most.min(2000));
     let (mut count, mut last, mut more) = (0, String::new(), false);
-    while number < keys {
-        let at = key(number);
+    while number < keys.all {
+        let at = keys.key(number);
         let Some(rest) = at.strip_prefix(prefix) else { break };
         if count == most {
             more = true;

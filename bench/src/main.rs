@@ -15,8 +15,12 @@ async fn main() -> Result<()> {
             let wait = Duration::from_millis(milliseconds.parse().context("milliseconds")?);
             delay::serve(to, wait).await
         }
-        ["listing", keys] => listing::serve(keys.parse().context("number of keys")?).await,
-        _ => bail!("use `delay HOST:PORT MILLISECONDS` or `listing KEYS`"),
+        ["listing", all, in_folder] => {
+            let all = all.parse().context("number of keys")?;
+            let in_folder = in_folder.parse().context("keys in a folder")?;
+            listing::serve(listing::Keys { all, in_folder }).await
+        }
+        _ => bail!("use `delay HOST:PORT MILLISECONDS` or `listing KEYS KEYS_IN_A_FOLDER`"),
     }
 }
 

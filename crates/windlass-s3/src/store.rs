@@ -140,27 +140,19 @@ impl S3Store {
 
     /// Finds the region of a bucket: remembered, REGION, or asked for.
     pub async fn region_of(&self, bucket: &str) -> Result<String> {
-        if let Some(region) = self.known(bucket) {
+        if let Some(region) = self.learnt_region(bucket).await {
             return Ok(region);
         }
         let spec = self.spec();
         if spec.endpoint.is_some() || bucket.starts_with("arn:") {
-            let here = self.start_region().await?;
-            return Ok(region::of_arn(bucket).map_or(here, str::to_owned));
-        }
-        if let Some(region) = self.0.memory.get(bucket).await {
-            self.note(bucket, &region);
-            return Ok(region);
+            return self.start_region().await;
         }
         if let Some(region) = &spec.region {
             // Most likely right; a redirect corrects it, and a round trip is saved.
             return Ok(region.clone());
         }
-        match Box::pin(region::discover(self, bucket)).await? {
-            Some(region) => {
-                self.remember(bucket, &region).await;
-                Ok(region)
-            }
+        match self.discover_region(bucket).await? {
+            Some(region) => Ok(region),
             None => self.start_region().await,
         }
     }
@@ -168,17 +160,29 @@ impl S3Store {
     /// The region of a bucket where there is no ENDPOINT: what a service said, not what REGION takes it
     /// for; None if none will say.
     pub(crate) async fn true_region(&self, bucket: &str) -> Option<String> {
-        if let Some(region) =
-            self.known(bucket).or_else(|| region::of_arn(bucket).map(str::to_owned))
-        {
-            return Some(region);
+        match self.learnt_region(bucket).await {
+            Some(region) => Some(region),
+            None => self.discover_region(bucket).await.ok()?,
         }
-        if let Some(region) = self.0.memory.get(bucket).await {
-            return Some(region);
+    }
+
+    /// The region of a bucket that was found before, or that its name tells.
+    async fn learnt_region(&self, bucket: &str) -> Option<String> {
+        let told = self.known(bucket).or_else(|| region::of_arn(bucket).map(str::to_owned));
+        if told.is_some() || self.spec().endpoint.is_some() || bucket.starts_with("arn:") {
+            return told;
         }
-        let region = Box::pin(region::discover(self, bucket)).await.ok()??;
-        self.remember(bucket, &region).await;
+        let region = self.0.memory.get(bucket).await?;
+        self.note(bucket, &region);
         Some(region)
+    }
+
+    async fn discover_region(&self, bucket: &str) -> Result<Option<String>> {
+        let region = Box::pin(region::discover(self, bucket)).await?;
+        if let Some(region) = &region {
+            self.remember(bucket, region).await;
+        }
+        Ok(region)
     }
 
     async fn wiring(&self) -> Result<&Wiring> {

@@ -71,16 +71,23 @@ impl Pieces {
 }
 
 impl Rest<'_> {
-    /// Cuts between `marks`, which are folders and keys in order, as far as there are any.
-    pub(super) fn by_marks(&self, marks: &[String], pieces: Pieces) -> Vec<String> {
+    /// How many of `marks`, which are in order, lie before the range's start, up to the last key and
+    /// up to its end.
+    fn places(&self, marks: &[String]) -> (usize, usize, usize) {
         let behind =
             |text: &str| marks.partition_point(|mark| self.order.compare(mark, text).is_le());
-        let from = behind(self.last);
-        let to = self.until.map_or(marks.len(), behind);
+        let start = self.after.map_or(0, |after| {
+            marks.partition_point(|mark| self.order.compare(mark, after).is_lt())
+        });
+        (start, behind(self.last), self.until.map_or(marks.len(), behind))
+    }
+
+    /// Cuts between `marks`, which are folders and keys in order, as far as there are any.
+    pub(super) fn by_marks(&self, marks: &[String], pieces: Pieces) -> Vec<String> {
+        let (start, from, to) = self.places(marks);
         if to <= from {
             return Vec::new();
         }
-        let start = self.after.map_or(0, behind);
         #[allow(clippy::cast_precision_loss, reason = "small counts")]
         let (ahead, passed) = ((to - from) as f64, from.saturating_sub(start).max(1) as f64);
         #[allow(clippy::cast_precision_loss, reason = "small counts")]
@@ -106,13 +113,10 @@ impl Rest<'_> {
     /// passed, and no folder among them was a large one.
     pub(super) fn is_marked(&self, marks: &[String]) -> bool {
         // What begins behind a folder's name begins with that folder.
-        let passed = |mark: &String| {
-            self.order.compare(mark, self.last).is_le()
-                && self.after.is_none_or(|after| self.order.compare(after, mark).is_le())
-        };
+        let (start, from, _) = self.places(marks);
         let behind = self.until.unwrap_or(self.last);
         let goes_on = marks.last().is_some_and(|mark| self.order.compare(behind, mark).is_le());
-        self.steady <= 2 && goes_on && marks.iter().any(passed)
+        self.steady <= 2 && goes_on && start < from
     }
 
     /// Keys that seem to be left, where something tells.
@@ -120,18 +124,12 @@ impl Rest<'_> {
         let until = self.until?;
         if self.is_marked(marks) {
             // Full folders behind it, the end of its own unseen: that is as full as the others.
-            let begun = |mark: &&String| {
-                self.order.compare(mark, self.last).is_le()
-                    && self.after.is_none_or(|after| self.order.compare(after, mark).is_le())
-            };
-            let ahead = |mark: &&String| {
-                self.order.compare(self.last, mark).is_lt()
-                    && self.order.compare(mark, until).is_lt()
-            };
-            let (begun, ahead) =
-                (marks.iter().filter(begun).count(), marks.iter().filter(ahead).count());
+            let (start, from, _) = self.places(marks);
+            let end = marks.partition_point(|mark| self.order.compare(mark, until).is_lt());
             #[allow(clippy::cast_precision_loss, reason = "small counts")]
-            return Some(self.keys as f64 * ahead as f64 / begun as f64);
+            return Some(
+                self.keys as f64 * end.saturating_sub(from) as f64 / (from - start) as f64,
+            );
         }
         let first: Vec<char> = self.sample.first()?.chars().collect();
         let last: Vec<char> = self.last.chars().collect();

@@ -65,7 +65,10 @@ enum Purpose {
         first: String,
         folder: String,
     },
-    Folders,
+    /// With the one that is known, and that the answer leaves out.
+    Folders {
+        child: Option<String>,
+    },
 }
 
 /// Purpose, answer, and how long it took.
@@ -328,9 +331,9 @@ impl Driver {
             },
             (Purpose::Page(id), Err(error)) => self.fail(Some(id), error),
             (Purpose::Order { first, folder }, Ok(answer)) => self.decide(&first, &folder, &answer),
-            (Purpose::Folders, Ok(answer)) => self.learn(answer),
+            (Purpose::Folders { child }, Ok(answer)) => self.learn(child, answer),
             // What was only asked to be faster does not fail the listing.
-            (Purpose::Order { .. } | Purpose::Folders, Err(error)) => {
+            (Purpose::Order { .. } | Purpose::Folders { .. }, Err(error)) => {
                 tracing::debug!(error = %error, "a listing goes on plainly");
                 self.basis = Basis::Lost;
             }

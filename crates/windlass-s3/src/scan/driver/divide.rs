@@ -31,14 +31,20 @@ impl Driver {
         }
         self.listing.orders.note(order);
         (self.basis, self.order) = (Basis::Found, order);
+        self.sort_marks();
     }
 
-    pub(super) fn learn(&mut self, answer: Answer) {
+    pub(super) fn learn(&mut self, child: Option<String>, answer: Answer) {
         self.asking -= 1;
+        self.marks.extend(child);
         self.marks.extend(answer.entries.into_iter().map(|entry| match entry.kind {
             EntryKind::Prefix if !entry.key.ends_with('/') => format!("{}/", entry.key),
             _ => entry.key,
         }));
+        self.sort_marks();
+    }
+
+    fn sort_marks(&mut self) {
         let order = self.order;
         self.marks.sort_by(|a, b| order.compare(a, b));
         self.marks.dedup();
@@ -68,12 +74,18 @@ impl Driver {
         let Some(at) = found else { return false };
         if let Some(folder) = self.folder_to_ask(at) {
             self.budget.spend(1);
-            // In the end of the level that is still to come.
-            let start_after = self.ranges[at].last.clone().filter(|last| last.starts_with(&folder));
+            let last = self.ranges[at].last.as_deref().unwrap_or_default();
+            let child = child(&folder, last);
+            // In the end of the level that is still to come. A question from the middle of a child
+            // lets some services go through all its keys (SeaweedFS: 2 s for 200,000).
+            let start_after = match &child {
+                Some(child) => Some(format!("{child}\u{10FFFF}")),
+                None => last.starts_with(&folder).then(|| last.to_owned()),
+            };
             let ask = Ask { prefix: folder.clone(), level: true, start_after, ..Ask::default() };
             self.seen.insert(folder);
             self.asking += 1;
-            self.spawn(Purpose::Folders, ask);
+            self.spawn(Purpose::Folders { child }, ask);
             return true;
         }
         self.cut(at)
@@ -191,4 +203,10 @@ impl Driver {
         }
         true
     }
+}
+
+/// The folder in `folder` that a key is in.
+fn child(folder: &str, key: &str) -> Option<String> {
+    let end = key.strip_prefix(folder)?.find('/')?;
+    Some(key[..=folder.len() + end].to_owned())
 }
