@@ -242,6 +242,12 @@ impl Crawl {
                 }
             }
         };
+        for pattern in &self.plan.filter.buckets {
+            if !all.iter().any(|name| pattern.matches(name)) {
+                let why = format!("no bucket is called as BUCKETS says: `{}`", pattern.as_str());
+                self.tell("", "BUCKETS", Status::Failed, why).await?;
+            }
+        }
         let mut kept: Vec<String> = Vec::new();
         for name in all {
             if kept.contains(&name) {

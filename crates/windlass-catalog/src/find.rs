@@ -511,15 +511,19 @@ impl Findings {
                 .next()
                 .is_some_and(|(other, _)| other.starts_with(&below))
         };
+        // Whose format only the files say is found again by its keys; so are folders, of which an
+        // entry would make each file a container.
+        let said = |finding: &&Finding| match finding.what {
+            What::Folder => false,
+            What::Dataset | What::File => finding.format.is_some(),
+            What::Delta | What::Iceberg | What::Archive => true,
+        };
         self.all
             .values()
+            .filter(said)
             .map(|finding| {
                 let mut entry = Entry { path: finding.path.clone(), ..Entry::default() };
-                let format = finding.format.clone().filter(|_| finding.what != What::File);
-                match finding.what {
-                    What::Folder => entry.unstructured_formats = Some(vec!["*".to_owned()]),
-                    _ => entry.format = format,
-                }
+                entry.format.clone_from(&finding.format);
                 let data = matches!(finding.what, What::Dataset | What::Delta | What::Iceberg);
                 let hive = finding.divisions.first() == Some(&Division::Hive);
                 if data && (hive || nested(&finding.path)) {

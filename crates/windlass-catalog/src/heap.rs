@@ -9,6 +9,12 @@ use chrono::{DateTime, Utc};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+/// Most files that decide a structure.
+const SAMPLES: usize = 4;
+
+/// Why a file decides that is neither the newest nor the oldest nor the largest.
+const BY_HASH: &str = "among the first by hash";
+
 /// Objects below this many bytes are small.
 const SMALL: u64 = 1 << 20;
 
@@ -130,7 +136,8 @@ struct Tally {
     newest: Option<Object>,
     oldest: Option<Object>,
     largest: Option<Object>,
-    first: Option<Object>,
+    /// The first by hash, in their order.
+    first: Vec<(u64, Object)>,
 }
 
 /// Keeps the better one; of equal ones that with the smaller key.
@@ -156,15 +163,20 @@ impl Tally {
         keep(&mut self.newest, object, |a, b| a.modified.cmp(&b.modified));
         keep(&mut self.oldest, object, |a, b| b.modified.cmp(&a.modified));
         keep(&mut self.largest, object, |a, b| a.size.cmp(&b.size));
-        keep(&mut self.first, object, |a, b| hash(&b.key, 0).cmp(&hash(&a.key, 0)));
+        let place = (hash(&object.key, 0), &object.key);
+        let at = self.first.partition_point(|(hash, held)| (*hash, &held.key) < place);
+        if at < SAMPLES && self.first.get(at).is_none_or(|(_, held)| held.key != object.key) {
+            self.first.truncate(SAMPLES - 1);
+            self.first.reserve_exact(1);
+            self.first.insert(at, (place.0, object.clone()));
+        }
     }
 
     fn join(&mut self, other: &Self) {
         self.objects += other.objects;
         self.size += other.size;
-        for object in
-            [&other.newest, &other.oldest, &other.largest, &other.first].into_iter().flatten()
-        {
+        let best = [&other.newest, &other.oldest, &other.largest].into_iter().flatten();
+        for object in best.chain(other.first.iter().map(|(_, object)| object)) {
             self.candidate(object);
         }
     }
@@ -173,7 +185,8 @@ impl Tally {
 /// What is remembered of the objects of one container.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Heap {
-    kinds: BTreeMap<FileKind, Tally>,
+    /// In order. A map would take memory for eleven, and there are as many heaps as containers.
+    kinds: Vec<(FileKind, Tally)>,
     classes: BTreeMap<String, StorageClassFigures>,
     newest: Option<DateTime<Utc>>,
     oldest: Option<DateTime<Utc>>,
@@ -192,7 +205,7 @@ impl Heap {
 
     /// Adds an object, without looking at its levels.
     pub fn count(&mut self, object: &Object) {
-        self.kinds.entry(kind_of(&object.key)).or_default().add(object);
+        self.tally(kind_of(&object.key)).add(object);
         let class = object.class.as_deref().unwrap_or("STANDARD");
         if !self.classes.contains_key(class) {
             self.classes.insert(class.to_owned(), StorageClassFigures::default());
@@ -216,10 +229,22 @@ impl Heap {
         self.print = self.print.wrapping_add(number);
     }
 
+    fn tally(&mut self, kind: FileKind) -> &mut Tally {
+        let at = match self.kinds.binary_search_by_key(&kind, |(known, _)| *known) {
+            Ok(at) => at,
+            Err(at) => {
+                self.kinds.reserve_exact(1);
+                self.kinds.insert(at, (kind, Tally::default()));
+                at
+            }
+        };
+        &mut self.kinds[at].1
+    }
+
     /// Adds all of another container.
     pub fn join(&mut self, other: &Self) {
         for (kind, tally) in &other.kinds {
-            self.kinds.entry(*kind).or_default().join(tally);
+            self.tally(*kind).join(tally);
         }
         for (class, figures) in &other.classes {
             let own = self.classes.entry(class.clone()).or_default();
@@ -238,12 +263,12 @@ impl Heap {
 
     /// Objects.
     pub fn objects(&self) -> u64 {
-        self.kinds.values().map(|tally| tally.objects).sum()
+        self.kinds.iter().map(|(_, tally)| tally.objects).sum()
     }
 
     /// Bytes.
     pub fn size(&self) -> u64 {
-        self.kinds.values().map(|tally| tally.size).sum()
+        self.kinds.iter().map(|(_, tally)| tally.size).sum()
     }
 
     /// Sizes and counts, from the listing.
@@ -288,7 +313,8 @@ impl Heap {
         };
         let mut all: Vec<String> = self
             .kinds
-            .keys()
+            .iter()
+            .map(|(kind, _)| kind)
             .filter(of)
             .filter_map(|kind| kind.compression.map(str::to_owned))
             .collect();
@@ -297,8 +323,9 @@ impl Heap {
         all
     }
 
-    /// The files that decide the structure: newest, oldest, largest, first by hash, at most `most`;
-    /// of this format if there are such, else of any. Nothing empty and nothing that is archived.
+    /// The files that decide the structure: newest, oldest, largest, and the first by hash until
+    /// there are `most`; of this format if there are such, else of any. Nothing empty and nothing
+    /// that is archived.
     pub fn samples(&self, format: Option<&str>, most: usize) -> Vec<Sample> {
         let of = |kind: &FileKind| {
             format.is_some_and(|word| kind.format.map(family) == Some(family(word)))
@@ -312,15 +339,13 @@ impl Heap {
             }
         }
         let mut samples: Vec<Sample> = Vec::new();
-        for (object, why) in [
-            (&tally.newest, "newest"),
-            (&tally.oldest, "oldest"),
-            (&tally.largest, "largest"),
-            (&tally.first, "first by hash"),
-        ] {
-            let Some(object) = object else { continue };
+        let best =
+            [(&tally.newest, "newest"), (&tally.oldest, "oldest"), (&tally.largest, "largest")];
+        let best = best.into_iter().filter_map(|(object, why)| Some((object.as_ref()?, why)));
+        let filling = tally.first.iter().map(|(_, object)| (object, BY_HASH));
+        for (object, why) in best.chain(filling) {
             match samples.iter().position(|sample| sample.key == object.key) {
-                Some(at) => {
+                Some(at) if why != BY_HASH => {
                     samples[at].chosen.push_str(", ");
                     samples[at].chosen.push_str(why);
                 }
@@ -330,7 +355,7 @@ impl Heap {
                     size: object.size,
                     chosen: why.to_owned(),
                 }),
-                None => {}
+                _ => {}
             }
         }
         samples
@@ -404,6 +429,16 @@ mod tests {
             "none of that name: any"
         );
         assert_eq!(chosen(Some("csv"), 1).len(), 1);
+
+        // Where few files were written at one time, all of them decide.
+        let mut heap = Heap::default();
+        for name in ["a", "b", "c", "d"] {
+            heap.add("t", &object(&format!("t/{name}.csv"), 9, 1));
+        }
+        let mut all: Vec<String> =
+            heap.samples(Some("csv"), 4).into_iter().map(|sample| sample.key).collect();
+        all.sort();
+        assert_eq!(all, ["t/a.csv", "t/b.csv", "t/c.csv", "t/d.csv"]);
     }
 
     proptest! {

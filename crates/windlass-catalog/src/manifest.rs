@@ -3,6 +3,7 @@
 
 use crate::document::{At, Document};
 use crate::glob::Glob;
+use crate::heap::kind_of;
 use crate::levels::EXCLUDED;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -109,6 +110,8 @@ impl Entry {
             None if self.is_tree() || self.is_archive() || self.format.is_none() => {
                 self.path.clone()
             }
+            // It may be one file.
+            None if kind_of(&self.path).format.is_some() => self.path.clone(),
             None => format!("{}/", self.path),
         }
     }

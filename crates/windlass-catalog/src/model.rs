@@ -164,7 +164,7 @@ pub struct Sample {
     pub etag: Option<String>,
     /// Bytes.
     pub size: u64,
-    /// Why this one: `newest`, `oldest`, `largest`, `first by hash`.
+    /// Why this one: `newest`, `oldest`, `largest`, `among the first by hash`.
     pub chosen: String,
 }
 

@@ -12,7 +12,7 @@ use crate::names;
 use futures::future::BoxFuture;
 use futures::{StreamExt as _, stream};
 use reqwest::{Client, Method, StatusCode};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -41,12 +41,24 @@ pub struct Target {
     pub pause: Duration,
     /// Longest wait for an answer.
     pub timeout: Duration,
+    /// What sends the requests, if it is made already; it may have other credentials.
+    pub client: Option<Client>,
+    /// Texts that a server may repeat and nobody shall see.
+    pub hidden: Vec<SecretString>,
 }
 
 impl Target {
     /// A server with OpenMetadata's own waits.
     pub fn new(host: String, token: Option<SecretString>) -> Self {
-        Self { host, token, pause: Duration::from_secs(1), timeout: Duration::from_mins(5) }
+        let hidden = token.iter().cloned().collect();
+        Self {
+            host,
+            token,
+            hidden,
+            pause: Duration::from_secs(1),
+            timeout: Duration::from_mins(5),
+            client: None,
+        }
     }
 }
 
@@ -86,15 +98,18 @@ type Answer = (StatusCode, Value);
 impl Publisher {
     /// Makes the service if it is not there, and begins; one that is there is left as it is.
     pub async fn begin(target: Target, service: &str, description: Option<&str>) -> Result<Self> {
-        let client = Client::builder()
-            .connect_timeout(Duration::from_secs(10))
-            .timeout(target.timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| {
-                Error::new(ErrorCode::Internal, "no client for OpenMetadata").source(error)
-            })?;
+        let client = match &target.client {
+            Some(client) => client.clone(),
+            None => Client::builder()
+                .connect_timeout(Duration::from_secs(10))
+                .timeout(target.timeout)
+                .redirect(reqwest::redirect::Policy::none())
+                .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")))
+                .build()
+                .map_err(|error| {
+                    Error::new(ErrorCode::Internal, "no client for OpenMetadata").source(error)
+                })?,
+        };
         let mut publisher = Self {
             client,
             target,
@@ -348,7 +363,7 @@ impl Publisher {
         let host = self.target.host.as_str();
         let message = format!("OpenMetadata at `{}` does not answer", shown(host));
         self.quiet(Error::new(ErrorCode::ConnectionUnreachable, message).source(error.without_url()))
-            .hint("check hostPort, and that the server is up; what was published stays, and publishing again goes on")
+            .hint("check its address (hostPort, or ENDPOINT of the connection), and that the server is up; what was published stays, and publishing again goes on")
     }
 
     fn refused(&self, status: StatusCode, answer: &Value, path: &str) -> Error {
@@ -358,35 +373,34 @@ impl Publisher {
         let (code, hint) = match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => (
                 ErrorCode::ConnectionDenied,
-                "check jwtToken, and that its user may create services and containers",
+                "check the token (jwtToken, or TOKEN of the connection), and that its user may create services and containers",
             ),
             status if status.is_server_error() => {
                 (ErrorCode::ConnectionFailed, "see the log of the server, and try again")
             }
-            _ => (ErrorCode::ConnectionRejected, "check hostPort: it ends with /api"),
+            _ => (
+                ErrorCode::ConnectionRejected,
+                "check its address (hostPort, or ENDPOINT of the connection): it ends with /api",
+            ),
         };
         self.quiet(Error::new(code, message).hint(hint))
     }
 
-    /// What a server says, without the token, should it say that.
+    /// What a server says, without secrets, should it say them.
     fn said(&self, status: StatusCode, answer: &Value) -> String {
         let text = answer["message"].as_str().unwrap_or_default();
         let text: String = text.chars().take(TOLD).collect();
-        let text = match &self.target.token {
-            Some(token) if !token.expose_secret().is_empty() => {
-                text.replace(token.expose_secret(), "********")
-            }
-            _ => text,
-        };
+        let hidden = self.target.hidden.iter().map(ExposeSecret::expose_secret);
+        let text = hidden
+            .filter(|secret| !secret.is_empty())
+            .fold(text, |text, secret| text.replace(secret, "********"));
         let space = if text.is_empty() { "" } else { ": " };
         format!("{}{space}{text}", status.as_u16())
     }
 
     fn quiet(&self, error: Error) -> Error {
-        match &self.target.token {
-            Some(token) => error.without(token.expose_secret()),
-            None => error,
-        }
+        let hidden = self.target.hidden.iter();
+        hidden.fold(error, |error, secret| error.without(secret.expose_secret()))
     }
 }
 

@@ -5,18 +5,20 @@
 
 use crate::error::{absent, changed, failed, timeout};
 use crate::secrets::RemoteSecrets;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use reqwest::header::{HeaderMap, HeaderName};
-use reqwest::{Certificate, Client, Method, RequestBuilder, Response, StatusCode};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Certificate, Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode};
 use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use windlass_s3::ByteRange;
-use windlass_types::connection::RemoteSpec;
+use windlass_types::connection::{HttpSpec, RemoteSpec};
 use windlass_types::{Error, ErrorCode, Result};
 
 /// Bytes of an answer that is read whole (a listing, an error), at most.
@@ -49,6 +51,55 @@ pub(crate) struct Reply {
     permit: Option<OwnedSemaphorePermit>,
 }
 
+/// What every client of a connection has.
+fn builder(ca_file: Option<&str>, spec: &RemoteSpec) -> Result<ClientBuilder> {
+    let timeout = Duration::from_secs(spec.timeout);
+    let builder = Client::builder()
+        .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(timeout.min(Duration::from_secs(15)))
+        .pool_max_idle_per_host(spec.max_concurrency.min(64))
+        .tcp_nodelay(true);
+    Ok(match ca_file {
+        Some(path) => builder.tls_certs_merge(authorities(path)?),
+        None => builder,
+    })
+}
+
+fn made(builder: ClientBuilder) -> Result<Client> {
+    builder.build().map_err(|error| {
+        Error::new(ErrorCode::Internal, "the HTTP client cannot be made").source(error)
+    })
+}
+
+/// A client whose every request carries the headers and the user of an HTTP connection.
+pub(crate) fn bare(web: &HttpSpec, spec: &RemoteSpec, secrets: &RemoteSecrets) -> Result<Client> {
+    let invalid =
+        || Error::new(ErrorCode::OptionInvalid, "HEADERS, USER or TOKEN cannot be sent as headers");
+    let mut headers = HeaderMap::new();
+    for (name, value) in secrets.headers()? {
+        let name: HeaderName = name.parse().map_err(|_| invalid())?;
+        let mut value: HeaderValue = value.parse().map_err(|_| invalid())?;
+        value.set_sensitive(true);
+        headers.append(name, value);
+    }
+    let identity = match (&web.user, secrets.get("TOKEN")) {
+        (Some(user), _) => {
+            let pair = format!("{user}:{}", secrets.get("PASSWORD").unwrap_or_default());
+            Some(format!("Basic {}", BASE64.encode(pair)))
+        }
+        (None, token) => token.map(|token| format!("Bearer {token}")),
+    };
+    if let Some(identity) = identity {
+        let mut value: HeaderValue = identity.parse().map_err(|_| invalid())?;
+        value.set_sensitive(true);
+        headers.insert(reqwest::header::AUTHORIZATION, value);
+    }
+    let builder = builder(web.ca_file.as_deref(), spec)?;
+    let policy = reqwest::redirect::Policy::none();
+    let timeout = Duration::from_secs(spec.timeout);
+    made(builder.redirect(policy).timeout(timeout).default_headers(headers))
+}
+
 impl Http {
     pub(crate) fn open(
         endpoint: &str,
@@ -57,7 +108,6 @@ impl Http {
         secrets: &Arc<RemoteSecrets>,
         redirects: bool,
     ) -> Result<Self> {
-        let timeout = Duration::from_secs(spec.timeout);
         let policy = if redirects {
             reqwest::redirect::Policy::custom(|attempt| {
                 let same = attempt.previous().first().is_some_and(|first| {
@@ -76,23 +126,13 @@ impl Http {
         } else {
             reqwest::redirect::Policy::none()
         };
-        let mut builder = Client::builder()
-            .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")))
-            .redirect(policy)
-            .connect_timeout(timeout.min(Duration::from_secs(15)))
-            .pool_max_idle_per_host(spec.max_concurrency.min(64))
-            .tcp_nodelay(true);
-        if let Some(path) = ca_file {
-            builder = builder.tls_certs_merge(authorities(path)?);
-        }
-        let client = builder.build().map_err(|error| {
-            Error::new(ErrorCode::Internal, "the HTTP client cannot be made").source(error)
-        })?;
+        let client = made(builder(ca_file, spec)?.redirect(policy))?;
         let host = url::Url::parse(endpoint)
             .ok()
             .and_then(|url| url.host_str().map(str::to_owned))
             .unwrap_or_default();
         let permits = Arc::new(Semaphore::new(spec.max_concurrency));
+        let timeout = Duration::from_secs(spec.timeout);
         Ok(Self { client, permits, timeout, secrets: Arc::clone(secrets), host })
     }
 

@@ -26,6 +26,7 @@ mod xml;
 pub use probe::probe_remote;
 pub use secrets::RemoteSecrets;
 
+use secrecy::SecretString;
 use std::sync::Arc;
 use windlass_s3::Storage;
 use windlass_types::connection::{RemoteService, RemoteSpec};
@@ -36,6 +37,17 @@ use windlass_types::{Name, Result};
 pub struct Remote {
     storage: Storage,
     spec: Arc<RemoteSpec>,
+    secrets: Arc<RemoteSecrets>,
+}
+
+/// An HTTP connection, for other things than files.
+pub struct WebClient {
+    /// URL without a trailing slash.
+    pub endpoint: String,
+    /// Its requests carry the headers and the user of the connection, and follow no redirect.
+    pub client: reqwest::Client,
+    /// What a service may repeat of them, and nobody shall see.
+    pub secrets: Vec<SecretString>,
 }
 
 impl Remote {
@@ -46,11 +58,11 @@ impl Remote {
         let tree: Arc<dyn tree::Tree> = match &spec.service {
             RemoteService::AzureBlob(azure) => {
                 let storage = Arc::new(azure::AzureBlob::open(name, azure, &spec, &secrets)?);
-                return Ok(Self { storage, spec: Arc::new(spec) });
+                return Ok(Self { storage, spec: Arc::new(spec), secrets });
             }
             RemoteService::Gcs(gcs) => {
                 let storage = Arc::new(gcs::Gcs::open(name, gcs, &spec, &secrets)?);
-                return Ok(Self { storage, spec: Arc::new(spec) });
+                return Ok(Self { storage, spec: Arc::new(spec), secrets });
             }
             RemoteService::Sftp(sftp) => Arc::new(sftp::Sftp::open(sftp, &spec, &secrets)?),
             RemoteService::Ftp(ftp) => Arc::new(ftp::Ftp::open(ftp, &spec, &secrets)?),
@@ -58,7 +70,18 @@ impl Remote {
             RemoteService::Http(http) => Arc::new(web::Web::open(http, &spec, &secrets)?),
         };
         let storage = Arc::new(store::TreeStore::new(name, tree, spec.read_only));
-        Ok(Self { storage, spec: Arc::new(spec) })
+        Ok(Self { storage, spec: Arc::new(spec), secrets })
+    }
+
+    /// What an HTTP connection has for other things than files; None for other kinds.
+    pub fn web_client(&self) -> Option<Result<WebClient>> {
+        let RemoteService::Http(web) = &self.spec.service else { return None };
+        let client = http::bare(web, &self.spec, &self.secrets);
+        Some(client.map(|client| WebClient {
+            endpoint: web.endpoint.clone(),
+            client,
+            secrets: self.secrets.texts(),
+        }))
     }
 
     /// The storage.

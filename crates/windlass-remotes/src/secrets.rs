@@ -43,13 +43,20 @@ impl RemoteSecrets {
             }
             None => error,
         };
+        self.texts().iter().fold(error, |error, text| error.without(text.expose_secret()))
+    }
+
+    /// Each secret as a service may repeat it: whole, and without the name of a header.
+    pub(crate) fn texts(&self) -> Vec<SecretString> {
         // A key file is mostly no secret, and its lines are words of every answer.
         let plain = self.0.iter().filter(|(name, _)| *name != "SERVICE_ACCOUNT_JSON");
         let lines = plain.flat_map(|(_, value)| value.expose_secret().lines());
-        lines.fold(error, |error, line| {
-            let value = line.split_once(": ").map_or(line, |(_, value)| value);
-            error.without(line.trim()).without(value.trim())
-        })
+        let mut texts = Vec::new();
+        for line in lines {
+            let value = line.split_once(": ").map_or(line, |(_, value)| value).trim();
+            texts.extend([line.trim(), value].map(SecretString::from));
+        }
+        texts
     }
 }
 

@@ -66,9 +66,10 @@ impl Web {
         for (name, value) in &self.0.headers {
             request = request.header(name, value);
         }
-        match &self.0.user {
-            Some(user) => request.basic_auth(user, self.0.secrets.get("PASSWORD")),
-            None => request,
+        match (&self.0.user, self.0.secrets.get("TOKEN")) {
+            (Some(user), _) => request.basic_auth(user, self.0.secrets.get("PASSWORD")),
+            (None, Some(token)) => request.bearer_auth(token),
+            (None, None) => request,
         }
     }
 

@@ -206,6 +206,7 @@ impl Store {
 /// The words of a question: parts are asked for one by one, never the whole made of them.
 fn question_words(text: &str) -> Vec<String> {
     let mut all = Vec::new();
+    let text = text.strip_prefix("s3://").unwrap_or(text);
     for part in text.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()) {
         camel(part, &mut all);
     }

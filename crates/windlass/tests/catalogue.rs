@@ -27,9 +27,9 @@ impl Place {
         let (id, secret) = s3.admin();
         let home = Home::new();
         home.connect("landing", &s3.endpoint(), &id, &secret, "").good();
-        for (day, rows) in [("2024-01-01", "1;9.50\n2;3\n"), ("2024-01-02", "3;7.25\n")] {
+        for (day, rows) in [("2024-01-01", "1^9.50\n2^3\n"), ("2024-01-02", "3^7.25\n")] {
             let key = format!("raw/orders/dt={day}/part.txt");
-            s3.state().put("lake", &key, format!("id;price\n{rows}"));
+            s3.state().put("lake", &key, format!("id^price\n{rows}"));
         }
         Self { s3, home }
     }
@@ -108,7 +108,7 @@ fn found(path: &str, columns: Option<Vec<Column>>) -> Found {
         source_url: "https://console/lake".to_owned(),
         formats: if bucket { vec![] } else { vec!["csv".to_owned()] },
         compression: Vec::new(),
-        separator: (!bucket).then(|| ";".to_owned()),
+        separator: (!bucket).then(|| "^".to_owned()),
         partitioned: (!bucket).then_some(true),
         columns,
         figures: Figures { size: Some(1234), origin: Some("listing".into()), ..Figures::default() },

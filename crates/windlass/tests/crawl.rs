@@ -239,6 +239,96 @@ async fn without_a_manifest_tables_are_found_and_explained() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_of_the_finding_put_into_the_bucket_changes_nothing() {
+    let place = Place::new().await;
+    let s3 = place.s3.state();
+    s3.remove("lake", "openmetadata.json");
+    s3.put("lake", "flat/customers.csv", "id,name\n1,x\n");
+    s3.put("lake", "flat/orders.csv", "id,amount\n1,2\n");
+    s3.put("lake", "flat/readme.txt", "what this is");
+    s3.put("lake", "spark/part-00000", "{\"a\": 1}\n");
+    s3.put("lake", "spark/part-00001", "{\"a\": 2}\n");
+    s3.put("lake", "wh/sales/dt=2026-01-01/a.csv", "id\n1\n");
+    let known = || {
+        place.home.rows("SELECT fqn, kind, file_formats, is_partitioned, columns, status FROM system.containers ORDER BY fqn")
+    };
+    assert_eq!(place.crawl(&[]).0, 0);
+    let before = known();
+    let manifest = place.home.rows("SHOW MANIFEST FOR CONNECTION lake");
+    let manifest = manifest[0]["manifest"].as_str().unwrap().to_owned();
+    s3.put("lake", "openmetadata.json", manifest);
+    let (code, row) = place.crawl(&["--full"]);
+    assert_eq!((code, &row["deleted"], &row["new"]), (0, &0.into(), &0.into()), "{row}");
+    assert_eq!(known(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_folder_with_files_of_several_formats_a_query_reads_those_of_the_container() {
+    let place = Place::new().await;
+    for (name, text) in [("a.csv", "id\n1\n"), ("b.csv", "id\n2\n"), ("a.json", "{\"x\": 1}\n")] {
+        place.s3.state().put("lake", &format!("mixed/2024-01-01/{name}"), text);
+    }
+    place.crawl(&[]);
+    let known = place
+        .home
+        .rows("SELECT file_formats, object_count FROM system.containers WHERE name = 'mixed'");
+    assert_eq!(
+        (known[0]["file_formats"].to_string().contains("csv"), &known[0]["object_count"]),
+        (true, &2.into()),
+        "{known:?}"
+    );
+    let rows = place.home.rows("SELECT count(*) AS n, sum(id) AS s FROM lake.\"lake/mixed/\"");
+    assert_eq!((&rows[0]["n"], &rows[0]["s"]), (&2.into(), &3.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_manifest_lets_nothing_be_found_beside_it() {
+    let place = Place::new().await;
+    place.crawl(&[]);
+    place.s3.state().put("lake", "openmetadata.json", "{\"entries\": [{\"dataPath\": \"a\"},]}");
+    place.s3.state().put("lake", "others/x.csv", "id;name\n1;2\n");
+    let (code, row) = place.crawl(&[]);
+    assert_eq!((code, &row["new"], &row["not_seen"]), (3, &0.into(), &5.into()), "{row}");
+    let reason = row["reason"].as_str().unwrap();
+    assert!(reason.starts_with("s3://lake/openmetadata.json: "), "{reason}");
+    let states = place.states();
+    assert!(
+        states["lake.lake.a"].starts_with("not_seen: its manifest could not be read"),
+        "{states:?}"
+    );
+    assert_eq!(states["lake.lake"], "active");
+
+    // A key that is none is told, and gone on without.
+    place.s3.state().put(
+        "lake",
+        "openmetadata.json",
+        "{\"entries\": [{\"dataPath\": \"a\", \"structurFormat\": \"csv\"}]}",
+    );
+    let (_, row) = place.crawl(&[]);
+    let reason = row["reason"].as_str().unwrap();
+    assert!(row["warnings"] == 1 && reason.contains("did you mean `structureFormat`?"), "{row}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lies_in_a_bucket_is_found_by_its_name_and_a_bucket_that_is_none_is_told() {
+    let place = Place::new().await;
+    place.s3.state().create_bucket("acme-sales");
+    place.s3.state().put("acme-sales", "orders/part-0.csv", "id\n1\n");
+    place.crawl(&[]);
+    let found = |words: &str| -> Vec<String> {
+        let rows = place.home.rows(&format!("SEARCH '{words}'"));
+        rows.iter().map(|row| row["fqn"].as_str().unwrap().to_owned()).collect()
+    };
+    for words in ["acme orders", "s3://acme-sales/orders", "orders acme"] {
+        assert_eq!(found(words), ["lake.acme-sales.orders"], "{words}");
+    }
+    assert_eq!(found("acme")[0], "lake.acme-sales");
+    let (code, row) = place.crawl(&["--bucket", "acme-slaes"]);
+    assert_eq!((code, &row["found"]), (3, &0.into()), "{row}");
+    assert!(row["reason"].as_str().unwrap().contains("`acme-slaes`"), "{row}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn figures_that_nobody_knows_are_null_with_the_reason() {
     let place = Place::new().await;
     place.crawl(&[]);

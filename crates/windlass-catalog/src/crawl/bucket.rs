@@ -161,7 +161,8 @@ impl Walk<'_> {
         let counted = matches!(&metrics, Ok(Some(Metrics { objects: Some(_), size: Some(_) })));
         let taken = Mutex::new(Taken {
             router: Router::new(entries),
-            finder: plan.discover.then(Finder::default),
+            // Beside a manifest that cannot be read, what is found might be what it names.
+            finder: (plan.discover && unread.is_none()).then(Finder::default),
             whole: Heap::default(),
             objects: 0,
         });
@@ -374,7 +375,9 @@ impl Walk<'_> {
             }
             Source::None => "no manifest".to_owned(),
         }];
-        why.extend(unread.map(str::to_owned));
+        if let Some(unread) = unread {
+            why = vec![unread.to_owned()];
+        }
         // Nothing of it could be listed: that it is there is all that is known.
         let seen = match failed.first() {
             Some((_, reason)) if taken.objects == 0 && self.crawl.plan.discover => {

@@ -12,6 +12,7 @@ use crate::model::{Column, ContainerKind, Found, Sample, Seen};
 use crate::types;
 use crate::world::{Declared, Member, Structure};
 use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use std::collections::BTreeMap;
 use windlass_types::{Error, ErrorCode, Result};
 
@@ -178,15 +179,17 @@ impl Wanted {
 
 /// Files that are containers by themselves.
 pub(super) async fn leaves(walk: &Walk<'_>, all: &[(Object, Leaf)]) -> Result<()> {
-    let mut work: Vec<futures::future::BoxFuture<'_, Result<()>>> = Vec::with_capacity(all.len());
-    for (object, leaf) in all {
-        work.push(Box::pin(self::leaf(walk, object, *leaf)));
-    }
-    let mut ends = futures::stream::iter(work).buffer_unordered(AT_ONCE);
-    while let Some(end) = ends.next().await {
+    let mut all = all.iter();
+    let mut ends = FuturesUnordered::new();
+    loop {
+        while ends.len() < AT_ONCE
+            && let Some((object, leaf)) = all.next()
+        {
+            ends.push(self::leaf(walk, object, *leaf));
+        }
+        let Some(end) = ends.next().await else { return Ok(()) };
         end?;
     }
-    Ok(())
 }
 
 /// A file that is a container by itself.
@@ -228,16 +231,19 @@ async fn tags(walk: &Walk<'_>, found: &mut Found) -> Result<()> {
 
 /// Finishes all of them, some side by side.
 pub(super) async fn finish_all(walk: &Walk<'_>, all: Vec<Wanted>) -> Result<()> {
-    // Boxed one by one: a closure over references would not be `Send` for every lifetime.
-    let mut work: Vec<futures::future::BoxFuture<'_, Result<()>>> = Vec::with_capacity(all.len());
-    for wanted in all {
-        work.push(Box::pin(finish(walk, wanted)));
-    }
-    let mut ends = futures::stream::iter(work).buffer_unordered(AT_ONCE);
-    while let Some(end) = ends.next().await {
+    // What finishes one takes much more memory than what is to be finished: it is made when its turn
+    // comes.
+    let mut all = all.into_iter();
+    let mut ends = FuturesUnordered::new();
+    loop {
+        while ends.len() < AT_ONCE
+            && let Some(wanted) = all.next()
+        {
+            ends.push(finish(walk, wanted));
+        }
+        let Some(end) = ends.next().await else { return Ok(()) };
         end?;
     }
-    Ok(())
 }
 
 async fn finish(walk: &Walk<'_>, mut wanted: Wanted) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Which entries of a manifest an object belongs to, and what of it is a container (section 5.7).
 
-use crate::heap::{Heap, Object};
+use crate::heap::{Heap, Object, kind_of};
 use crate::levels::{folder, is_artefact, table_root};
 use crate::manifest::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -146,6 +146,13 @@ impl Router {
             if !key.ends_with('/') && (key == path || !entry.is_archive()) {
                 self.draft(&path, at).heap.count(object);
             }
+            return;
+        }
+        if key == path && depth == 0 && kind_of(key).format.is_some() {
+            // Theirs looks for files below it, and finds none.
+            let draft = self.draft(&path, at);
+            draft.file = true;
+            draft.heap.count(object);
             return;
         }
         if key == path || key.ends_with('/') || is_artefact(key) {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
+/// The only token that it takes.
 pub const TOKEN: &str = "canary-jwt-5f3759df";
 
 /// What a request meets with instead of its answer.
@@ -25,12 +26,16 @@ pub enum Fault {
     Lost,
 }
 
+/// What it has.
 #[derive(Debug, Default)]
 pub struct Server {
+    /// The one service.
     pub service: Option<Value>,
     /// By fully qualified name; deleted ones stay, marked.
     pub containers: BTreeMap<String, Value>,
+    /// Names of classifications.
     pub classifications: BTreeSet<String>,
+    /// Classification and name.
     pub tags: BTreeSet<(String, String)>,
     /// What the next requests meet with, one after the other.
     pub faults: Vec<Option<Fault>>,
@@ -38,13 +43,18 @@ pub struct Server {
     pub stale: bool,
     /// Lists of names that were called seen.
     pub seen: Vec<Vec<String>>,
+    /// Containers that were sent.
     pub puts: usize,
     next: u64,
 }
 
+/// The server, shared with who looks at it.
 pub type Shared = Arc<Mutex<Server>>;
 
 /// Starts one; its address up to and with `/api`.
+///
+/// # Panics
+/// Where no port of this machine is free.
 pub async fn start() -> (String, Shared) {
     let shared: Shared = Arc::new(Mutex::new(Server { stale: true, ..Server::default() }));
     let router = Router::new()

@@ -55,6 +55,9 @@ pub struct Crawl {
     /// Read tags
     #[arg(long, conflicts_with = "config")]
     pub tags: bool,
+    /// Publish it to the OpenMetadata server of this HTTP connection
+    #[arg(long, value_name = "CONNECTION", conflicts_with_all = ["config", "explain"])]
+    pub publish_to: Option<Name>,
     /// Of a workflow file: find tables that no manifest names
     #[arg(long, requires = "config")]
     pub discover: bool,
@@ -95,6 +98,10 @@ fn statement(name: &Name, args: &Crawl) -> String {
             text.push_str(" = TRUE");
         }
     }
+    if let Some(server) = &args.publish_to {
+        text.push_str(" PUBLISH_TO = ");
+        text.push_str(&text_literal(server.as_str()));
+    }
     text
 }
 
@@ -104,7 +111,12 @@ pub async fn run(session: &Session, args: Crawl) -> Ending {
         let text = statement(name, &args);
         let mut ctx = session.ctx();
         let crawled = sql::execute(session, &session.printer, &mut ctx, &text, false);
-        return watched(session, crawled).await;
+        let outcome = watched(session, crawled).await?;
+        if outcome == Outcome::Partial {
+            let hint = "hint: `windlass job logs RUN --failed`, with the id in the column `run`, shows what failed";
+            session.console.talk(hint);
+        }
+        return Ok(outcome);
     }
     let path = args.config.clone().unwrap_or_default();
     let text = text_of(&path).await?;
@@ -141,6 +153,12 @@ pub async fn run(session: &Session, args: Crawl) -> Ending {
         session
             .console
             .talk(&format!("hint: `windlass job logs {} --failed` shows what failed", end.run));
+    }
+    if count("warnings") > 0 {
+        let number = count("warnings");
+        session
+            .console
+            .talk(&format!("{number} warnings: `windlass job logs {}` has them", end.run));
     }
     if let Some(published) = end.summary.get("published").and_then(serde_json::Value::as_u64) {
         session.console.talk(&format!("{published} containers were published"));

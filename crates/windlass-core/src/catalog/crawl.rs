@@ -69,6 +69,11 @@ impl CrawlWork {
         }
     }
 
+    /// The connection of the server that it is published to.
+    pub(crate) fn publish_to(&self) -> Result<Option<Name>> {
+        self.text("PUBLISH_TO").map(|name| Name::parse(&name)).transpose()
+    }
+
     fn flag(&self, name: &str, default: bool) -> bool {
         match self.options.get(name) {
             Some(OptionValue::Bool(flag)) => *flag,
@@ -170,6 +175,12 @@ pub(crate) struct CrawlSummary {
     pub(crate) skipped: u64,
     /// Things that failed.
     pub(crate) failed: u64,
+    /// Things that are strange, and were gone on with.
+    #[serde(default)]
+    pub(crate) warnings: u64,
+    /// The first failure, or else the first warning, of those in the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
     /// Containers that a server has taken, where it was published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) published: Option<u64>,
@@ -220,7 +231,10 @@ impl Windlass {
             mark_deleted: work.flag("MARK_DELETED", true),
             allow_mass: work.flag("ALLOW_MASS_DELETE", false),
             sink: None,
-            publish: None,
+            publish: match work.publish_to()? {
+                Some(name) => Some(self.publish_target(fabric, &name).await?),
+                None => None,
+            },
             warnings: Vec::new(),
         })
     }
@@ -312,7 +326,9 @@ impl Windlass {
             }
             Err(error) => {
                 let code = Some(error.code().to_string());
-                book.told(failed(host, format!("not published: {}", error.chain()), code)).await?;
+                let hint = error.hint_text().map_or(String::new(), |hint| format!("; {hint}"));
+                let reason = format!("not published: {}{hint}", error.chain());
+                book.told(failed(host, reason, code)).await?;
             }
         }
         Ok(())
@@ -441,13 +457,19 @@ impl<'a> Book<'a> {
                 "skipped"
             }
             Status::Failed => {
+                if self.summary.failed == 0 {
+                    self.summary.reason = Some(format!("{place}: {}", told.reason));
+                }
                 self.summary.failed += 1;
                 self.summary.partial = true;
                 self.progress.failed_items += 1;
                 "failed"
             }
             Status::Warning => {
-                self.context.event(Level::Warning, format!("{place}: {}", told.reason));
+                let text = format!("{place}: {}", told.reason);
+                self.summary.warnings += 1;
+                self.summary.reason.get_or_insert_with(|| text.clone());
+                self.context.event(Level::Warning, text);
                 return Ok(());
             }
         };

@@ -25,6 +25,9 @@ const SUMMARY: Columns = &[
     ("skipped", Kind::Integer),
     ("failed", Kind::Integer),
     ("refused", Kind::Text),
+    ("published", Kind::Integer),
+    ("warnings", Kind::Integer),
+    ("reason", Kind::Text),
 ];
 
 /// What a crawl would find.
@@ -69,6 +72,9 @@ impl Windlass {
         // What is wrong with the statement itself is an error, not a failed run.
         work.plan()?;
         self.connection(fabric, &work.connection).await?;
+        if let Some(name) = work.publish_to()? {
+            self.publish_target(fabric.id, &name).await?;
+        }
         let definition = Statement::Crawl(statement).to_string();
         let what = OneOff::new(CRAWL, fabric.id, definition, work.to_payload()?);
         let run = self.scheduler().start(what, None).await?;
@@ -92,6 +98,9 @@ impl Windlass {
             summary.skipped.into(),
             summary.failed.into(),
             summary.refused.into(),
+            summary.published.into(),
+            summary.warnings.into(),
+            summary.reason.into(),
         ];
         rows::answer(SUMMARY, &[cells], if partial { Grade::Partial } else { Grade::Good })
     }

@@ -2,16 +2,34 @@
 
 use super::stored::found;
 use super::tables::Notes;
-use crate::windlass::Windlass;
+use crate::windlass::{Opened, Windlass};
 use std::collections::BTreeSet;
 use windlass_catalog::publish::{Entity, Published, Publisher, Target};
 use windlass_state::{ContainerFilter, ContainerRow, ContainerStatus, ServiceRow};
-use windlass_types::Result;
+use windlass_types::{Error, ErrorCode, FabricId, Name, Result};
 
 /// Containers that are sent before the next are read.
 const PAGE: u32 = 500;
 
 impl Windlass {
+    /// The server behind an HTTP connection.
+    pub(crate) async fn publish_target(&self, fabric: FabricId, name: &Name) -> Result<Target> {
+        let row = self.connection_in(fabric, name).await?;
+        let client = match self.open_row(&row).await? {
+            Opened::Other(remote) => remote.web_client(),
+            Opened::S3(_) | Opened::Local(..) => None,
+        };
+        let Some(client) = client else {
+            let what = format!("PUBLISH_TO names `{}`, which is no HTTP connection", name.as_str());
+            return Err(Error::new(ErrorCode::OptionInvalid, what).hint(
+                "CREATE HTTP CONNECTION om ENDPOINT = 'https://openmetadata.example.com/api' TOKEN = '...' SKIP_VALIDATION = TRUE",
+            ));
+        };
+        let web = client?;
+        let (client, hidden) = (Some(web.client), web.secrets);
+        Ok(Target { client, hidden, ..Target::new(web.endpoint, None) })
+    }
+
     /// Publishes what the catalogue knows of a service. What was not seen is left there as it is;
     /// only what is marked deleted here is deleted there.
     pub(crate) async fn publish_service(

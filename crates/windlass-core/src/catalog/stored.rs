@@ -52,6 +52,9 @@ pub(super) fn texts(found: &Found) -> SearchTexts {
         about.push_str(value);
         about.push('\n');
     }
+    if !found.path.is_empty() {
+        about.push_str(&found.bucket);
+    }
     let place = if found.path.is_empty() { &found.bucket } else { &found.path };
     SearchTexts { name: place.clone(), columns, about }
 }

@@ -150,7 +150,11 @@ impl Windlass {
             let work = crate::catalog::CrawlWork::from(crawl);
             work.plan()?;
             let trigger = spec::trigger(job.trigger.as_ref(), None)?;
-            let names = vec![work.connection.clone()];
+            let mut names = vec![work.connection.clone()];
+            if let Some(name) = work.publish_to()? {
+                self.publish_target(fabric.id, &name).await?;
+                names.push(name);
+            }
             let payload = work.to_payload()?;
             return self.spec_of(fabric, job, crate::catalog::CRAWL, payload, trigger, names).await;
         }

@@ -415,9 +415,8 @@ fn basic(pull: &Pull<'_>) -> Result<Option<String>> {
     }
 }
 
-fn webdav(pull: &Pull<'_>) -> Result<WebDavSpec> {
-    let kind = ConnectionKind::WebDav;
-    let endpoint = url(pull, &required(pull, kind, "ENDPOINT", "https://dav.example.com/files")?)?;
+/// The user of a service that also takes a token.
+fn web_user(pull: &Pull<'_>) -> Result<Option<String>> {
     let user = basic(pull)?;
     if user.is_some() && pull.secret("TOKEN").is_some() {
         return Err(contradiction(
@@ -425,7 +424,18 @@ fn webdav(pull: &Pull<'_>) -> Result<WebDavSpec> {
             "a connection acts as one identity; leave one of the two out",
         ));
     }
-    Ok(WebDavSpec { endpoint, user, root: root(pull, false)?, ca_file: pull.text("CA_FILE") })
+    Ok(user)
+}
+
+fn webdav(pull: &Pull<'_>) -> Result<WebDavSpec> {
+    let kind = ConnectionKind::WebDav;
+    let endpoint = url(pull, &required(pull, kind, "ENDPOINT", "https://dav.example.com/files")?)?;
+    Ok(WebDavSpec {
+        endpoint,
+        user: web_user(pull)?,
+        root: root(pull, false)?,
+        ca_file: pull.text("CA_FILE"),
+    })
 }
 
 fn http(pull: &Pull<'_>) -> Result<HttpSpec> {
@@ -446,7 +456,7 @@ fn http(pull: &Pull<'_>) -> Result<HttpSpec> {
             "write it without a leading `/`: `files.txt`",
         ));
     }
-    Ok(HttpSpec { endpoint, user: basic(pull)?, index, ca_file: pull.text("CA_FILE") })
+    Ok(HttpSpec { endpoint, user: web_user(pull)?, index, ca_file: pull.text("CA_FILE") })
 }
 
 #[cfg(test)]

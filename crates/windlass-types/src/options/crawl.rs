@@ -40,7 +40,7 @@ pub const CRAWL_OPTIONS: &[OptionDef] = &[
         "SAMPLE_FILES",
         Integer(1, 4),
         "4",
-        "Most files read of each container: the newest, the oldest, the largest, the first by hash.",
+        "Most files read of each container: the newest, the oldest, the largest, then others by hash.",
     ),
     free("FULL", Bool, "FALSE", "Read files also of containers in which nothing changed."),
     free("MARK_DELETED", Bool, "TRUE", "Mark what is gone."),
@@ -55,5 +55,11 @@ pub const CRAWL_OPTIONS: &[OptionDef] = &[
         Text,
         "the AWS console",
         "URL of a console that links to containers begin with.",
+    ),
+    free(
+        "PUBLISH_TO",
+        Text,
+        "",
+        "An HTTP connection to an OpenMetadata server (up to and with `/api`), to which the service is published afterwards.",
     ),
 ];

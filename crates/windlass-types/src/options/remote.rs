@@ -126,12 +126,15 @@ pub const FTP_OPTIONS: &[OptionDef] = &[
     SKIP_VALIDATION,
 ];
 
+const TOKEN: OptionDef =
+    def("TOKEN", Text, true, Free, "", "Bearer token, instead of USER and PASSWORD.");
+
 /// Options of `CREATE WEBDAV CONNECTION`.
 pub const WEBDAV_OPTIONS: &[OptionDef] = &[
     def("ENDPOINT", Text, false, NoDependents, "", "URL of the service, with its path; required."),
     def("USER", Text, false, Free, "", "User for basic authentication."),
     def("PASSWORD", Text, true, Free, "", "Password of USER."),
-    def("TOKEN", Text, true, Free, "", "Bearer token, instead of USER and PASSWORD."),
+    TOKEN,
     def(
         "ROOT",
         Text,
@@ -156,6 +159,7 @@ pub const HTTP_OPTIONS: &[OptionDef] = &[
     def("ENDPOINT", Text, false, NoDependents, "", "URL of the folder to read from; required."),
     def("USER", Text, false, Free, "", "User for basic authentication."),
     def("PASSWORD", Text, true, Free, "", "Password of USER."),
+    TOKEN,
     def(
         "HEADERS",
         TextList,

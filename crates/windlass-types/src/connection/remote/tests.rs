@@ -60,6 +60,7 @@ fn contradictions_say_which_and_why() {
         (WebDav, &[URL, USER]),
         (WebDav, &[URL, PASSWORD]),
         (WebDav, &[URL, USER, PASSWORD, ("TOKEN", "t")]),
+        (Http, &[URL, USER, PASSWORD, ("TOKEN", "t")]),
         (WebDav, &[URL, ("ROOT", "/a")]),
         (Http, &[URL, ("READ_ONLY", "FALSE")]),
         (Http, &[URL, ("INDEX", "/a")]),
