@@ -30,7 +30,7 @@ lint:
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --offline check bans licenses sources; else bash scripts/deny.sh; fi
 
 test: setup lint
-	INSTA_UPDATE=no $(CARGO) test --workspace --locked
+	INSTA_UPDATE=no PROPTEST_RNG_SEED=$${PROPTEST_RNG_SEED:-1} $(CARGO) test --workspace --locked
 
 # Repeat a round that failed with the seed that it names. Other seeds come from the clock.
 soak: export WINDLASS_SEED ?= $(shell date +%s)

@@ -282,7 +282,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_table_does_not_wait_for_ever_to_choose_its_widths() {
         let (console, out, _) = Console::captured("");
         let never = futures::stream::iter([Ok(sample())]).chain(futures::stream::pending()).boxed();

@@ -45,6 +45,7 @@ impl Context {
         for fault in memory.take_faults(operation, key.as_deref()) {
             match fault {
                 FaultKind::Delay(time) => tokio::time::sleep(time).await,
+                FaultKind::Hold => memory.hold().await,
                 FaultKind::SlowDown => {
                     return Err(s3_error!(SlowDown, "Please reduce your request rate."));
                 }

@@ -23,6 +23,8 @@ pub enum FaultKind {
     },
     /// It is carried out later, and answered then.
     Delay(Duration),
+    /// It is carried out when the test says, and answered then.
+    Hold,
     /// It is carried out at once, and answered later.
     Late(Duration),
     /// The connection ends in the middle of the answer's body, or before any answer if it has none.

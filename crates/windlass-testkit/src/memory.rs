@@ -14,6 +14,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// How a bucket is made.
 #[derive(Debug, Clone, Default)]
@@ -162,8 +164,9 @@ pub struct Memory {
     buckets: Mutex<Buckets>,
     identities: Mutex<Identities>,
     faults: Mutex<Vec<Fault>>,
+    released: watch::Sender<bool>,
     pub(crate) log: Log,
-    latency: Mutex<Duration>,
+    latency: watch::Sender<Duration>,
     sequence: AtomicU64,
     pub(crate) options: TestS3Options,
 }
@@ -178,8 +181,9 @@ impl Memory {
             buckets: Mutex::default(),
             identities: Mutex::default(),
             faults: Mutex::default(),
+            released: watch::Sender::new(false),
             log: Log::default(),
-            latency: Mutex::new(options.latency),
+            latency: watch::Sender::new(options.latency),
             sequence: AtomicU64::new(0),
             options,
         };
@@ -421,17 +425,40 @@ impl Memory {
         lock(&self.faults).clear();
     }
 
+    /// Lets go what is held by [`FaultKind::Hold`], also what will be.
+    pub fn release(&self) {
+        self.released.send_replace(true);
+    }
+
+    pub(crate) async fn hold(&self) {
+        // It fails where the service is gone.
+        let _ = self.released.subscribe().wait_for(|released| *released).await;
+    }
+
     pub(crate) fn take_faults(&self, operation: &str, key: Option<&str>) -> Vec<FaultKind> {
         crate::fault::take(&mut lock(&self.faults), operation, key)
     }
 
-    /// Delays every answer from now on.
+    /// Delays every answer from now on. Those that wait already wait for the new time, too: with zero
+    /// they are all let go.
     pub fn set_latency(&self, latency: Duration) {
-        *lock(&self.latency) = latency;
+        self.latency.send_replace(latency);
     }
 
-    pub(crate) fn latency(&self) -> Duration {
-        *lock(&self.latency)
+    pub(crate) async fn delay(&self) {
+        let mut latency = self.latency.subscribe();
+        let start = Instant::now();
+        loop {
+            let delay = *latency.borrow_and_update();
+            // Timers wait for the next millisecond.
+            if start.elapsed() >= delay {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(start + delay) => return,
+                Ok(()) = latency.changed() => {}
+            }
+        }
     }
 
     /// The last requests (at most 50,000), oldest first.

@@ -207,10 +207,7 @@ struct Front {
 impl Front {
     async fn answer(&self, request: http::Request<Incoming>) -> Result<HttpResponse, HttpError> {
         let _running = self.memory.log.enter();
-        let latency = self.memory.latency();
-        if !latency.is_zero() {
-            tokio::time::sleep(latency).await;
-        }
+        self.memory.delay().await;
         let (parts, body) = request.into_parts();
         let method = parts.method.clone();
         let entry = self.entry(&parts);

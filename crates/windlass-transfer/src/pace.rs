@@ -45,8 +45,7 @@ struct Bucket {
 
 impl Bucket {
     /// Takes from it; answers how long to wait. It never holds more than `most`.
-    fn take(&mut self, amount: f64, most: f64) -> Duration {
-        let now = Instant::now();
+    fn take(&mut self, amount: f64, most: f64, now: Instant) -> Duration {
         let gained = now.duration_since(self.at).as_secs_f64() * self.a_second;
         self.left = (self.left + gained).min(most) - amount;
         self.at = now;
@@ -69,15 +68,15 @@ impl Rate {
     }
 
     /// Takes a turn; answers how long to wait for it.
-    fn take(&self) -> Duration {
+    fn take(&self, now: Instant) -> Duration {
         let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let most = (bucket.a_second * BURST).max(1.0);
-        bucket.take(1.0, most)
+        bucket.take(1.0, most, now)
     }
 
     /// Waits until another request may begin.
     pub(crate) async fn turn(&self) {
-        let wait = self.take();
+        let wait = self.take(Instant::now());
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
@@ -132,12 +131,16 @@ impl Pace {
 
     /// Takes bytes from the bucket; answers how long to wait before they pass.
     pub(crate) fn pass(&self, bytes: u64) -> Duration {
+        self.pass_at(bytes, Instant::now())
+    }
+
+    fn pass_at(&self, bytes: u64, now: Instant) -> Duration {
         let Some(bucket) = &self.bucket else { return Duration::ZERO };
         let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
         #[allow(clippy::cast_precision_loss, reason = "a rate")]
         let bytes = bytes as f64;
         let most = bucket.a_second * BURST;
-        bucket.take(bytes, most)
+        bucket.take(bytes, most, now)
     }
 
     /// A request was answered.
@@ -217,21 +220,23 @@ mod tests {
     #[test]
     fn requests_begin_one_after_the_other_at_their_rate() {
         let rate = Rate::new(100);
-        let waits: Vec<Duration> = (0..125).map(|_| rate.take()).collect();
+        let now = Instant::now();
+        let waits: Vec<Duration> = (0..125).map(|_| rate.take(now)).collect();
         assert!(waits[..25].iter().all(Duration::is_zero), "a quarter of a second at once");
         assert!((0.9..=1.0).contains(&waits[124].as_secs_f64()), "{:?}", waits[124]);
         let slow = Rate::new(1);
-        assert_eq!(slow.take(), Duration::ZERO);
-        assert!(slow.take() > Duration::from_millis(900));
+        assert_eq!(slow.take(now), Duration::ZERO);
+        assert!(slow.take(now) > Duration::from_millis(900));
     }
 
     #[test]
     fn bytes_wait_for_their_turn() {
         let pace = Pace::new(1, 1000);
-        assert_eq!(pace.pass(200), Duration::ZERO);
-        let wait = pace.pass(1050);
+        let now = Instant::now();
+        assert_eq!(pace.pass_at(200, now), Duration::ZERO);
+        let wait = pace.pass_at(1050, now);
         assert!((0.9..=1.0).contains(&wait.as_secs_f64()), "{wait:?}");
-        assert!(pace.pass(500) > wait, "who comes later waits longer");
+        assert!(pace.pass_at(500, now) > wait, "who comes later waits longer");
         assert_eq!(Pace::new(1, 0).pass(u64::MAX), Duration::ZERO);
     }
 }

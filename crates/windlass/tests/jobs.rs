@@ -287,9 +287,9 @@ async fn a_run_whose_server_was_killed_is_done_by_another() {
     let (s3, home, folder) = furnished().await;
     s3.state().put("lake", "big/one.bin", vec![7_u8; 40_000_000]);
     let mut first = Server::start(&home);
-    // Slow enough to be killed in the middle.
-    s3.state().set_latency(Duration::from_millis(800));
     home.sql("CREATE JOB big EVERY 1 DAYS AS COPY FILES FROM lake LOCATION = 'lake/big/' TO disk LOCATION = 'big/' CONCURRENCY = 1").good();
+    // It cannot end before it is killed.
+    s3.state().set_latency(Duration::from_hours(1));
     let http = reqwest::Client::new();
     let url = format!("{}/api/v1/jobs/big/run", first.url);
     let asked = tokio::spawn(async move { http.post(url).send().await.map(drop) });
@@ -310,7 +310,8 @@ async fn a_run_is_cancelled_from_another_process() {
     let (s3, home, _) = furnished().await;
     s3.state().put("lake", "big/one.bin", vec![7_u8; 40_000_000]);
     home.sql("CREATE JOB big AS COPY FILES FROM lake LOCATION = 'lake/big/' TO disk LOCATION = 'big/' CONCURRENCY = 1").good();
-    s3.state().set_latency(Duration::from_secs(2));
+    // It cannot end before it is cancelled.
+    s3.state().set_latency(Duration::from_hours(1));
     let mut running = home
         .command()
         .args(["-o", "json", "job", "run", "big"])
@@ -320,7 +321,6 @@ async fn a_run_is_cancelled_from_another_process() {
         .unwrap();
     until(&home, "SHOW RUNS", |rows| rows.iter().any(|run| run["state"] == "running"));
     home.run(&["job", "cancel", "big"]).good();
-    s3.state().set_latency(Duration::ZERO);
     let status = running.wait().unwrap();
     assert_eq!(status.code(), Some(1));
     assert_eq!(home.rows("SHOW RUNS")[0]["state"], "cancelled");

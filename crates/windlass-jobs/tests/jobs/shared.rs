@@ -27,12 +27,18 @@ async fn four_schedulers_fire_and_run_everything_once(place: Place) {
         spec.policy = JobPolicy { overlap: Overlap::Allow, ..JobPolicy::default() };
         schedulers[job % 4].create_job(fabric, spec).await.unwrap();
     }
-    tokio::time::sleep(Duration::from_millis(3_500)).await;
+    let fired = async || store.runs(fabric, RunFilter::default()).await.unwrap().len();
+    let enough = async {
+        while fired().await < 12 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(4), enough).await.unwrap();
     for job in 0..6 {
         schedulers[job % 4].pause_job(fabric, &name(&format!("j{job}"))).await.unwrap();
     }
     let mut runs = Vec::new();
-    for _ in 0..1_500 {
+    for _ in 0..12_000 {
         runs = store.runs(fabric, RunFilter::default()).await.unwrap();
         if runs.iter().all(|run| run.state.is_final()) {
             break;
@@ -73,7 +79,7 @@ async fn the_run_of_a_killed_owner_goes_on_elsewhere(place: Place) {
     let home = Arc::clone(&place);
     first.spawn(async move {
         let mut options = options(&home.open().await, &theirs, Arc::new(SystemClock));
-        options.lease = Duration::from_secs(2);
+        options.lease = Duration::from_secs(4);
         let scheduler = Scheduler::new(options);
         scheduler.create_job(fabric, spec("j", "hang once", Trigger::Manual)).await.unwrap();
         let run = scheduler.run_now(fabric, &name("j"), None).await.unwrap();
@@ -84,7 +90,7 @@ async fn the_run_of_a_killed_owner_goes_on_elsewhere(place: Place) {
     while store.marks(run).await.unwrap().is_empty() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
     let held = store.run(run).await.unwrap();
     assert_eq!((held.state, held.takeovers), (RunState::Running, 0), "its heart beats");
     first.shutdown_background();
@@ -92,14 +98,13 @@ async fn the_run_of_a_killed_owner_goes_on_elsewhere(place: Place) {
     let cancel = CancellationToken::new();
     let mut loops = Vec::new();
     for _ in 0..3 {
-        let mut options = options(&place.open().await, &told, Arc::new(SystemClock));
-        options.lease = Duration::from_secs(2);
+        let options = options(&place.open().await, &told, Arc::new(SystemClock));
         let scheduler = Scheduler::new(options);
         let cancel = cancel.clone();
         loops.push(tokio::spawn(async move { scheduler.run_until(cancel).await }));
     }
     let mut row = store.run(run).await.unwrap();
-    for _ in 0..1_500 {
+    for _ in 0..12_000 {
         row = store.run(run).await.unwrap();
         if row.state.is_final() {
             break;

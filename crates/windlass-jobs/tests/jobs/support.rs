@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use windlass_jobs::{
     Clock, JobKind, JobSpec, Kinds, ManualClock, Outcome, RunContext, Scheduler, SchedulerOptions,
     Trigger,
@@ -178,7 +178,8 @@ impl Bench {
 
     /// Moves the clock in small steps, as real time would, until `done`.
     pub(crate) async fn until<T>(&self, mut done: impl AsyncFnMut() -> Option<T>) -> T {
-        for _ in 0..2_000 {
+        let end = Instant::now() + Duration::from_mins(2);
+        while Instant::now() < end {
             if let Some(value) = done().await {
                 return value;
             }

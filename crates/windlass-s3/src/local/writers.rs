@@ -119,29 +119,31 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), ended).await.unwrap();
+        tokio::time::timeout(Duration::from_mins(1), ended).await.unwrap();
     }
 
     #[tokio::test]
     async fn what_nobody_waits_for_is_not_begun() {
         let writers = Arc::new(Writers::default());
         let begun = Arc::new(AtomicUsize::new(0));
-        let work = |begun: &Arc<AtomicUsize>| {
+        let (ends, end) = std::sync::mpsc::channel::<()>();
+        let counted = |begun: &Arc<AtomicUsize>| {
             let begun = Arc::clone(begun);
             move || {
-                std::thread::sleep(Duration::from_millis(30));
                 begun.fetch_add(1, Ordering::SeqCst);
                 Ok(())
             }
         };
         // One thread is busy, and the next does not help yet.
         let first = tokio::spawn({
-            let (writers, work) = (Arc::clone(&writers), work(&begun));
+            let (writers, count) = (Arc::clone(&writers), counted(&begun));
+            let work = move || end.recv().map_or_else(|_| count(), |()| count());
             async move { writers.run(work).await }
         });
         tokio::task::yield_now().await;
-        let given_up = tokio::time::timeout(Duration::from_millis(1), writers.run(work(&begun)));
+        let given_up = tokio::time::timeout(Duration::from_millis(1), writers.run(counted(&begun)));
         assert!(given_up.await.is_err());
+        ends.send(()).unwrap();
         first.await.unwrap().unwrap();
         writers.run(|| Ok(())).await.unwrap();
         assert_eq!(begun.load(Ordering::SeqCst), 1);

@@ -231,13 +231,12 @@ async fn read(store: &S3Store) -> windlass_types::Result<Vec<u8>> {
 async fn a_connection_is_used_again_and_one_the_service_closed_is_replaced_at_once() {
     let (endpoint, asked) = service(vec![vec![GOOD, GOOD], vec![GOOD]]).await;
     let store = store(&endpoint, &keys(), &[]);
-    let begin = std::time::Instant::now();
     for _ in 0..3 {
         assert_eq!(read(&store).await.unwrap(), b"ok");
     }
     assert_eq!(asked.load(Ordering::Relaxed), 3);
+    // Whoever waits counts a retry.
     assert_eq!(store.traffic().retries, 0);
-    assert!(begin.elapsed() < Duration::from_millis(500));
 }
 
 #[tokio::test]

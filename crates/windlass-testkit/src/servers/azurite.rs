@@ -43,7 +43,7 @@ impl Azurite {
                 if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
                     return server;
                 }
-                if server.process.has_ended() || begun.elapsed() > Duration::from_mins(1) {
+                if server.process.has_ended() || begun.elapsed() > Duration::from_mins(4) {
                     last = server.process.log_tail();
                     break;
                 }

@@ -49,7 +49,7 @@ impl Moto {
                 if answer.is_ok_and(|answer| answer.status == 200) {
                     return server;
                 }
-                if server.process.has_ended() || begun.elapsed() > Duration::from_mins(1) {
+                if server.process.has_ended() || begun.elapsed() > Duration::from_mins(4) {
                     last = server.process.log_tail();
                     break;
                 }

@@ -82,7 +82,7 @@ impl Postgres {
         let begun = Instant::now();
         while !server.sql("select 1").await.0 {
             assert!(
-                !server.process.has_ended() && begun.elapsed() < Duration::from_mins(1),
+                !server.process.has_ended() && begun.elapsed() < Duration::from_mins(4),
                 "PostgreSQL did not start: {}",
                 server.process.log_tail()
             );

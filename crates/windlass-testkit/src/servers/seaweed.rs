@@ -70,7 +70,7 @@ impl SeaweedFs {
         let client = Client::new(&endpoint, Some(full()));
         let begun = Instant::now();
         while !is_ready(&client).await {
-            if server.process.has_ended() || begun.elapsed() > Duration::from_mins(1) {
+            if server.process.has_ended() || begun.elapsed() > Duration::from_mins(4) {
                 return Err(server.process.log_tail());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -97,7 +97,7 @@ impl SftpServer {
         };
         let begun = Instant::now();
         while !greets(port).await {
-            if server.process.has_ended() || begun.elapsed() > Duration::from_secs(20) {
+            if server.process.has_ended() || begun.elapsed() > Duration::from_mins(4) {
                 return Err(server.process.log_tail());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -249,7 +249,7 @@ async fn a_wrong_clock_is_named_and_nothing_is_waited_for() {
         // One at a time, so that much is planned and not begun.
         request.options.concurrency = 1;
         let running = run(request, &route.tuning);
-        let (done, _) = tokio::time::timeout(Duration::from_mins(1), running).await.unwrap();
+        let (done, _) = tokio::time::timeout(Duration::from_mins(5), running).await.unwrap();
         let error = done.unwrap_err();
         assert_eq!(error.code(), ErrorCode::ConnectionCredentials);
         assert!(error.chain().contains("clock"), "{}", error.chain());
