@@ -56,14 +56,29 @@ impl S3Store {
             return Ok(None);
         }
         let region = self.region_of(bucket).await?;
-        let address = match &spec.cloudwatch_endpoint {
+        self.ask_metrics(bucket, &region, now).await.map(Some)
+    }
+
+    /// Where `CloudWatch` of a region is asked.
+    pub(crate) fn metrics_address(&self, region: &str) -> String {
+        match &self.spec().cloudwatch_endpoint {
             Some(url) => url.clone(),
-            None => format!("https://monitoring.{region}.{}", crate::probe::domain(&region)),
-        };
-        let scope = ("monitoring", region.as_str());
+            None => format!("https://monitoring.{region}.{}", crate::probe::domain(region)),
+        }
+    }
+
+    /// Asks `CloudWatch` of a region, which is there, for the last counts of a bucket.
+    pub(crate) async fn ask_metrics(
+        &self,
+        bucket: &str,
+        region: &str,
+        now: i64,
+    ) -> Result<BucketMetrics> {
+        let address = self.metrics_address(region);
+        let scope = ("monitoring", region);
         let answer =
             self.wire().await?.query("GetMetricData", &address, scope, form(bucket, now)).await;
-        read(&answer.map_err(|error| self.clean(error))?).map(Some).map_err(|fault| {
+        read(&answer.map_err(|error| self.clean(error))?).map_err(|fault| {
             Error::new(ErrorCode::ConnectionFailed, "the answer of GetMetricData cannot be read")
                 .source(std::io::Error::other(fault))
         })

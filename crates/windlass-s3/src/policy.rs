@@ -175,7 +175,7 @@ verbs! {
     ObjectTags "object tags" ["GetObjectTagging"] ["s3:GetObjectTagging"] Object CATALOG;
     DecryptKms "decrypt with KMS" [] ["kms:Decrypt"] Key EVERY;
     EncryptKms "encrypt with KMS" [] ["kms:GenerateDataKey" "kms:Decrypt"] Key FULL;
-    Metrics "metrics" ["GetMetricData" "ListMetrics"] ["cloudwatch:GetMetricData" "cloudwatch:ListMetrics"] All CATALOG;
+    Metrics "metrics" ["GetMetricData"] ["cloudwatch:GetMetricData"] All CATALOG;
     CreateBucket "create bucket" ["CreateBucket"] ["s3:CreateBucket"] Bucket &[];
     DeleteBucket "delete bucket" ["DeleteBucket"] ["s3:DeleteBucket"] Bucket &[];
 }

@@ -89,7 +89,6 @@ fn the_lists_of_the_four_systems_are_granted() {
         all_actions(&[], Purpose::Catalog),
         [
             "cloudwatch:GetMetricData",
-            "cloudwatch:ListMetrics",
             "s3:GetBucketLocation",
             "s3:GetBucketTagging",
             "s3:GetObject",

@@ -240,6 +240,16 @@ pub(crate) fn diagnose_error(error: &Error, scene: &Scene) -> Finding {
     if network_like {
         return network(&facts, scene);
     }
+    let no_answer =
+        matches!(error.code(), ErrorCode::ConnectionRejected | ErrorCode::ConnectionFailed);
+    if scene.verb == Verb::Metrics && no_answer {
+        let message = format!(
+            "wrong endpoint: `{}` answers, but not as CloudWatch does ({})",
+            scene.endpoint,
+            error.chain()
+        );
+        return Finding::new(message, "CLOUDWATCH_ENDPOINT must speak CloudWatch's query protocol");
+    }
     Finding { hint: error.hint_text().map(str::to_owned), ..Finding::bare(error.chain()) }
 }
 
@@ -491,9 +501,6 @@ fn answer(status: u16, facts: &Facts, scene: &Scene) -> Finding {
         (None, _) => "nothing S3 says".to_owned(),
     };
     let (service, hint) = match scene.verb {
-        Verb::Metrics => {
-            ("CloudWatch", "CLOUDWATCH_ENDPOINT must speak CloudWatch's present (CBOR) protocol")
-        }
         Verb::Identify | Verb::AssumeRole => ("STS", "STS_ENDPOINT must be the address of an STS"),
         _ => (
             "S3",

@@ -4,10 +4,6 @@ use super::diagnose::{Facts, Finding, Scene, diagnose, diagnose_error};
 use super::{Row, Session, Verdict};
 use crate::access::{ByteRange, GetOptions, ObjectAccess as _};
 use crate::policy::Verb;
-use aws_sdk_cloudwatch::config::Region;
-use aws_sdk_cloudwatch::config::retry::RetryConfig;
-use aws_sdk_cloudwatch::primitives::DateTime;
-use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat};
 use aws_sdk_s3::types::{BucketLocationConstraint, ObjectStorageClass};
 use futures::StreamExt as _;
 use futures::future::join_all;
@@ -302,41 +298,15 @@ impl Session {
         }
         let mut scene = self.scene(Verb::Metrics, None, "");
         let region = spec.region.as_deref().unwrap_or("us-east-1").to_owned();
-        scene.endpoint = spec
-            .cloudwatch_endpoint
-            .clone()
-            .unwrap_or_else(|| format!("https://monitoring.{region}.{}", super::domain(&region)));
+        scene.endpoint = self.store.metrics_address(&region);
         let late = super::silence::silent(&scene, None);
         let store = self.store.clone();
         let work = async {
-            let config = match store.sdk_config().await {
-                Ok(config) => config,
-                Err(error) => return Verdict::Failed(diagnose_error(&error, &scene)),
-            };
-            let mut builder = aws_sdk_cloudwatch::config::Builder::from(&config)
-                .retry_config(RetryConfig::standard().with_max_attempts(2));
-            if config.region().is_none() {
-                builder = builder.region(Region::new(region));
-            }
-            if let Some(url) = &spec.cloudwatch_endpoint {
-                builder = builder.endpoint_url(url);
-            }
-            let client = aws_sdk_cloudwatch::Client::from_conf(builder.build());
-            let listed = client.list_metrics().namespace("AWS/S3").send().await;
-            let count = match &listed {
-                Ok(answer) => answer.metrics().len(),
-                Err(error) => return Verdict::Failed(diagnose(&Facts::of(error), &scene)),
-            };
-            match client
-                .get_metric_data()
-                .metric_data_queries(bucket_size())
-                .start_time(DateTime::from_secs(scene.now.timestamp() - 2 * 86_400))
-                .end_time(DateTime::from_secs(scene.now.timestamp()))
-                .send()
-                .await
-            {
-                Ok(_) => Verdict::Passed((), format!("{count} metrics of buckets")),
-                Err(error) => Verdict::Failed(diagnose(&Facts::of(&error), &scene)),
+            // A bucket that nobody has: only the permission is asked for.
+            let now = scene.now.timestamp();
+            match store.ask_metrics("windlass-probe", &region, now).await {
+                Ok(_) => Verdict::Passed((), "figures of buckets may be asked for".to_owned()),
+                Err(error) => Verdict::Failed(diagnose_error(&error, &scene)),
             }
         };
         self.step(row, late, work).await;
@@ -357,16 +327,4 @@ fn located(name: &str, bucket: &str, scene: &Scene) -> Verdict<()> {
         _ => String::new(),
     };
     Verdict::Passed((), format!("`{bucket}` is in `{region}`{other}"))
-}
-
-/// A query that is valid and finds nothing: only the permission is asked for.
-fn bucket_size() -> MetricDataQuery {
-    let dimension = Dimension::builder().name("BucketName").value("windlass-probe").build();
-    let metric = Metric::builder()
-        .namespace("AWS/S3")
-        .metric_name("BucketSizeBytes")
-        .dimensions(dimension)
-        .build();
-    let stat = MetricStat::builder().metric(metric).period(86_400).stat("Average").build();
-    MetricDataQuery::builder().id("probe").metric_stat(stat).build()
 }
