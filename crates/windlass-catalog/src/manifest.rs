@@ -110,10 +110,15 @@ impl Entry {
             None if self.is_tree() || self.is_archive() || self.format.is_none() => {
                 self.path.clone()
             }
-            // It may be one file.
-            None if kind_of(&self.path).format.is_some() => self.path.clone(),
+            None if self.may_be_file() => self.path.clone(),
             None => format!("{}/", self.path),
         }
+    }
+
+    /// Whether its path may be one file that is a table by itself.
+    pub fn may_be_file(&self) -> bool {
+        let structured = self.format.is_some() && !self.is_archive();
+        structured && self.glob.is_none() && self.depth == 0 && kind_of(&self.path).format.is_some()
     }
 
     /// Whether it makes a tree of folders and files.

@@ -75,12 +75,15 @@ fn made(builder: ClientBuilder) -> Result<Client> {
 pub(crate) fn bare(web: &HttpSpec, spec: &RemoteSpec, secrets: &RemoteSecrets) -> Result<Client> {
     let invalid =
         || Error::new(ErrorCode::OptionInvalid, "HEADERS, USER or TOKEN cannot be sent as headers");
+    let hidden = |value: &str| -> Result<HeaderValue> {
+        let mut value: HeaderValue = value.parse().map_err(|_| invalid())?;
+        value.set_sensitive(true);
+        Ok(value)
+    };
     let mut headers = HeaderMap::new();
     for (name, value) in secrets.headers()? {
         let name: HeaderName = name.parse().map_err(|_| invalid())?;
-        let mut value: HeaderValue = value.parse().map_err(|_| invalid())?;
-        value.set_sensitive(true);
-        headers.append(name, value);
+        headers.append(name, hidden(&value)?);
     }
     let identity = match (&web.user, secrets.get("TOKEN")) {
         (Some(user), _) => {
@@ -90,9 +93,7 @@ pub(crate) fn bare(web: &HttpSpec, spec: &RemoteSpec, secrets: &RemoteSecrets) -
         (None, token) => token.map(|token| format!("Bearer {token}")),
     };
     if let Some(identity) = identity {
-        let mut value: HeaderValue = identity.parse().map_err(|_| invalid())?;
-        value.set_sensitive(true);
-        headers.insert(reqwest::header::AUTHORIZATION, value);
+        headers.insert(reqwest::header::AUTHORIZATION, hidden(&identity)?);
     }
     let builder = builder(web.ca_file.as_deref(), spec)?;
     let policy = reqwest::redirect::Policy::none();

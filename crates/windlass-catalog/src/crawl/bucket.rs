@@ -366,18 +366,16 @@ impl Walk<'_> {
             let reason = failed.first().map(|(_, why)| why.clone()).or(limit).or(why_not);
             figures.unknown = Some(reason.unwrap_or_else(|| "it was not counted".to_owned()));
         }
-        let mut why = vec![match source {
-            Source::Global => "its entries are those of the global manifest".to_owned(),
-            Source::Bucket => format!("its entries are those of its `{}`", manifest::FILE),
-            Source::Default => "its entries are those of the default manifest".to_owned(),
-            Source::None if self.crawl.plan.discover => {
+        let why = match (unread, source) {
+            (Some(unread), _) => unread.to_owned(),
+            (None, Source::Global) => "its entries are those of the global manifest".to_owned(),
+            (None, Source::Bucket) => format!("its entries are those of its `{}`", manifest::FILE),
+            (None, Source::Default) => "its entries are those of the default manifest".to_owned(),
+            (None, Source::None) if self.crawl.plan.discover => {
                 "no manifest; its tables are found by their keys".to_owned()
             }
-            Source::None => "no manifest".to_owned(),
-        }];
-        if let Some(unread) = unread {
-            why = vec![unread.to_owned()];
-        }
+            (None, Source::None) => "no manifest".to_owned(),
+        };
         // Nothing of it could be listed: that it is there is all that is known.
         let seen = match failed.first() {
             Some((_, reason)) if taken.objects == 0 && self.crawl.plan.discover => {
@@ -386,6 +384,7 @@ impl Walk<'_> {
             _ => Seen::Yes,
         };
         let fingerprint = if ended { taken.whole.fingerprint("") } else { String::new() };
+        let why = vec![why];
         let found = Found { figures, tags, why, fingerprint, seen, ..self.place.bucket() };
         self.crawl.say(Event::Found(Box::new(found))).await
     }

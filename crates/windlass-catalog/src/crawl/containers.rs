@@ -177,19 +177,26 @@ impl Wanted {
     }
 }
 
-/// Files that are containers by themselves.
-pub(super) async fn leaves(walk: &Walk<'_>, all: &[(Object, Leaf)]) -> Result<()> {
-    let mut all = all.iter();
+/// Works on all of them, some side by side. What works on one takes much more memory than what is worked
+/// on: it is made when its turn comes.
+async fn side_by_side(
+    mut all: impl Iterator<Item = impl Future<Output = Result<()>>>,
+) -> Result<()> {
     let mut ends = FuturesUnordered::new();
     loop {
         while ends.len() < AT_ONCE
-            && let Some((object, leaf)) = all.next()
+            && let Some(work) = all.next()
         {
-            ends.push(self::leaf(walk, object, *leaf));
+            ends.push(work);
         }
         let Some(end) = ends.next().await else { return Ok(()) };
         end?;
     }
+}
+
+/// Files that are containers by themselves.
+pub(super) async fn leaves(walk: &Walk<'_>, all: &[(Object, Leaf)]) -> Result<()> {
+    side_by_side(all.iter().map(|(object, leaf)| self::leaf(walk, object, *leaf))).await
 }
 
 /// A file that is a container by itself.
@@ -229,21 +236,9 @@ async fn tags(walk: &Walk<'_>, found: &mut Found) -> Result<()> {
     Ok(())
 }
 
-/// Finishes all of them, some side by side.
+/// Finishes all of them.
 pub(super) async fn finish_all(walk: &Walk<'_>, all: Vec<Wanted>) -> Result<()> {
-    // What finishes one takes much more memory than what is to be finished: it is made when its turn
-    // comes.
-    let mut all = all.into_iter();
-    let mut ends = FuturesUnordered::new();
-    loop {
-        while ends.len() < AT_ONCE
-            && let Some(wanted) = all.next()
-        {
-            ends.push(finish(walk, wanted));
-        }
-        let Some(end) = ends.next().await else { return Ok(()) };
-        end?;
-    }
+    side_by_side(all.into_iter().map(|wanted| finish(walk, wanted))).await
 }
 
 async fn finish(walk: &Walk<'_>, mut wanted: Wanted) -> Result<()> {

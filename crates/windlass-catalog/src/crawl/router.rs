@@ -1,6 +1,6 @@
 //! Which entries of a manifest an object belongs to, and what of it is a container (section 5.7).
 
-use crate::heap::{Heap, Object, kind_of};
+use crate::heap::{Heap, Object};
 use crate::levels::{folder, is_artefact, table_root};
 use crate::manifest::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -148,7 +148,7 @@ impl Router {
             }
             return;
         }
-        if key == path && depth == 0 && kind_of(key).format.is_some() {
+        if key == path && entry.may_be_file() {
             // Theirs looks for files below it, and finds none.
             let draft = self.draft(&path, at);
             draft.file = true;
