@@ -154,12 +154,12 @@ const HELP: &[Help] = &[
         "SHOW MANIFEST FOR CONNECTION landing",
     ),
     row(
-        "DESCRIBE CONTAINER 'name'|'connection:path'",
+        "DESCRIBE CONTAINER connection.\"path\"|'name'|'connection:path'",
         "What the catalogue knows of a container: its columns, figures, notes, history.",
-        "DESCRIBE CONTAINER 'landing:acme-landing/orders'",
+        "DESCRIBE CONTAINER landing.\"acme-landing/orders/\"",
     ),
     row(
-        "ALTER CONTAINER 'name'|'connection:path' [COLUMN 'path'] SET option = value [SET ...] [RESET option ...]",
+        "ALTER CONTAINER connection.\"path\"|'name'|'connection:path' [COLUMN 'path'] SET option = value [SET ...] [RESET option ...]",
         "Notes what people know: DESCRIPTION, OWNERS, TAGS. No crawl changes it.",
         "ALTER CONTAINER 'landing:acme-landing/orders' SET DESCRIPTION = 'one row an order' OWNERS = ('sales')",
     ),
@@ -169,7 +169,7 @@ const HELP: &[Help] = &[
         "SEARCH 'invoice email'",
     ),
     row(
-        "SHOW LINEAGE OF 'name'|'connection:path' [UPSTREAM|DOWNSTREAM] [DEPTH n] [AS DOT|OPENLINEAGE]",
+        "SHOW LINEAGE OF connection.\"path\"|'name'|'connection:path' [UPSTREAM|DOWNSTREAM] [DEPTH n] [AS DOT|OPENLINEAGE]",
         "Where the data of a place came from and went to, as runs of Windlass read and wrote it.",
         "SHOW LINEAGE OF 'landing:acme-landing/orders' DOWNSTREAM DEPTH 3",
     ),

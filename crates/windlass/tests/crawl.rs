@@ -5,6 +5,8 @@ mod common;
 use common::Home;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 use windlass_testkit::{Fault, FaultKind, TestS3};
 
 struct Place {
@@ -121,6 +123,35 @@ async fn what_cannot_be_read_is_not_seen_and_never_deleted() {
     assert!(states["lake.lake.c"].contains("line 1"), "{states:?}");
     assert_eq!(states["lake.lake.d"], "not_seen: every file is empty");
     assert_eq!(states["lake.lake.e"], "active", "the rest goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_process_was_killed_says_so_and_is_ended_by_cancelling_it() {
+    let place = Place::new().await;
+    // It cannot end before it is killed.
+    place.s3.state().set_latency(Duration::from_hours(1));
+    let mut crawl = place.home.command();
+    let mut crawl = crawl.args(["crawl", "lake"]).stderr(Stdio::null()).spawn().unwrap();
+    let end = Instant::now() + Duration::from_mins(4);
+    while place.home.rows("SHOW RUNS").first().is_none_or(|run| run["state"] != "running") {
+        assert!(Instant::now() < end, "it does not run");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let run = place.home.rows("SHOW RUNS").remove(0);
+    assert_eq!(run["message"], Value::Null, "{run}");
+    crawl.kill().unwrap();
+    crawl.wait().unwrap();
+    place.s3.state().set_latency(Duration::ZERO);
+    let run = place.home.rows("SHOW RUNS").remove(0);
+    assert_eq!(run["message"], "the process that did it is gone", "{run}");
+    let ask = format!("CANCEL RUN '{}'", run["id"].as_str().unwrap());
+    assert!(run["hint"].as_str().unwrap().contains(&ask), "{run}");
+    place.home.sql(&ask).good();
+    assert_eq!(place.home.rows("SHOW RUNS")[0]["state"], "cancelled");
+    let (code, row) = place.crawl(&[]);
+    assert_eq!((code, &row["found"]), (0, &6.into()), "{row}");
+    let known = place.home.rows("DESCRIBE CONTAINER lake.\"lake/a/\"");
+    assert!(known.iter().any(|row| row["value"] == "lake.lake.a"), "{known:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,15 +2,18 @@
 
 use crate::windlass::Windlass;
 use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt as _;
 use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
 use windlass_jobs::RunContext;
 use windlass_s3::{Storage, Upload};
-use windlass_state::{LeftUpload, NewUpload, Store, UploadRow};
+use windlass_state::{LeftUpload, NewUpload, RunRow, Store, UploadRow};
 use windlass_transfer::{Journal, Left, MadeOf};
-use windlass_types::{ConnectionId, Error, ErrorCode, ObjectPath, ProcessName, Result, RunId};
+use windlass_types::{
+    ConnectionId, Error, ErrorCode, ObjectPath, ProcessName, Result, RunId, RunState,
+};
 
 /// The journal of a run that writes to `destination`; None where uploads are not of a stored
 /// connection, or are files that are found again without it.
@@ -32,16 +35,41 @@ pub(crate) async fn of(
 }
 
 /// Whether nobody works on an upload any more: its run has ended, or whoever had it is gone.
-pub(crate) fn is_left(left: &LeftUpload, now: chrono::DateTime<chrono::Utc>) -> bool {
+pub(crate) fn is_left(left: &LeftUpload, now: DateTime<Utc>) -> bool {
     if !left.running || left.lease_until.is_none_or(|until| until < now) {
         return !left.queued;
     }
-    left.owner.as_deref().and_then(process).is_some_and(|process| process.is_gone())
+    is_gone(left.owner.as_deref())
+}
+
+/// Whether nobody works on a run that is said to be running.
+pub(super) fn is_dead(row: &RunRow, now: DateTime<Utc>) -> bool {
+    row.state == RunState::Running && (is_silent(row, now) || is_gone(row.owner.as_deref()))
+}
+
+impl Windlass {
+    /// Ends the lease of a run whose process is gone, so that nobody waits for it; whether nobody works
+    /// on it.
+    pub(super) async fn release_if_dead(&self, row: &RunRow) -> Result<bool> {
+        let now = Utc::now();
+        if !is_dead(row, now) {
+            return Ok(false);
+        }
+        if let Some(owner) = row.owner.as_deref().filter(|_| !is_silent(row, now)) {
+            self.inner.store.expire_run(row.id, owner, now).await?;
+        }
+        Ok(true)
+    }
+}
+
+/// Whether the lease of a run has ended.
+fn is_silent(row: &RunRow, now: DateTime<Utc>) -> bool {
+    row.lease_until.is_none_or(|until| until < now)
 }
 
 /// Whether the process in the name of an owner is surely gone.
-pub(crate) fn is_gone(owner: &str) -> bool {
-    process(owner).is_some_and(|process| process.is_gone())
+fn is_gone(owner: Option<&str>) -> bool {
+    owner.and_then(process).is_some_and(|process| process.is_gone())
 }
 
 /// The process in the name of an owner: `HOST:PROCESS#ID`.
@@ -61,7 +89,7 @@ struct RunJournal {
 const UNNAMED: &str = "begun by ";
 
 /// How far the clock of a service may be behind ours, and an upload still be the one we began.
-const SKEW: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
+const SKEW: TimeDelta = TimeDelta::minutes(5);
 
 /// The uploads that whoever left this may have begun: what it names; or, where it was left before it
 /// had a name, those to exactly its key that were begun since then and that no run knows.

@@ -332,6 +332,7 @@ impl Windlass {
         let row = self.job(fabric, name).await?;
         let mut stopped = 0;
         for run in self.inner.store.open_runs(row.id).await? {
+            self.release_if_dead(&run).await?;
             match self.scheduler().cancel(run.id).await {
                 Ok(()) => stopped += 1,
                 Err(error) if error.code() == ErrorCode::RunEnded => {}
@@ -347,13 +348,15 @@ impl Windlass {
     }
 
     async fn cancel_run(&self, fabric: &Fabric, run: RunId) -> Result<Answer> {
-        if self.inner.store.run(run).await?.fabric != fabric.id {
+        let row = self.inner.store.run(run).await?;
+        if row.fabric != fabric.id {
             return Err(Error::new(
                 ErrorCode::RunNotFound,
                 format!("no run `{run}` in this fabric"),
             )
             .hint("`SHOW RUNS` lists them"));
         }
+        self.release_if_dead(&row).await?;
         self.scheduler().cancel(run).await?;
         Ok(done(format!("run `{run}` was asked to stop"), vec![]))
     }

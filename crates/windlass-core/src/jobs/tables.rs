@@ -1,11 +1,14 @@
 //! Jobs and runs as rows.
 
+use super::journal::is_dead;
 use crate::engine::Grade;
 use crate::rows::{Cell, Columns, Kind};
 use crate::windlass::Windlass;
+use chrono::Utc;
 use windlass_jobs::Trigger;
 use windlass_state::{JobRow, RunFilter, RunRow};
-use windlass_types::{FabricId, Name, Result, RunState};
+use windlass_types::error::ErrorBody;
+use windlass_types::{Error, ErrorCode, FabricId, Name, Result, RunState};
 
 /// Columns of `system.jobs`.
 pub(crate) const JOBS: Columns = &[
@@ -130,13 +133,20 @@ pub(super) async fn job_rows(windlass: &Windlass, jobs: &[JobRow]) -> Result<Vec
     Ok(rows)
 }
 
+/// Why a run does not go on that nobody has ended.
+fn dead(run: &RunRow) -> Error {
+    let hint = format!("`windlass serve` takes it up; `CANCEL RUN '{}'` ends it", run.id);
+    Error::new(ErrorCode::Interrupted, "the process that did it is gone").hint(hint)
+}
+
 /// The row of a run.
 pub(super) fn run_row(run: RunRow) -> Vec<Cell> {
+    let dead = is_dead(&run, Utc::now()).then(|| ErrorBody::from(&dead(&run)));
     let summary = run.summary.unwrap_or_default();
     let count =
         |name: &str| -> Cell { summary.get(name).and_then(serde_json::Value::as_u64).into() };
     let seconds = run.started.zip(run.finished).and_then(|(from, to)| (to - from).to_std().ok());
-    let error = run.error;
+    let error = run.error.or(dead);
     let message = error.as_ref().map(|error| {
         let parts = std::iter::once(error.message.as_str());
         parts.chain(error.causes.iter().map(String::as_str)).collect::<Vec<_>>().join(": ")

@@ -1,7 +1,8 @@
 //! Statements about the catalogue.
 
 use crate::ast::{CatalogStatement, Direction, LineageAs, Statement};
-use crate::parser::Parser;
+use crate::parser::{Parser, Thing, Want};
+use sqlparser::tokenizer::Token;
 use windlass_types::Result;
 use windlass_types::options::{COLUMN_OPTIONS, CONTAINER_OPTIONS};
 
@@ -9,9 +10,21 @@ use windlass_types::options::{COLUMN_OPTIONS, CONTAINER_OPTIONS};
 const CONTAINER: &str = "a container such as 'service.bucket.path' or 'connection:bucket/path'";
 
 impl Parser<'_> {
-    /// The name of a container.
+    /// The name of a container, or its place as queries name it: `connection."bucket/path"`.
     pub(crate) fn container(&mut self) -> Result<String> {
-        self.text(CONTAINER)
+        if !self.peek().is_some_and(|tok| matches!(tok.token, Token::Word(_))) {
+            self.want(Want::Name(Thing::Connection));
+            return self.text(CONTAINER);
+        }
+        let connection = self.name(Want::Name(Thing::Connection))?;
+        self.advise(
+            "write connection.\"bucket/path\", or a text in single quotes such as 'service.bucket.path'",
+        );
+        if !self.symbol(&Token::Period, ".") {
+            return Err(self.fail());
+        }
+        let path = self.identifier(Want::Path(connection.as_str().to_owned()))?;
+        Ok(format!("{connection}:{path}"))
     }
 
     /// What follows `ALTER CONTAINER`.

@@ -74,13 +74,17 @@ fn bad_rows_and_files_are_left_out_and_told() {
     let lake = Lake::new();
     lake.python(
         r#"
-import gzip
+import gzip, pyarrow, pyarrow.parquet
 rows = "".join(f"{i},n{i},2026-01-01\n" for i in range(5000))
 open("a.csv", "w").write("id,name,day\n" + rows + "x,wrong,2026-01-01\n7,\"two\nlines\",2026-02-30\n8,short\n9,a,2026-01-01,more\n10,good,2026-01-01\n")
 open("open.csv", "w").write('id,name,day\n1,"never closed,2026-01-01\n2,b,2026-01-01\n')
 packed = gzip.compress(("id,name,day\n" + rows).encode())
 open("half.csv.gz", "wb").write(packed[:len(packed) // 2])
 open("noise.parquet", "wb").write(b"PAR1 not really PAR1")
+pyarrow.parquet.write_table(pyarrow.table({"id": list(range(1000))}), "nothing.parquet")
+nothing = bytearray(open("nothing.parquet", "rb").read())
+nothing[-48:-8] = bytes([255]) * 40
+open("nothing.parquet", "wb").write(nothing)
 open("rows.jsonl", "w").write('{"id": 1}\n{"id": \n{"id": "x"}\n[2]\n{"id": 3}\n')
 "#,
     );
@@ -132,8 +136,12 @@ open("rows.jsonl", "w").write('{"id": 1}\n{"id": \n{"id": "x"}\n[2]\n{"id": 3}\n
     lake.table("files", "{a.csv,half.csv.gz}", &format!("TYPE = CSV, ON_ERROR = SKIP, {learnt}"));
     let n = lake.ask("SELECT count(*) AS n FROM files")[0]["n"].as_u64().unwrap();
     assert!((5001 + 500..10001).contains(&n), "{n}");
-    lake.table("noise", "noise.parquet", "TYPE = PARQUET");
-    assert!(lake.refused("SELECT * FROM noise").contains("cannot be read as Parquet"));
+    for name in ["noise", "nothing"] {
+        lake.table(name, &format!("{name}.parquet"), "TYPE = PARQUET");
+        let error = lake.refused(&format!("SELECT * FROM {name}"));
+        assert!(error.contains("cannot be read as Parquet"), "{error}");
+        assert!(!error.contains("panicked"), "{error}");
+    }
 
     lake.table("lines", "rows.jsonl", "TYPE = JSONL, ON_ERROR = SKIP, TYPES = ('id BIGINT')");
     assert_eq!(lake.ask("SELECT id FROM lines"), [json!({"id": 1}), json!({"id": 3})]);

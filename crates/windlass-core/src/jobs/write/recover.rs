@@ -1,15 +1,14 @@
 //! Writes whose process has died: what they sent is given up, or what they decided is completed.
 
-use super::super::journal::{begun_by, is_gone};
+use super::super::journal::begun_by;
 use super::WRITE;
 use super::notes::SOURCE;
 use crate::windlass::Windlass;
-use chrono::Utc;
 use std::sync::PoisonError;
 use windlass_query::write::{Body, WrittenFile};
 use windlass_s3::{PutOptions, Storage};
 use windlass_state::{FabricRow, RunRow, UploadRow};
-use windlass_types::{Error, ErrorCode, FabricId, ObjectPath, Result, RunId, RunState};
+use windlass_types::{Error, ErrorCode, FabricId, ObjectPath, Result, RunId};
 
 /// The same file, as this process can complete it: a folder keeps uploads by process.
 pub(super) async fn found_again(storage: &Storage, file: &WrittenFile) -> Result<WrittenFile> {
@@ -94,17 +93,8 @@ impl Windlass {
     }
 
     async fn end_dead(&self, row: &RunRow) -> Result<bool> {
-        let now = Utc::now();
-        let silent = row.lease_until.is_none_or(|until| until < now);
-        let dead = match row.state {
-            RunState::Running => silent || row.owner.as_deref().is_some_and(is_gone),
-            _ => false,
-        };
-        if !dead {
+        if !self.release_if_dead(row).await? {
             return Ok(false);
-        }
-        if let Some(owner) = row.owner.as_deref().filter(|_| !silent) {
-            self.inner.store.expire_run(row.id, owner, now).await?;
         }
         let ended = self.scheduler().wait(row.id).await?;
         if let Some(error) = &ended.error {
