@@ -16,6 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use windlass_types::{Error, ErrorCode, Result};
 
@@ -23,6 +24,8 @@ use windlass_types::{Error, ErrorCode, Result};
 const AT_ONCE: usize = 8;
 /// Times a request is sent before it is given up.
 const TRIES: u32 = 6;
+/// Times that a server is called which has never answered.
+const FIRST: u32 = 3;
 /// Longest pause that a server may ask for.
 const LONGEST: Duration = Duration::from_mins(1);
 /// Characters of a server's answer that are told.
@@ -88,7 +91,9 @@ pub struct Publisher {
     /// Classifications and tags that are there: key and value.
     tags: BTreeSet<(String, String)>,
     keys: BTreeSet<String>,
-    requests: std::sync::atomic::AtomicU64,
+    requests: AtomicU64,
+    /// Whether the server has ever answered.
+    answered: AtomicBool,
     done: Published,
 }
 
@@ -118,6 +123,7 @@ impl Publisher {
             tags: BTreeSet::new(),
             keys: BTreeSet::new(),
             requests: 0.into(),
+            answered: false.into(),
             done: Published::default(),
         };
         let name = segment(&publisher.service);
@@ -300,7 +306,7 @@ impl Publisher {
         let url = format!("{}/{path}", self.target.host.trim_end_matches('/'));
         let mut pause = self.target.pause;
         for attempt in 1..=TRIES {
-            self.requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            self.requests.fetch_add(1, Ordering::Relaxed);
             let mut request = self.client.request(method.clone(), &url);
             if let Some(token) = &self.target.token {
                 request = request.bearer_auth(token.expose_secret());
@@ -311,6 +317,7 @@ impl Publisher {
             let mut wait = pause;
             match request.send().await {
                 Ok(response) => {
+                    self.answered.store(true, Ordering::Relaxed);
                     let status = response.status();
                     let later = match status {
                         StatusCode::TOO_MANY_REQUESTS => {
@@ -338,10 +345,13 @@ impl Publisher {
                         }
                     }
                 }
-                Err(error) if attempt == TRIES || error.is_builder() => {
-                    return Err(self.lost(error));
+                Err(error) => {
+                    let nobody = error.is_connect() && !self.answered.load(Ordering::Relaxed);
+                    let most = if nobody { FIRST } else { TRIES };
+                    if attempt >= most || error.is_builder() {
+                        return Err(self.lost(error));
+                    }
                 }
-                Err(_) => {}
             }
             tokio::time::sleep(wait).await;
             pause = (pause * 2).min(LONGEST);

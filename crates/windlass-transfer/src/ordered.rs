@@ -1,7 +1,7 @@
 //! Summing what only has a sum in the order of its bytes, while its parts arrive in any order.
 
 use crate::digest::{Expected, Sum, multipart_etag};
-use crate::lanes::{self, LANES};
+use crate::lanes::{self, LANES, MOST};
 use crate::tuning::Range;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -80,12 +80,12 @@ fn sum_side_by_side(
             next += 1;
         }
         loop {
-            let group = &sizes[sums.len()..sizes.len().min(sums.len() + LANES)];
+            let group = group(&sizes[sums.len()..]);
             let length: u64 = group.iter().sum();
             if group.is_empty() || there < begin + length {
                 break;
             }
-            let mut places = Vec::with_capacity(LANES);
+            let mut places = Vec::with_capacity(group.len());
             for size in group {
                 places.push(begin);
                 begin += size;
@@ -98,6 +98,16 @@ fn sum_side_by_side(
         }
     }
     sums.len() == sizes.len() && multipart_etag(&sums) == etag
+}
+
+/// Bytes that are waited for where fewer would do.
+const WAITED: u64 = 64 << 20;
+
+/// The parts that are summed next: as many as can be at a time, unless they are so large that what comes
+/// after the last byte would take long.
+fn group(sizes: &[u64]) -> &[u64] {
+    let most = &sizes[..sizes.len().min(MOST)];
+    if most.iter().sum::<u64>() <= WAITED { most } else { &sizes[..sizes.len().min(LANES)] }
 }
 
 /// Reads what lies in a file; false if it cannot be read.
@@ -145,6 +155,20 @@ mod tests {
         }
         drop(sender);
         sum_all(&Expected::Parts(etag.to_owned(), sizes.to_vec()), Some(&file), receiver)
+    }
+
+    #[test]
+    fn many_small_parts_are_waited_for_and_few_large_ones() {
+        const MIB: u64 = 1 << 20;
+        let counts = [
+            [5 * MIB; 20].as_slice(),
+            [8 * MIB; 8].as_slice(),
+            [9 * MIB; 8].as_slice(),
+            [50 * MIB; 3].as_slice(),
+            &[],
+        ]
+        .map(|sizes| group(sizes).len());
+        assert_eq!(counts, [8, 8, 4, 3, 0]);
     }
 
     #[test]
