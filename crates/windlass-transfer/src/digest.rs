@@ -96,6 +96,19 @@ impl Expected {
         }
     }
 
+    /// About `length` bytes that end where a part of the source ends, or divide it: services keep parts
+    /// apart, and reading over the end of one costs them more.
+    pub(crate) fn aligned(&self, length: u64) -> u64 {
+        let Self::Parts(_, sizes) = self else { return length };
+        match sizes.first() {
+            Some(own) if (1..=length).contains(own) => length - length % own,
+            Some(own) if length > 0 && own % own.div_ceil(length) == 0 => {
+                own / own.div_ceil(length)
+            }
+            _ => length,
+        }
+    }
+
     /// Whether the bytes must be seen in order; else parts can be summed side by side.
     pub(crate) fn needs_order(&self) -> bool {
         matches!(self, Self::Md5(_) | Self::Parts(..) | Self::Sha256(_))
@@ -261,6 +274,20 @@ mod tests {
     }
 
     const HELLO: &str = "5d41402abc4b2a76b9719d911017c592";
+
+    #[test]
+    fn ranges_end_where_parts_of_the_source_end_or_divide_them() {
+        const MIB: u64 = 1 << 20;
+        let aligned = |own: u64, length: u64| {
+            Expected::Parts("etag-2".to_owned(), vec![own, 1]).aligned(length)
+        };
+        assert_eq!(aligned(5 * MIB, 16 * MIB), 15 * MIB);
+        assert_eq!(aligned(16 * MIB, 16 * MIB), 16 * MIB);
+        assert_eq!(aligned(50 * MIB, 16 * MIB), 25 * MIB / 2);
+        assert_eq!(aligned(17 * MIB + 1, 16 * MIB), 16 * MIB, "it cannot be halved");
+        assert_eq!(aligned(0, 16 * MIB), 16 * MIB);
+        assert_eq!(Expected::Nothing.aligned(16 * MIB), 16 * MIB);
+    }
 
     #[test]
     fn only_what_proves_something_is_expected() {

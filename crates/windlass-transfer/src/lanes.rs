@@ -195,6 +195,9 @@ fn sum_of<const N: usize>(state: &[Words<N>; 4], lane: usize) -> [u8; 16] {
     sum
 }
 
+/// How a round mixes three words (RFC 1321, 3.4).
+type Mix<const N: usize> = fn(Words<N>, Words<N>, Words<N>) -> Words<N>;
+
 /// Takes one block of every lane into the state (RFC 1321, 3.4).
 fn compress<'a, const N: usize>(
     state: &mut [Words<N>; 4],
@@ -212,7 +215,6 @@ fn compress<'a, const N: usize>(
             (a, b, c, d) = (d, b + sum.turned(TURNS[$step / 16][$step % 4]), b, c);
         )*};
     }
-    type Mix<const N: usize> = fn(Words<N>, Words<N>, Words<N>) -> Words<N>;
     let choose: Mix<N> = |b, c, d| d ^ (b & (c ^ d));
     steps!(choose, |step: usize| step, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
     let other: Mix<N> = |b, c, d| c ^ (d & (b ^ c));

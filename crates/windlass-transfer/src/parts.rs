@@ -169,11 +169,16 @@ impl Run {
     ) -> Result<()> {
         let meta = self.unchanged(from, state).await?;
         let expected = Arc::new(self.expected(from, &meta).await?);
-        let made_of = self.made_of(from, &meta, self.least());
+        let least = if self.destination.is_folder() {
+            expected.aligned(self.tuning.file_part)
+        } else {
+            self.tuning.part_size
+        };
+        let made_of = self.made_of(from, &meta, least);
         let options = self.put_options(from, &meta, to, Told::Alone, condition).await?;
         let (sent, etag) = self
             .upload(to, options, &made_of, async |upload, stored| {
-                let result = self.parts(from, &meta, &expected, upload, stored).await;
+                let result = self.parts(from, &meta, &expected, upload, stored, made_of.part).await;
                 if result.is_err() {
                     self.interrupted()?;
                 }
@@ -181,11 +186,6 @@ impl Run {
             })
             .await?;
         self.verify_parts(to, meta.size, &sent, etag.as_deref()).await
-    }
-
-    /// Least size of the parts of what is written.
-    fn least(&self) -> u64 {
-        if self.destination.is_folder() { self.tuning.file_part } else { self.tuning.part_size }
     }
 
     /// What an upload of this source is made of.
@@ -213,7 +213,7 @@ impl Run {
         self.verify_written(to, size, &multipart_etag(&sums), etag, Some(lengths)).await
     }
 
-    /// Sends every part; verifies the source before anything is completed.
+    /// Sends every part, each of `part` bytes; verifies the source before anything is completed.
     async fn parts(
         self: &Arc<Self>,
         from: &ObjectPath,
@@ -221,6 +221,7 @@ impl Run {
         expected: &Arc<Expected>,
         upload: Arc<Upload>,
         mut stored: Stored,
+        part: u64,
     ) -> Result<Vec<Sent>> {
         let file = self.destination.storage.placed_in(&upload);
         let (to_sum, summing) = if expected.needs_order() {
@@ -238,7 +239,7 @@ impl Run {
             None => self.source.storage.open_file(from, meta.etag.as_deref()).await?,
         };
         let streamed = file.is_some() || read_from.is_some();
-        let mut ranges = self.tuning.ranges(meta.size, self.least());
+        let mut ranges = self.tuning.ranges(meta.size, part);
         let mut tasks: JoinSet<Result<Sent>> = JoinSet::new();
         let mut sent = Vec::new();
         let mut next = ranges.next();
