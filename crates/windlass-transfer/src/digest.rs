@@ -102,8 +102,9 @@ impl Expected {
         let Self::Parts(_, sizes) = self else { return length };
         match sizes.first() {
             Some(own) if (1..=length).contains(own) => length - length % own,
-            Some(own) if length > 0 && own % own.div_ceil(length) == 0 => {
-                own / own.div_ceil(length)
+            Some(own) if *own > length && length > 0 => {
+                let pieces = own.div_ceil(length);
+                if own % pieces == 0 { own / pieces } else { length }
             }
             _ => length,
         }
