@@ -106,9 +106,17 @@ pub async fn learn_files(
             (kind, format!("the format is that of the content: {why}"))
         }
     };
-    let work: Vec<futures::future::BoxFuture<'_, Result<One>>> =
-        sources.iter().map(|file| Box::pin(one(&declared, kind, file)) as _).collect();
-    let read: Vec<_> = futures::stream::iter(work).buffered(4).collect().await;
+    let (mut read, mut why) = (all(&declared, kind, &sources).await, why);
+    if let Some(delimiter) = sample::parted_by(schemas_of(&read))
+        && let Some(declared) = declared.parted_by(delimiter, kind)
+    {
+        let again = all(&declared, kind, &sources).await;
+        if again.iter().all(Result::is_ok) && sample::parts(schemas_of(&again)) {
+            let shown = char::from(delimiter).escape_default();
+            why = format!("{why}; its fields are parted by `{shown}`");
+            read = again;
+        }
+    }
     let mut learnt = LearntFiles {
         format: word(kind),
         fields: vec![],
@@ -157,6 +165,16 @@ pub async fn learn_files(
 
 /// The kind of a file as it turned out, what its head teaches, its rows.
 type One = (Kind, Sample, Option<u64>);
+
+async fn all(declared: &Declared, kind: Kind, files: &[Arc<SourceFile>]) -> Vec<Result<One>> {
+    let work: Vec<futures::future::BoxFuture<'_, Result<One>>> =
+        files.iter().map(|file| Box::pin(one(declared, kind, file)) as _).collect();
+    futures::stream::iter(work).buffered(4).collect().await
+}
+
+fn schemas_of(read: &[Result<One>]) -> impl Iterator<Item = &Schema> {
+    read.iter().flatten().map(|(_, sample, _)| &sample.schema)
+}
 
 /// One file; what is called JSON is lines first, which is soonest known to be wrong.
 async fn one(declared: &Declared, kind: Kind, file: &Arc<SourceFile>) -> Result<One> {

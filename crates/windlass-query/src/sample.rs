@@ -132,13 +132,14 @@ pub(crate) async fn learn(
             }
         }
     };
-    let parted = parted_by(&samples)
+    let parted = parted_by(samples.iter().flatten().map(|sample| &sample.schema))
         .and_then(|delimiter| Some((delimiter, declared.parted_by(delimiter, kind)?)));
     let (declared, samples) = match &parted {
         None => (declared, samples),
         Some((delimiter, other)) => {
             let learning = Learning { state, store, declared: other, chosen: &chosen };
-            let again = learning.all(kind).await.ok().filter(|samples| parts(samples));
+            let again = learning.all(kind).await.ok();
+            let again = again.filter(|all| parts(all.iter().flatten().map(|one| &one.schema)));
             match again {
                 None => (declared, samples),
                 Some(again) => {
@@ -175,18 +176,16 @@ pub(crate) async fn learn(
     Ok(Learnt { kind, why, text, rows, columns, sampled: schemas.len(), bad })
 }
 
-/// The samples that have columns.
-fn with_columns(samples: &[Result<Sample>]) -> impl Iterator<Item = &Sample> {
-    samples.iter().flatten().filter(|sample| !sample.schema.fields().is_empty())
-}
-
 /// What may part fields where each file seems to have one column: the most frequent of the usual
 /// ones in the names of all.
-fn parted_by(samples: &[Result<Sample>]) -> Option<u8> {
+pub(crate) fn parted_by<'a>(schemas: impl Iterator<Item = &'a Schema>) -> Option<u8> {
     let mut names = Vec::new();
-    for sample in with_columns(samples) {
-        let [field] = sample.schema.fields().as_ref() else { return None };
-        names.push(field.name());
+    for schema in schemas {
+        match schema.fields().as_ref() {
+            [] => {}
+            [field] => names.push(field.name()),
+            _ => return None,
+        }
     }
     let count = |delimiter: u8| {
         names.iter().map(|name| name.matches(char::from(delimiter)).count()).min().unwrap_or(0)
@@ -195,9 +194,9 @@ fn parted_by(samples: &[Result<Sample>]) -> Option<u8> {
     (count(most) > 0).then_some(most)
 }
 
-/// Whether each file has several columns.
-fn parts(samples: &[Result<Sample>]) -> bool {
-    with_columns(samples).all(|sample| sample.schema.fields().len() > 1)
+/// Whether each file that has columns has several.
+pub(crate) fn parts<'a>(mut schemas: impl Iterator<Item = &'a Schema>) -> bool {
+    schemas.all(|schema| schema.fields().len() != 1)
 }
 
 fn empty(table: &str) -> Error {

@@ -107,9 +107,15 @@ impl FilesTable {
             _ => expand(teachers, declared, table).await?,
         };
         if let (Some(_), Some(kind)) = (&catalogued, declared.kind) {
-            // The container is of one format; what lies beside it in its folders is not it.
-            let other = |file: &Arc<SourceFile>| {
-                kind_of(file.name()).is_some_and(|named| named != kind && !named.resembles(kind))
+            // The container is of one format; what lies beside it in its folders is not it. A name that
+            // ends in something else is no data where others say what they are.
+            let fits = |named: Kind| named == kind || named.resembles(kind);
+            let said = files.iter().any(|file| kind_of(file.name()).is_some_and(fits));
+            let other = |file: &Arc<SourceFile>| match kind_of(file.name()) {
+                Some(named) => !fits(named),
+                None => {
+                    said && file.name().rsplit('/').next().is_some_and(|name| name.contains('.'))
+                }
             };
             if !files.iter().all(other) {
                 files.retain(|file| !other(file));

@@ -15,6 +15,13 @@ fn changed() -> Error {
 impl Run {
     /// Deletes a source whose copy is verified, if it is still what was copied.
     pub(crate) async fn delete_source(&self, from: &ObjectPath, copied: &Found) -> Result<()> {
+        if self.is_behind_a_link(from) {
+            return Err(Error::new(
+                ErrorCode::UsageInvalid,
+                "it lies behind a link to another folder, so it was copied and not deleted",
+            )
+            .hint("leave links out with `--links skip`; between folders `--links keep` moves the links themselves"));
+        }
         let storage = &self.source.storage;
         let Some(etag) = copied.etag.as_deref() else {
             return self.looked_and_deleted(from, copied).await;
@@ -51,6 +58,16 @@ impl Run {
             Err(error) if error.code() == ErrorCode::ObjectNotFound => Ok(()),
             other => other,
         }
+    }
+
+    /// Whether a folder between the place that was named and this file of it is a link.
+    fn is_behind_a_link(&self, from: &ObjectPath) -> bool {
+        let storage = &self.source.storage;
+        let named = self.source.location.key.split(['*', '?', '[', '{']).next().unwrap_or_default();
+        let below = named.rfind('/').map_or(0, |at| at + 1);
+        from.key.match_indices('/').filter(|(at, _)| *at >= below).any(|(at, _)| {
+            storage.local_path(&from.key[..at]).is_some_and(|folder| folder.is_symlink())
+        })
     }
 
     async fn still_is(&self, from: &ObjectPath, copied: &Found) -> Result<()> {

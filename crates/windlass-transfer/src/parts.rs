@@ -274,6 +274,7 @@ impl Run {
                         } else if let Some(file) = read_from.filter(|_| stored.is_none()) {
                             let Range { offset, length, .. } = range;
                             let body = Sends::File(FileRange { file, offset, length });
+                            run.pass(length).await?;
                             run.send(&upload, range.number, body, &expected).await?
                         } else {
                             let bytes = run.part(&from, range, etag.as_deref()).await?;

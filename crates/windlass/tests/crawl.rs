@@ -313,6 +313,30 @@ async fn of_a_folder_with_files_of_several_formats_a_query_reads_those_of_the_co
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_crawl_changes_nothing_of_what_a_query_reads() {
+    let place = Place::new().await;
+    let s3 = place.s3.state();
+    s3.remove("lake", "openmetadata.json");
+    s3.put("lake", "semi/part-1.csv", "name;age\nbob;3\n");
+    s3.put("lake", "semi/part-2.csv", "name;age\nann;4\n");
+    s3.put("lake", "noted/events-1.csv", "a,b\n1,2\n");
+    s3.put("lake", "noted/events-2.csv", "a,b\n1,2\n");
+    s3.put("lake", "noted/meta.json", "{\"x\": 1}\n");
+    s3.put("lake", "noted/readme.txt", "hi\n");
+    let semi = || place.home.rows("SELECT * FROM lake.\"lake/semi/\" ORDER BY age");
+    let before = semi();
+    assert_eq!(before[0], serde_json::json!({"name": "bob", "age": 3}));
+    assert_eq!(place.crawl(&[]).0, 0);
+    assert_eq!(semi(), before);
+    let known = place.home.rows("SELECT columns FROM system.containers WHERE name = 'semi'");
+    let columns: Value = serde_json::from_str(known[0]["columns"].as_str().unwrap()).unwrap();
+    assert_eq!((&columns[0]["name"], &columns[1]["name"]), (&"name".into(), &"age".into()));
+    // What is no data beside it is none of its rows.
+    let noted = place.home.rows("SELECT * FROM lake.\"lake/noted/\"");
+    assert_eq!(noted, [serde_json::json!({"a": 1, "b": 2}), serde_json::json!({"a": 1, "b": 2})]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broken_manifest_lets_nothing_be_found_beside_it() {
     let place = Place::new().await;
     place.crawl(&[]);

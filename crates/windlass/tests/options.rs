@@ -316,6 +316,40 @@ async fn links_are_followed_skipped_or_kept_and_lead_no_write_out_of_the_folder(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_move_deletes_nothing_behind_a_link() {
+    use std::os::unix::fs::symlink;
+    let home = Home::new();
+    let (lake, _other) = services(&home).await;
+    let (from, outside) = (home.scratch("from"), home.scratch("outside"));
+    for folder in [&from, &outside] {
+        std::fs::create_dir_all(folder).unwrap();
+    }
+    std::fs::write(from.join("a"), "a").unwrap();
+    std::fs::write(outside.join("theirs"), "t").unwrap();
+    symlink(&outside, from.join("out")).unwrap();
+    let source = format!("{}/", from.display());
+    let talk = home.run(&["mv", &source, "lake:copy/moved/"]).refused(3);
+    assert!(talk.contains("behind a link"), "{talk}");
+    assert_eq!(lake.state().keys("copy"), ["moved/a", "moved/out/theirs"]);
+    assert!(outside.join("theirs").is_file() && !from.join("a").exists());
+    // What is named itself may be a link.
+    home.run(&["mv", &format!("{source}out/"), "lake:copy/again/"]).good();
+    assert!(!outside.join("theirs").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_in_parts_keep_to_the_bandwidth() {
+    let home = Home::new();
+    let (_lake, _other) = services(&home).await;
+    let file = home.scratch("large");
+    std::fs::write(&file, vec![7_u8; 24 << 20]).unwrap();
+    let begin = Instant::now();
+    home.run(&["cp", "--bandwidth", "10MB", file.to_str().unwrap(), "lake:copy/large"]).good();
+    // A quarter of a second may pass at once.
+    assert!(begin.elapsed() > Duration::from_secs(1), "{:?}", begin.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_statement_writes_its_report_in_three_formats_and_only_what_failed_is_repeated() {
     let home = Home::new();
     let (lake, other) = services(&home).await;
