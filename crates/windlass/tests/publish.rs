@@ -46,7 +46,7 @@ impl Place {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crawl_publishes_to_the_server_of_a_connection() {
     let place = Place::new(TOKEN).await;
-    place.server.lock().unwrap().faults = vec![None, Some(Fault::Busy), Some(Fault::Lost)];
+    place.server.lock().unwrap().faults = vec![Fault::Busy];
     let rows = place.home.rows("CRAWL lake PUBLISH_TO = 'om'");
     assert_eq!((&rows[0]["published"], &rows[0]["failed"]), (&3.into(), &0.into()), "{rows:?}");
     let all = |deleted| {

@@ -128,13 +128,11 @@ async fn containers_have_the_same_names_there_and_publishing_twice_changes_nothi
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn busy_servers_gateways_and_lost_answers_lose_nothing() {
     let (host, server) = stand_in::start().await;
-    let faults = [Fault::Busy, Fault::Gateway, Fault::Lost];
-    // Every second request fails, in turns.
-    server.lock().unwrap().faults =
-        (0..60).map(|n| (n % 2 == 0).then(|| faults[(n / 2) % 3])).collect();
+    server.lock().unwrap().faults = vec![Fault::Busy, Fault::Gateway, Fault::Lost];
     let done = publish(&host, &all(), &[]).await;
     assert_eq!(done.failed, []);
-    assert!(done.requests >= 26 + 15, "{done:?}");
+    // The service is looked for, made, tagged; each request comes four times.
+    assert_eq!(done.requests, (2 + 2 + 23) * 4, "{done:?}");
     assert_eq!(names(&server).len(), 23);
 }
 

@@ -37,8 +37,10 @@ pub struct Server {
     pub classifications: BTreeSet<String>,
     /// Classification and name.
     pub tags: BTreeSet<(String, String)>,
-    /// What the next requests meet with, one after the other.
-    pub faults: Vec<Option<Fault>>,
+    /// What each request meets with before its answer, whenever it comes.
+    pub faults: Vec<Fault>,
+    /// How often each request came, by its method, address and body.
+    met: HashMap<(String, bytes::Bytes), usize>,
     /// Whether there is `deleteStale`.
     pub stale: bool,
     /// Lists of names that were called seen.
@@ -74,10 +76,17 @@ pub async fn start() -> (String, Shared) {
 }
 
 async fn faults(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     let fault = {
         let mut server = shared.lock().unwrap();
-        if server.faults.is_empty() { None } else { server.faults.remove(0) }
+        let Server { faults, met, .. } = &mut *server;
+        let came =
+            met.entry((format!("{} {}", parts.method, parts.uri), body.clone())).or_default();
+        *came += 1;
+        faults.get(*came - 1).copied()
     };
+    let request = Request::from_parts(parts, Body::from(body));
     match fault {
         Some(Fault::Busy) => {
             return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "0")]).into_response();
