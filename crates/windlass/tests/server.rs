@@ -165,10 +165,10 @@ async fn rows_come_in_the_format_that_is_asked_for_and_failures_show_in_each() {
         // After it the end of the body tells.
         let mut answer = ask("SELECT n FROM lake.\"bad.csv\"", "*/*", Some(format)).await;
         assert_eq!(answer.status(), 200, "{format}");
-        let (mut last, mut cut) = (Vec::new(), false);
+        let (mut last, mut cut): (Vec<u8>, _) = (Vec::new(), false);
         loop {
             match answer.chunk().await {
-                Ok(Some(chunk)) => last = chunk.to_vec(),
+                Ok(Some(chunk)) => last.extend_from_slice(&chunk),
                 Ok(None) => break,
                 Err(_) => {
                     cut = true;

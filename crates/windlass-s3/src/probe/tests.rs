@@ -219,9 +219,10 @@ async fn each_way_not_to_be_s3_is_told_apart() {
 
 #[tokio::test]
 async fn an_address_without_a_service_is_told_apart() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let refused = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    // It is held, so that nobody else gets it, and nobody listens.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let refused = format!("http://{}", socket.local_addr().unwrap());
     let steps = probe_s3(&store(&refused, &[]), true).await;
     insta::assert_snapshot!(shown(&steps, &refused));
     let unknown = "https://nonexistent.invalid";
@@ -298,7 +299,11 @@ async fn the_time_of_the_whole_is_bounded_whatever_the_steps_take() {
     let began = Instant::now();
     let steps = probe_within(&store(&endpoint, BOUND), true, limits).await;
     assert!(began.elapsed() < Duration::from_mins(1), "took {:?}", began.elapsed());
-    let late = steps.iter().filter(|step| step.message.contains("time for the whole test"));
+    // On a busy machine the first step may have had all of it.
+    let late = steps.iter().filter(|step| {
+        step.message.contains("time for the whole test")
+            || step.step == "reach endpoint" && step.status == Status::Failed
+    });
     assert!(late.count() > 0, "{}", shown(&steps, &endpoint));
 }
 

@@ -19,7 +19,7 @@ fn store(endpoint: &str, keys: &(String, String), more: &[(&str, OptionValue)]) 
         ("ALLOW_HTTP".to_owned(), OptionValue::Bool(true)),
         ("AWS_ACCESS_KEY_ID".to_owned(), text(&keys.0)),
         ("AWS_SECRET_ACCESS_KEY".to_owned(), text(&keys.1)),
-        ("TIMEOUT".to_owned(), OptionValue::Integer(2)),
+        ("TIMEOUT".to_owned(), OptionValue::Integer(30)),
     ]);
     options.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
     let secrets = crate::Secrets {

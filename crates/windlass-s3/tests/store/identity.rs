@@ -159,11 +159,12 @@ async fn headers_and_requester_pays_are_sent_with_every_request() {
 #[tokio::test]
 async fn a_service_that_is_not_there_is_told_quickly() {
     let s3 = TestS3::start().await;
-    let spec = spec(&s3, &[]);
-    let keys = secrets(&s3);
-    drop(s3);
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    let store = open(spec, keys);
+    // It is held, so that nobody else gets it, and nobody listens.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nobody = format!("http://{}", socket.local_addr().unwrap());
+    let spec = spec(&s3, &[("ENDPOINT", OptionValue::Text(nobody))]);
+    let store = open(spec, secrets(&s3));
     let error = read(&store, "lake", "k").await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::ConnectionUnreachable, "{error:?}");
 }

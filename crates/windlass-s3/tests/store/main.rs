@@ -22,7 +22,7 @@ fn spec(s3: &TestS3, more: &[(&str, OptionValue)]) -> S3Spec {
         ("ALLOW_HTTP", OptionValue::Bool(true)),
         ("AWS_ACCESS_KEY_ID", OptionValue::Text(id)),
         ("AWS_SECRET_ACCESS_KEY", OptionValue::Text(secret)),
-        ("TIMEOUT", OptionValue::Integer(5)),
+        ("TIMEOUT", OptionValue::Integer(30)),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))

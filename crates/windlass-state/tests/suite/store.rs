@@ -3,6 +3,7 @@
 use crate::place::{Place, name, sqlite};
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use windlass_state::{
     DEFAULT_FABRIC, Dialect, KeySource, KeyStatus, MasterKey, NewConnection, NewFileTable, Sealed,
@@ -347,6 +348,7 @@ async fn a_lost_or_wrong_key_destroys_nothing(place: Place) {
     );
 
     std::fs::write(place.key(), key).unwrap();
+    std::fs::set_permissions(place.key(), std::fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(value(&store, fabric, "lab").await.unwrap(), CANARY);
     let report = store.key_report().await.unwrap();
     assert_eq!(report.status, KeyStatus::Ready);
