@@ -6,6 +6,7 @@ use crate::windlass::Windlass;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use chrono::Utc;
+use secrecy::SecretString;
 use windlass_query::{
     Catalogued, FileTable, Resolver, SchemaChange, SchemaColumn, StoredColumns, Temporaries,
     Temporary, View,
@@ -50,6 +51,11 @@ impl Resolver for Scope {
                 declared: stored.declared,
             }),
         }))
+    }
+
+    async fn secret(&self, name: &str) -> Result<SecretString> {
+        let name = Name::new(name)?;
+        self.windlass.inner.store.open_secret(self.fabric.id, &name).await
     }
 
     async fn container(&self, connection: &str, path: &str) -> Result<Option<Catalogued>> {

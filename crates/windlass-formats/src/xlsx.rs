@@ -3,14 +3,17 @@
 //! What a workbook keeps apart from its sheets (texts, styles) is in memory; its size is bounded.
 
 use crate::format::{Failure, Format, Limits, OnError, Reading, Rows};
+use crate::locked::unlock;
 use crate::schema::widen;
 use crate::source::{Seekable, Source};
 use crate::typed::Texts;
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use calamine::{DataRef, DataType as _, ExcelDateTime, Reader as _, Xlsx as Workbook, XlsxError};
 use chrono::{NaiveDateTime, Timelike as _};
+use secrecy::SecretString;
 use std::collections::HashMap;
 use std::io::{self, BufReader, Read as _};
+use std::sync::Arc;
 
 /// Which sheets are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +47,8 @@ pub struct Xlsx {
     pub empty: RowRule,
     /// Whether a row must have a value in every column.
     pub complete: bool,
+    /// What opens workbooks that are locked.
+    pub password: Option<SecretString>,
 }
 
 /// What becomes of rows without a value.
@@ -68,15 +73,21 @@ type Book = Workbook<BufReader<Box<dyn Seekable>>>;
 impl From<XlsxError> for Failure {
     fn from(error: XlsxError) -> Self {
         match error {
-            XlsxError::Password => Self::new("it is protected by a password")
-                .hint("Windlass does not open protected workbooks; save a copy without a password"),
+            XlsxError::Password => Self::new("it is protected by a password"),
             other => Self::new(other.to_string()),
         }
     }
 }
 
-fn open(source: &dyn Source) -> Result<Book, Failure> {
-    let file = || -> io::Result<_> { Ok(BufReader::with_capacity(64 << 10, source.ranges()?)) };
+fn open(source: &dyn Source, password: Option<&SecretString>) -> Result<Book, Failure> {
+    let unlocked = unlock(source, password)?;
+    let file = || -> io::Result<_> {
+        let file: Box<dyn Seekable> = match &unlocked {
+            Some(bytes) => Box::new(io::Cursor::new(Arc::clone(bytes))),
+            None => source.ranges()?,
+        };
+        Ok(BufReader::with_capacity(64 << 10, file))
+    };
     // The sizes a ZIP file declares may be wrong; what is decompressed counts.
     if let Ok(mut archive) = zip::ZipArchive::new(file()?) {
         let mut left = KEPT;
@@ -296,7 +307,7 @@ impl Rows for Xlsx {
     }
 
     fn read(&self, source: &dyn Source, reading: &mut Reading<'_>) -> Result<(), Failure> {
-        let mut book = open(source)?;
+        let mut book = open(source, self.password.as_ref())?;
         let mut texts = Texts::new(reading);
         let kinds: Vec<(String, DataType)> = reading
             .schema
@@ -360,7 +371,7 @@ impl Rows for Xlsx {
 
 impl Format for Xlsx {
     fn infer(&self, source: &dyn Source, limits: &Limits) -> Result<Schema, Failure> {
-        let mut book = open(source)?;
+        let mut book = open(source, self.password.as_ref())?;
         let mut order: Vec<String> = Vec::new();
         let mut kinds: HashMap<String, DataType> = HashMap::new();
         for sheet in self.chosen(&book)? {
@@ -417,6 +428,7 @@ fn first_row(
         skip_rows: skip,
         empty: RowRule::Skip,
         complete: false,
+        password: None,
     };
     let mut first = None;
     plain.rows(book, sheet, &mut |_, (_, row)| {

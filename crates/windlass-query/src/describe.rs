@@ -3,6 +3,7 @@
 use crate::as_views::plain;
 use crate::schema::sql;
 use crate::scope::Opened;
+use crate::store::QueryStore;
 use arrow::array::{ArrayRef, BooleanArray, StringArray};
 use arrow::record_batch::RecordBatch;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ struct Row {
 }
 
 /// The rows of DESCRIBE: role is `column`, `partition` or `note`.
-pub(crate) fn describe(table: &Opened) -> Result<RecordBatch> {
+pub(crate) async fn describe(table: &Opened, store: &Arc<QueryStore>) -> Result<RecordBatch> {
     let schema = plain(&table.provider().schema());
     let mut rows: Vec<Row> = schema
         .fields()
@@ -44,13 +45,23 @@ pub(crate) fn describe(table: &Opened) -> Result<RecordBatch> {
                 .and_then(|column| column.note.clone())
                 .or_else(|| files.partition_note(&row.name));
         }
-        rows.extend(files.notes().into_iter().map(|(name, note)| Row {
-            name: name.to_owned(),
-            role: "note",
-            note: Some(note),
-            ..Row::default()
-        }));
     }
+    if let Opened::Delta(table) = table {
+        for row in rows.iter_mut().filter(|row| table.partition_columns().contains(&row.name)) {
+            row.role = "partition";
+        }
+    }
+    let notes = match table {
+        Opened::Files(files) => files.notes(),
+        Opened::Delta(table) => table.notes(store).await?,
+        Opened::Rows(_) => Vec::new(),
+    };
+    rows.extend(notes.into_iter().map(|(name, note)| Row {
+        name: name.to_owned(),
+        role: "note",
+        note: Some(note),
+        ..Row::default()
+    }));
     let text = |texts: Vec<Option<&str>>| -> ArrayRef { Arc::new(StringArray::from(texts)) };
     let nullable: BooleanArray = rows.iter().map(|row| row.nullable).collect();
     RecordBatch::try_from_iter_with_nullable([

@@ -239,7 +239,7 @@ impl Engine {
     ) -> Result<Rows> {
         let session = self.session(fabric)?;
         let table = one(&session, fabric, resolver.as_ref(), &reference).await?;
-        Ok(Rows::of(describe(&table)?))
+        Ok(Rows::of(describe(&table, &session.store).await?))
     }
 
     /// A session of its own: its files, its catalogue, its caches; only memory is shared.

@@ -162,6 +162,18 @@ impl Place {
         self.pattern.is_none() && !self.key.is_empty() && !self.key.ends_with('/')
     }
 
+    /// The folder that the path is, if it is one; a key without a `/` at its end is one too. What a
+    /// pattern says is that before its first sign.
+    pub(crate) fn folder(&self) -> String {
+        let base = if self.pattern.is_some() { self.base() } else { &self.key };
+        if base.is_empty() || base.ends_with('/') { base.to_owned() } else { format!("{base}/") }
+    }
+
+    /// Whether it is a pattern of keys.
+    pub(crate) fn is_pattern(&self) -> bool {
+        self.pattern.is_some()
+    }
+
     /// What every key begins with.
     pub(crate) fn prefix(&self) -> String {
         match &self.pattern {

@@ -1,7 +1,9 @@
 //! What format files have: by option, by name, then by content.
 
 use crate::careful::Careful;
+use crate::delta::AsOf;
 use crate::files::SourceFile;
+use crate::resolve::Resolver;
 use arrow::datatypes::DataType;
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
@@ -88,6 +90,8 @@ const FILES: usize = 8;
 pub(crate) struct Declared {
     /// [`Kind::Json`] is any layout of JSON.
     pub(crate) kind: Option<Kind>,
+    /// Whether it is the folder of a Delta Lake table, and which state of that is read.
+    pub(crate) delta: Option<AsOf>,
     pub(crate) infer: Infer,
     /// Files of which the heads are read.
     pub(crate) sample: usize,
@@ -104,12 +108,15 @@ pub(crate) struct Declared {
     xlsx: Xlsx,
     fixed: FixedWidth,
     regex: Option<Regex>,
+    /// The secret that opens locked workbooks.
+    password_secret: Option<String>,
 }
 
 impl Default for Declared {
     fn default() -> Self {
         Self {
             kind: None,
+            delta: None,
             infer: Infer::Sample,
             sample: FILES,
             types: Vec::new(),
@@ -127,6 +134,7 @@ impl Default for Declared {
                 skip_rows: 0,
                 empty: RowRule::Keep,
                 complete: false,
+                password: None,
             },
             fixed: FixedWidth {
                 columns: Vec::new(),
@@ -137,6 +145,7 @@ impl Default for Declared {
                 point: '.',
             },
             regex: None,
+            password_secret: None,
         }
     }
 }
@@ -209,6 +218,7 @@ const TYPES: &[(&str, Option<Kind>)] = &[
     ("FIXED_WIDTH", Some(Kind::Fixed)),
     ("REGEX", Some(Kind::Regex)),
     ("LINES", Some(Kind::Lines)),
+    ("DELTA", None),
 ];
 
 /// None and false: by name and content.
@@ -226,7 +236,7 @@ const DECLARED_COMPRESSIONS: &[(&str, Option<Compression>)] = &[
 impl Declared {
     /// Reads the options of a file table.
     pub(crate) fn read(options: &OptionMap) -> Result<Self> {
-        let mut declared = Self::default();
+        let mut declared = Self { delta: AsOf::read(options)?, ..Self::default() };
         if let Some(value) = options.get("COMPRESSION") {
             declared.set("COMPRESSION", value)?;
         }
@@ -273,6 +283,8 @@ impl Declared {
         };
         match name {
             "TYPE" => self.kind = choice(name, value, TYPES)?,
+            // What of a Delta Lake table is read: `AsOf::read` knows.
+            "VERSION" | "TIMESTAMP" => {}
             "COMPRESSION" if text(name, value)?.eq_ignore_ascii_case("ZIP") => {
                 self.zip = Some(true);
             }
@@ -342,6 +354,7 @@ impl Declared {
             "SHEET_SUFFIX" => self.xlsx.sheets = Sheets::Suffix(text(name, value)?.to_owned()),
             "SHEET_CONTAINS" => self.xlsx.sheets = Sheets::Contains(text(name, value)?.to_owned()),
             "SHEET_COLUMN" => self.xlsx.sheet_column = Some(text(name, value)?.to_owned()),
+            "PASSWORD_SECRET" => self.password_secret = Some(text(name, value)?.to_owned()),
             "EMPTY_ROWS" => {
                 let words =
                     [("KEEP", RowRule::Keep), ("SKIP", RowRule::Skip), ("FAIL", RowRule::Bad)];
@@ -351,6 +364,14 @@ impl Declared {
                 self.xlsx.complete = choice(name, value, &[("KEEP", false), ("FAIL", true)])?;
             }
             _ => return Err(invalid(name, "is not an option of CONTENT_TYPE")),
+        }
+        Ok(())
+    }
+
+    /// Takes the passwords that the options name out of where they are kept.
+    pub(crate) async fn unlock(&mut self, resolver: &dyn Resolver) -> Result<()> {
+        if let Some(name) = &self.password_secret {
+            self.xlsx.password = Some(resolver.secret(name).await?);
         }
         Ok(())
     }

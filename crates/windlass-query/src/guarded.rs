@@ -12,43 +12,20 @@ use datafusion::parquet::file::metadata::ParquetMetaData;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::ops::Range;
-use std::panic::{self, AssertUnwindSafe};
 use std::pin::pin;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::task::Poll;
-
-thread_local! {
-    /// Whether this thread reads a footer now.
-    static READS: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Keeps what is caught here from being printed as the panic of a program that fails.
-fn hush() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let usual = panic::take_hook();
-        panic::set_hook(Box::new(move |panic| {
-            if !READS.get() {
-                usual(panic);
-            }
-        }));
-    });
-}
+use windlass_formats::quietly::quietly;
 
 /// Waits for what reads a footer; the library panics on some that are none.
 pub(crate) async fn footer<T, E: From<ParquetError>>(
     read: impl Future<Output = Result<T, E>> + Send,
 ) -> Result<T, E> {
-    hush();
     let mut read = pin!(read);
     poll_fn(|context| {
-        READS.set(true);
-        let polled = panic::catch_unwind(AssertUnwindSafe(|| read.as_mut().poll(context)));
-        READS.set(false);
-        polled.unwrap_or_else(|_| {
+        quietly(|| read.as_mut().poll(context)).unwrap_or_else(|| {
             let error = ParquetError::General("its footer says what cannot be".to_owned());
             Poll::Ready(Err(error.into()))
         })

@@ -13,6 +13,7 @@ mod careful;
 mod date_letters;
 mod date_pattern;
 mod decoder;
+mod delta;
 mod describe;
 mod engine;
 mod entry_expr;

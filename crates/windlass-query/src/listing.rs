@@ -43,6 +43,8 @@ pub(crate) struct Begun {
     pub(crate) first: Listed,
     /// The rest of the listing; None: the first page is all.
     rest: Option<Mutex<BoxStream<'static, Result<Entry>>>>,
+    /// It is the folder of a Delta Lake table.
+    pub(crate) is_delta: bool,
     pub(crate) requests: Arc<AtomicU64>,
 }
 
@@ -81,7 +83,7 @@ pub(crate) async fn begin(place: Place) -> Result<Begun> {
             first.files.push(Arc::new(file));
         }
         first.prefixes.clear();
-        return Ok(Begun { place, first, rest: None, requests });
+        return Ok(Begun { place, first, rest: None, is_delta: false, requests });
     }
     let location = Location { bucket: Some(place.bucket.clone()), key: place.prefix() };
     let options = ListOptions {
@@ -101,8 +103,35 @@ pub(crate) async fn begin(place: Place) -> Result<Begun> {
         }
     }
     requests.fetch_max(1, Ordering::Relaxed); // of storages that do not count
+    let is_delta = is_delta(&place, &entries, more, &requests).await?;
     gather(&place, entries, &mut first);
-    Ok(Begun { place, first: settle(first), rest: more.then(|| Mutex::new(stream)), requests })
+    let rest = more.then(|| Mutex::new(stream));
+    Ok(Begun { place, first: settle(first), rest, is_delta, requests })
+}
+
+/// Whether a folder has the log of a Delta Lake table. The first page says so, or that there is none,
+/// unless names before the log's fill it; then it is looked for among Parquet files.
+async fn is_delta(
+    place: &Place,
+    entries: &[Entry],
+    more: bool,
+    requests: &Arc<AtomicU64>,
+) -> Result<bool> {
+    if place.is_pattern() {
+        return Ok(false);
+    }
+    let log = format!("{}{}", place.folder(), crate::delta::LOG);
+    if entries.iter().any(|entry| entry.key.starts_with(&log)) {
+        return Ok(true);
+    }
+    let before = entries.iter().map(|entry| &entry.key).max().is_none_or(|key| *key < log);
+    if !more || !before || !entries.iter().any(|entry| entry.key.ends_with(".parquet")) {
+        return Ok(false);
+    }
+    requests.fetch_add(1, Ordering::Relaxed);
+    let location = Location { bucket: Some(place.bucket.clone()), key: log };
+    let options = ListOptions { recursive: true, lazy: true, ..ListOptions::default() };
+    Ok(place.storage.list(&location, options).try_next().await?.is_some())
 }
 
 impl Begun {

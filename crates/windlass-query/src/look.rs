@@ -119,11 +119,11 @@ impl Engine {
                     Some(_) => scope.open_few(&name).await?,
                     None => None,
                 };
-                let provider = match few {
-                    Some(files) => Arc::new(files) as _,
-                    None => scope.open_one(&name).await?.provider(),
+                let opened = match few {
+                    Some(opened) => opened,
+                    None => scope.open_one(&name).await?,
                 };
-                scan(&name, provider)?
+                scan(&name, opened.provider())?
             }
         };
         let plan = plainly(plan).map_err(from_engine)?;

@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::datasource::MemTable;
+use secrecy::SecretString;
 use std::sync::Arc;
 use windlass_s3::Storage;
 use windlass_types::options::nearest;
@@ -59,6 +60,11 @@ pub trait Resolver: Send + Sync {
     async fn container(&self, connection: &str, path: &str) -> Result<Option<Catalogued>> {
         let _ = (connection, path);
         Ok(None)
+    }
+
+    /// Opens a secret.
+    async fn secret(&self, name: &str) -> Result<SecretString> {
+        Err(Error::new(ErrorCode::SecretNotFound, format!("no secret `{name}`")))
     }
 
     /// Stores the columns of a file table, and how its files differed from them.
@@ -181,7 +187,9 @@ async fn of_call(resolver: &dyn Resolver, call: &Call) -> Result<FileSource> {
         Error::new(ErrorCode::ConnectionNotFound, format!("no connection `{}`", call.connection))
             .hint("the first argument names a connection, the second a path behind it; see SHOW CONNECTIONS")
     })?;
-    FileSource::new(&storage, &call.paths, &call.options, call.written.clone())
+    let mut source = FileSource::new(&storage, &call.paths, &call.options, call.written.clone())?;
+    source.declared.unlock(resolver).await?;
+    Ok(source)
 }
 
 fn quoted(name: &str) -> String {
@@ -217,6 +225,7 @@ async fn files(resolver: &dyn Resolver, schema: Option<&str>, table: &str) -> Re
     let written = schema
         .map_or_else(|| quoted(table), |schema| format!("{}.{}", quoted(schema), quoted(table)));
     let mut source = FileSource::new(&storage, &[stored.location], &stored.options, written)?;
+    source.declared.unlock(resolver).await?;
     source.stored = Some(StoredTable {
         schema: schema.map(str::to_owned),
         table: table.to_owned(),

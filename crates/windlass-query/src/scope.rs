@@ -5,6 +5,7 @@
 
 use crate::as_views::plain;
 use crate::calls::{Call, replace};
+use crate::delta::LogTable;
 use crate::engine::{Session, logical};
 use crate::error::{from_engine, syntax};
 use crate::free;
@@ -41,6 +42,7 @@ const DEPTH: usize = 16;
 #[derive(Clone)]
 pub(crate) enum Opened {
     Files(Arc<FilesTable>),
+    Delta(Arc<LogTable>),
     Rows(Arc<dyn TableProvider>),
 }
 
@@ -48,6 +50,7 @@ impl Opened {
     pub(crate) fn provider(&self) -> Arc<dyn TableProvider> {
         match self {
             Self::Files(files) => Arc::clone(files) as _,
+            Self::Delta(table) => Arc::clone(&table.provider),
             Self::Rows(rows) => Arc::clone(rows),
         }
     }
@@ -297,18 +300,48 @@ impl<'a> Scope<'a> {
     }
 
     /// Opens the one table of files that was found by its first page; None: it is none of files.
-    pub(crate) async fn open_few(&mut self, name: &TableReference) -> Result<Option<FilesTable>> {
+    pub(crate) async fn open_few(&mut self, name: &TableReference) -> Result<Option<Opened>> {
         let name = self.full(name.clone());
         let Some(files) = self.files.remove(&name) else { return Ok(None) };
         let opening = files.begin(self.resolver.now()).await?;
-        opening.few(&self.session.state, &self.session.store).await.map(Some)
+        let (state, store) = (&self.session.state, &self.session.store);
+        Ok(Some(if opening.is_delta() {
+            Opened::Delta(Arc::new(opening.delta(store).await?.0))
+        } else {
+            Opened::Files(Arc::new(opening.few(state, store).await?))
+        }))
     }
 
     /// Lists and opens all tables and puts them into the catalogue of the session.
     pub(crate) async fn prepare(&mut self, statement: &Statement) -> Result<()> {
         let opened = self.open(Some(statement)).await?;
+        self.refuse_free(statement, &opened)?;
+        for view in self.views.values() {
+            self.refuse_free(&view.statement, &opened)?;
+        }
         self.register(&opened)?;
         self.register_views().await
+    }
+
+    /// An error where a column for free is named of a table that has none.
+    fn refuse_free(
+        &self,
+        statement: &Statement,
+        opened: &BTreeMap<TableReference, Opened>,
+    ) -> Result<()> {
+        if !opened.values().any(|opened| matches!(opened, Opened::Delta(_))) {
+            return Ok(());
+        }
+        let (names, _) = resolve_table_references(statement, true).map_err(from_engine)?;
+        for name in names.into_iter().map(|name| self.full(name)) {
+            let table = unmarked(&name);
+            if let Some(column) = free::marked(name.table()).1.first()
+                && let Some(Opened::Delta(delta)) = opened.get(&table)
+            {
+                return Err(delta.no_free(column));
+            }
+        }
+        Ok(())
     }
 
     async fn open(
@@ -334,6 +367,8 @@ impl<'a> Scope<'a> {
             .iter()
             .filter_map(|(name, opening)| Some((name.clone(), opening.source.stored.clone()?)))
             .collect();
+        let (logged, begun): (Vec<_>, Vec<_>) =
+            begun.into_iter().partition(|(_, opening)| opening.is_delta());
         let (open, whole): (Vec<_>, Vec<_>) = begun
             .into_iter()
             .partition(|(_, opening)| statement.is_some() && opening.may_prune(names_file));
@@ -342,6 +377,14 @@ impl<'a> Scope<'a> {
             .iter()
             .map(|(name, rows)| (name.clone(), Opened::Rows(Arc::clone(rows))))
             .collect();
+        for (name, opening) in logged {
+            let (table, told) = opening.delta(store).await?;
+            if let Some(log) = &log {
+                log.keep(&told.table);
+            }
+            self.told.push(told);
+            opened.insert(name, Opened::Delta(Arc::new(table)));
+        }
         let mut tasks: Vec<BoxFuture<'_, Result<(TableReference, FilesTable, WasListed)>>> =
             Vec::new();
         for (name, opening) in whole {

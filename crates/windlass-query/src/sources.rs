@@ -1,6 +1,7 @@
 //! From files behind a connection to a table: which are listed, which teach the columns.
 
 use crate::date_pattern::DatePattern;
+use crate::delta::LogTable;
 use crate::files::{Place, SourceFile};
 use crate::format::{Declared, Infer};
 use crate::free;
@@ -57,11 +58,17 @@ pub(crate) struct WasListed {
     prefixes: Vec<String>,
     requests: u64,
     pruned: bool,
+    /// The version of a Delta Lake table.
+    version: Option<u64>,
 }
 
 impl std::fmt::Display for WasListed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         const SHOWN: usize = 8;
+        if let Some(version) = self.version {
+            let table = &self.table;
+            return write!(f, "{table}: Delta Lake, version={version}, files by its log");
+        }
         let mut shown: Vec<&str> = self.prefixes.iter().take(SHOWN).map(String::as_str).collect();
         if self.prefixes.len() > SHOWN {
             shown.push("...");
@@ -109,6 +116,9 @@ impl FileSource {
 
     /// Lists the first page of each path.
     pub(crate) async fn begin(self, now: DateTime<Utc>) -> Result<Opening> {
+        if self.declared.delta.is_some() {
+            return Ok(Opening { source: self, begun: Vec::new(), now });
+        }
         let mut tasks: Vec<BoxFuture<'_, Result<Begun>>> = Vec::new();
         for place in &self.places {
             tasks.push(Box::pin(begin(place.clone())));
@@ -116,7 +126,7 @@ impl FileSource {
         let begun: Vec<Begun> =
             futures::stream::iter(tasks).buffered(AT_ONCE).try_collect().await?;
         for path in &begun {
-            if path.first.files.is_empty() && !path.has_more() {
+            if path.first.files.is_empty() && !path.has_more() && !path.is_delta {
                 return Err(path.place.nothing(path.first.empty));
             }
         }
@@ -142,6 +152,52 @@ impl Opening {
             && (names_file
                 || self.source.pattern.is_some()
                 || !partitions(&first, &[], None).fields.is_empty())
+    }
+
+    /// Whether it is a Delta Lake table: as declared, or by its log where no format is.
+    pub(crate) fn is_delta(&self) -> bool {
+        let source = &self.source;
+        source.declared.delta.is_some()
+            || (source.declared.kind.is_none() || self.catalogued().is_some())
+                && self.begun.iter().any(|begun| begun.is_delta)
+    }
+
+    /// Opens it as a Delta Lake table.
+    pub(crate) async fn delta(self, store: &Arc<QueryStore>) -> Result<(LogTable, WasListed)> {
+        let FileSource { written, places, declared, stored, .. } = self.source;
+        let [place] = places.as_slice() else {
+            return Err(Error::new(
+                ErrorCode::PathInvalid,
+                format!("`{written}` has a Delta Lake table among several paths"),
+            )
+            .hint("read each Delta Lake table by itself, and join them with UNION ALL"));
+        };
+        if place.is_pattern() {
+            return Err(Error::new(
+                ErrorCode::PathInvalid,
+                format!("`{written}` is a pattern; a Delta Lake table is one folder"),
+            )
+            .hint("name the folder that has `_delta_log`"));
+        }
+        if stored.and_then(|stored| stored.columns).is_some_and(|columns| columns.declared) {
+            return Err(Error::new(
+                ErrorCode::OptionInvalid,
+                format!("`{written}` declares columns; those of a Delta Lake table are its log's"),
+            )
+            .hint("create the file table without columns"));
+        }
+        let as_of = declared.delta.unwrap_or_default();
+        let table = LogTable::open(store, place, as_of, &written).await?;
+        let told = WasListed {
+            table: written,
+            files: 0,
+            bytes: 0,
+            prefixes: Vec::new(),
+            requests: 0,
+            pruned: false,
+            version: Some(table.version()),
+        };
+        Ok((table, told))
     }
 
     fn first(&self) -> Vec<Arc<SourceFile>> {
@@ -329,6 +385,7 @@ impl Opening {
             prefixes: listed.prefixes.clone(),
             requests,
             pruned,
+            version: None,
         }
     }
 }

@@ -119,7 +119,7 @@ impl QueryStore {
     }
 
     /// Our error in theirs, so that it comes out again as it went in.
-    fn carry(&self, error: Error) -> object_store::Error {
+    pub(crate) fn carry(&self, error: Error) -> object_store::Error {
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         failure.get_or_insert_with(|| ErrorBody::from(&error));
         object_store::Error::Generic { store: "windlass", source: Box::new(error) }
@@ -151,7 +151,7 @@ fn meta(location: Path, file: &SourceFile) -> ObjectMeta {
     }
 }
 
-fn unsupported(operation: &str) -> object_store::Error {
+pub(crate) fn unsupported(operation: &str) -> object_store::Error {
     object_store::Error::NotImplemented {
         operation: operation.to_owned(),
         implementer: "the store of a query".to_owned(),

@@ -17,6 +17,7 @@ const FORMATS: &[(&str, &str)] = &[
     ("avro", "AVRO"),
     ("arrow", "ARROW"),
     ("orc", "ORC"),
+    ("delta", "DELTA"),
 ];
 
 impl Windlass {

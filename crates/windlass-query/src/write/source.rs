@@ -39,6 +39,7 @@ pub struct ReadFile {
 pub(crate) struct ReadLog {
     files: Mutex<BTreeMap<(String, String, String), ReadFile>>,
     tables: Mutex<BTreeMap<TableReference, Vec<ReadPlace>>>,
+    kept: Mutex<Option<String>>,
 }
 
 impl ReadLog {
@@ -61,6 +62,11 @@ impl ReadLog {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), places);
     }
 
+    /// Notes a table whose files are its log's: nobody else may take them away.
+    pub(crate) fn keep(&self, table: &str) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(table.to_owned());
+    }
+
     fn all(&self) -> Vec<ReadFile> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
@@ -80,6 +86,8 @@ pub struct Source {
     pub read: Vec<ReadFile>,
     /// Where it takes its columns from.
     pub lineage: Lineage,
+    /// A table that it reads whose files must stay, since a log says that they are there.
+    pub kept: Option<String>,
     /// Whether it may leave rows of them unread.
     pub limited: bool,
 }
@@ -125,6 +133,7 @@ impl Engine {
             .map_err(|error| store.explain(error))?;
         let task = session.state.task_ctx();
         let stream = execute_stream(physical, Arc::clone(&task)).map_err(from_engine)?;
-        Ok(Source { stream, store, task, read: log.all(), lineage, limited })
+        let kept = log.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(Source { stream, store, task, read: log.all(), lineage, kept, limited })
     }
 }

@@ -1,6 +1,6 @@
 //! Options inside `CONTENT_TYPE = (...)`: how files are read.
 
-use super::OptionType::{Bool, Choice, Integer, Text, TextList};
+use super::OptionType::{Bool, Choice, Integer, Moment, Text, TextList};
 use super::{OptionDef, free};
 
 /// Options inside `CONTENT_TYPE = (...)`.
@@ -22,9 +22,10 @@ pub const CONTENT_TYPE_OPTIONS: &[OptionDef] = &[
             "FIXED_WIDTH",
             "REGEX",
             "LINES",
+            "DELTA",
         ]),
         "AUTO",
-        "Format of the files; AUTO goes by name and content. JSON is of any layout, JSONL one object a line (P-R2).",
+        "Format of the files; AUTO goes by name and content. JSON is of any layout, JSONL one object a line (P-R2); DELTA is a folder with a Delta Lake table, which AUTO knows by its `_delta_log`.",
     ),
     free(
         "COMPRESSION",
@@ -131,6 +132,24 @@ pub const CONTENT_TYPE_OPTIONS: &[OptionDef] = &[
         "Whether blanks at the end of fixed width text are left out.",
     ),
     free("DECIMAL_POINT", Text, ".", "Decimal point of fixed width numbers."),
+    free(
+        "PASSWORD_SECRET",
+        Text,
+        "none",
+        "Name of the secret with the password of locked workbooks (P-2.5).",
+    ),
+    free(
+        "VERSION",
+        Integer(0, i64::MAX),
+        "the newest",
+        "Version of a Delta Lake table that is read (TYPE = DELTA).",
+    ),
+    free(
+        "TIMESTAMP",
+        Moment,
+        "now",
+        "Time as of which a Delta Lake table is read: the newest version that was there (TYPE = DELTA).",
+    ),
     free("SHEET", Text, "the first", "Name of the sheet of a workbook."),
     free(
         "SHEETS",

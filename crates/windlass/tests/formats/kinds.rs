@@ -324,3 +324,51 @@ pandas.DataFrame({"a": [1, 2, None]}).to_excel("frame.xlsx", index=False)
     let error = lake.refused("SELECT * FROM full");
     assert!(error.contains("line 3: sheet `Jan 2026`: the row is empty"), "{error}");
 }
+
+/// P-2.5: a password.
+#[test]
+fn locked_workbooks_are_opened_with_a_secret() {
+    let lake = Lake::new();
+    lake.python(
+        r#"
+import io, msoffcrypto.format.ooxml, openpyxl
+book = openpyxl.Workbook()
+for n in range(3000): book.active.append(["id", "name"] if n == 0 else [n, f"n{n}"])
+plain = io.BytesIO()
+book.save(plain)
+with open("locked.xlsx", "wb") as out:
+    msoffcrypto.format.ooxml.OOXMLFile(plain).encrypt("sesame-canary", out)
+data = open("locked.xlsx", "rb").read()
+open("cut.xlsx", "wb").write(data[:len(data) // 2])
+open("old.xlsx", "wb").write(data[:8] + bytes(4000))
+"#,
+    );
+    let error = lake.refused("SELECT * FROM lake.\"locked.xlsx\"");
+    assert!(
+        error.contains("protected by a password") && error.contains("PASSWORD_SECRET"),
+        "{error}"
+    );
+    lake.sql("CREATE SECRET book = 'sesame-canary'");
+    lake.sql("CREATE SECRET other = 'wrong-canary'");
+    lake.table("months", "locked.xlsx", "TYPE = XLSX, PASSWORD_SECRET = 'book'");
+    assert_eq!(
+        lake.ask("SELECT count(*) AS n, max(id) AS m FROM months"),
+        [json!({"n": 2999, "m": 2999})]
+    );
+    let from = |path: &str, secret: &str| {
+        format!(
+            "SELECT count(*) AS n FROM read_xlsx('lake', '{path}', password_secret => '{secret}')"
+        )
+    };
+    assert_eq!(lake.ask(&from("locked.xlsx", "book")), [json!({"n": 2999})]);
+    for (path, secret, why) in [
+        ("locked.xlsx", "other", "the password does not open it"),
+        ("locked.xlsx", "nobody", "no secret nobody"),
+        ("cut.xlsx", "book", "the password does not open it"),
+        ("old.xlsx", "book", "the password does not open it"),
+    ] {
+        let error = lake.refused(&from(path, secret));
+        assert!(error.contains(why), "{path} {secret}: {error}");
+        assert!(!error.contains("canary") && !error.contains("panicked"), "{error}");
+    }
+}

@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod delta;
 mod kinds;
 mod nasty;
 

@@ -152,8 +152,10 @@ async fn modes_decide_what_becomes_of_files_that_are_there() {
     assert_eq!(serde_json::to_string(&all).unwrap(), r#"[{"x":1,"odd":1},{"x":6,"odd":0}]"#);
 
     place.s3.state().put("lake", "t/_delta_log/00000000000000000000.json", "{}");
-    let refused = copy(1, "t/", ", MODE = OVERWRITE").refused(1);
-    assert!(refused.contains("holds a Delta Lake table"), "{refused}");
+    for mode in ["OVERWRITE", "APPEND"] {
+        let refused = copy(1, "t/", &format!(", MODE = {mode}")).refused(1);
+        assert!(refused.contains("holds a Delta Lake table"), "{refused}");
+    }
     let refused = place
         .home
         .sql("COPY (SELECT 1 AS x) TO 'lake:' OPTIONS (FILE_FORMAT = CSV, MODE = OVERWRITE)")

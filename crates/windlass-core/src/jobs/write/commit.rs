@@ -100,6 +100,25 @@ fn exists(storage: &Storage, bucket: &str, key: &str) -> Error {
         .hint("use MODE = APPEND, OVERWRITE or OVERWRITE_PARTITIONS, or write elsewhere")
 }
 
+fn holds_delta(storage: &Storage, bucket: &str, prefix: &str) -> Error {
+    let place = storage.address(bucket, prefix);
+    Error::new(ErrorCode::OptionInvalid, format!("`{place}` holds a Delta Lake table"))
+        .hint("its files come and go by its log alone; write elsewhere")
+}
+
+/// An error if files that are put below a prefix would lie in a Delta Lake table, unknown to its log.
+pub(super) async fn refuse_delta(storage: &Storage, bucket: &str, prefix: &str) -> Result<()> {
+    if !prefix.is_empty() && !prefix.ends_with('/') {
+        return Ok(());
+    }
+    let place = Location { bucket: Some(bucket.to_owned()), key: format!("{prefix}_delta_log/") };
+    match storage.list(&place, ListOptions::default()).next().await {
+        Some(Ok(_)) => Err(holds_delta(storage, bucket, prefix)),
+        // What is wrong with the place is said when it is written to.
+        _ => Ok(()),
+    }
+}
+
 /// Every file below a prefix; an error if it is a table of Delta Lake.
 async fn below(storage: &Storage, bucket: &str, prefix: &str) -> Result<Vec<String>> {
     let place = Location { bucket: Some(bucket.to_owned()), key: prefix.to_owned() };
@@ -117,11 +136,7 @@ async fn below(storage: &Storage, bucket: &str, prefix: &str) -> Result<Vec<Stri
             Err(error) => return Err(error),
         };
         if entry.key[prefix.len()..].split('/').any(|level| level == "_delta_log") {
-            return Err(Error::new(
-                ErrorCode::OptionInvalid,
-                format!("`{}` holds a Delta Lake table", storage.address(bucket, prefix)),
-            )
-            .hint("files of a table are not replaced one by one; write elsewhere"));
+            return Err(holds_delta(storage, bucket, prefix));
         }
         if entry.kind == EntryKind::Object && !entry.key.ends_with('/') {
             keys.push(entry.key);

@@ -104,10 +104,20 @@ impl Windlass {
             // Said before the query has run; looked at again when it has.
             super::commit::refuse_existing(&plan.storage, &plan.bucket, &plan.key).await?;
         }
+        if plan.mode == Mode::Append {
+            super::commit::refuse_delta(&plan.storage, &plan.bucket, &plan.key).await?;
+        }
         let fabric = self.fabric_of(context).await?;
         let engine = self.query().await?;
         let name = fabric.name.as_str().to_owned();
         let source = engine.source(&work.query, &name, self.scope(fabric)).await?;
+        if let Some(table) = source.kept.as_ref().filter(|_| plan.after != After::Keep) {
+            return Err(Error::new(
+                ErrorCode::OptionInvalid,
+                format!("AFTER_READ would take files from the Delta Lake table `{table}`"),
+            )
+            .hint("its log says which files are there; leave AFTER_READ out"));
+        }
         self.check_after(context, &plan.after, &source.read, source.limited).await?;
         let (read, lineage) = (source.read.clone(), source.lineage.clone());
         let WritePlan { storage, bucket, key, format, layout, mode, after } = plan;
