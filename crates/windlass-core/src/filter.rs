@@ -1,6 +1,7 @@
 //! The expression of `--where` as a filter of transfers: the query engine evaluates it, transfers
 //! know only that something judges rows.
 
+use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use windlass_query::EntryExpr;
 use windlass_transfer::EntryFilter;
@@ -15,7 +16,8 @@ impl EntryFilter for Where {
     }
 }
 
-/// Compiles an expression over `key`, `size`, `last_modified`, `etag` and `storage_class`.
-pub(crate) fn compiled(text: &str) -> Result<Arc<dyn EntryFilter>> {
-    Ok(Arc::new(Where(EntryExpr::compile(text)?)))
+/// Compiles an expression over `key`, `size`, `last_modified`, `etag` and `storage_class`, for a run
+/// that begins `now`.
+pub(crate) fn compiled(text: &str, now: DateTime<Utc>) -> Result<Arc<dyn EntryFilter>> {
+    Ok(Arc::new(Where(EntryExpr::compile(text, now)?)))
 }

@@ -141,7 +141,7 @@ pub async fn copy_between(
     cancel: CancellationToken,
 ) -> Result<Summary> {
     let filter = match &options.where_ {
-        Some(text) => Some(crate::filter::compiled(text)?),
+        Some(text) => Some(crate::filter::compiled(text, chrono::Utc::now())?),
         None => None,
     };
     let side = |side: CopySide| Side { storage: side.storage, location: side.location };

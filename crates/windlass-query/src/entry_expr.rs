@@ -5,8 +5,11 @@ use arrow::array::{
     UInt64Array,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use chrono::{DateTime, Utc};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::ColumnarValue;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_plan::PhysicalExpr;
 use datafusion::prelude::{SessionContext, cast};
 use std::sync::Arc;
@@ -28,8 +31,8 @@ fn refused(text: &str, error: impl std::error::Error + Send + Sync + 'static) ->
 }
 
 impl EntryExpr {
-    /// Compiles an expression; an error says what is wrong with it.
-    pub fn compile(text: &str) -> Result<Self> {
+    /// Compiles an expression in which it is `now`; an error says what is wrong with it.
+    pub fn compile(text: &str, now: DateTime<Utc>) -> Result<Self> {
         let time = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
         let schema = Arc::new(Schema::new(vec![
             Field::new("key", DataType::Utf8, false),
@@ -43,9 +46,19 @@ impl EntryExpr {
             DFSchema::try_from(Schema::clone(&schema)).map_err(|error| refused(text, error))?;
         let parsed =
             context.parse_sql_expr(text, &columns).map_err(|error| refused(text, error))?;
-        let expression = context
-            .create_physical_expr(cast(parsed, DataType::Boolean), &columns)
+        // What depends on the time becomes a value here: it is one time for all rows.
+        let about = SimplifyContext::builder()
+            .with_schema(Arc::new(columns.clone()))
+            .with_config_options(Arc::clone(context.state().config_options()))
+            .with_query_execution_start_time(Some(now))
+            .build();
+        let simplifier = ExprSimplifier::new(about);
+        let simple = simplifier
+            .coerce(cast(parsed, DataType::Boolean), &columns)
+            .and_then(|expression| simplifier.simplify(expression))
             .map_err(|error| refused(text, error))?;
+        let expression =
+            context.create_physical_expr(simple, &columns).map_err(|error| refused(text, error))?;
         let compiled = Self { text: text.to_owned(), schema, expression };
         // What only shows on rows, such as a text that is no number, is not known yet; the rest is.
         compiled.matches(&[])?;
@@ -88,7 +101,6 @@ impl EntryExpr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::DateTime;
     use windlass_types::EntryKind;
 
     fn entry(key: &str, size: u64, second: i64, class: Option<&str>) -> Entry {
@@ -109,20 +121,23 @@ mod tests {
             entry("a.csv", 1, 1_700_000_000, None),
             entry("b.CSV", 2_000_000, 1_800_000_000, Some("GLACIER")),
         ];
-        let judged = |text: &str| EntryExpr::compile(text).unwrap().matches(&rows).unwrap();
+        let now = DateTime::from_timestamp(1_750_000_000, 0).unwrap();
+        let judged = |text: &str| EntryExpr::compile(text, now).unwrap().matches(&rows).unwrap();
         assert_eq!(judged("size > 1000"), [false, true]);
         assert_eq!(judged("lower(key) LIKE '%.csv'"), [true, true]);
         assert_eq!(judged("last_modified < '2026-01-01T00:00:00Z'"), [true, false]);
         assert_eq!(judged("storage_class = 'GLACIER'"), [false, true]);
         assert_eq!(judged("etag = 'x'"), [false, false], "null is not true");
         assert_eq!(judged("true"), [true, true]);
-        assert!(EntryExpr::compile("size > 1").unwrap().matches(&[]).unwrap().is_empty());
+        assert_eq!(judged("last_modified > now()"), [false, true]);
+        assert_eq!(judged("last_modified < current_date"), [true, false]);
+        assert!(EntryExpr::compile("size > 1", now).unwrap().matches(&[]).unwrap().is_empty());
     }
 
     #[test]
     fn what_is_no_condition_is_refused_at_once() {
         for text in ["", "size >", "colour = 1", "size > 1; DROP TABLE x", "(SELECT 1)"] {
-            let error = EntryExpr::compile(text).unwrap_err();
+            let error = EntryExpr::compile(text, DateTime::UNIX_EPOCH).unwrap_err();
             assert_eq!(error.code(), ErrorCode::SqlPlan, "{text}: {error:?}");
         }
     }

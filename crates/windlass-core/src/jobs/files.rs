@@ -331,7 +331,7 @@ impl Windlass {
         let destination = self.work_side(fabric, &work.destination).await?;
         KeyPattern::parse(&source.location.key)?;
         if let Some(condition) = &options.where_ {
-            crate::filter::compiled(condition).map(drop)?;
+            crate::filter::compiled(condition, now).map(drop)?;
         }
         if let Some(folder) = &options.backup_to {
             let backup = destination.storage.binding().resolve_any(folder)?;
