@@ -223,6 +223,16 @@ async fn a_job_is_made_shown_changed_and_dropped() {
         let said = home.sql(&text).refused(1);
         assert!(said.contains(code), "{text}: {said}");
     }
+    for verb in ["logs", "runs"] {
+        let said = home.run(&["job", verb, "nihgtly"]).refused(1);
+        assert!(
+            said.contains("job.not_found") && said.contains("did you mean `nightly`"),
+            "{said}"
+        );
+        home.run(&["job", verb, "nightly"]).good();
+    }
+    let said = home.run(&["job", "logs", "rn_01997e6d0000700080000000000000a1"]).refused(1);
+    assert!(said.contains("run.not_found"), "{said}");
     home.sql("DROP JOB nightly; DROP JOB IF EXISTS nightly; DROP CONNECTION disk").good();
 }
 

@@ -3,8 +3,10 @@
 use crate::commands::{Ending, sql};
 use crate::session::Session;
 use clap::{Args, Subcommand};
+use futures::StreamExt as _;
+use windlass_core::engine::Answer;
 use windlass_core::sql::text_literal;
-use windlass_types::{Name, Result, RunId};
+use windlass_types::{Error, ErrorCode, Name, Result, RunId};
 
 /// Look at jobs, run them, read what their runs said.
 #[derive(Debug, Args)]
@@ -110,6 +112,9 @@ pub async fn run(session: &Session, args: Job) -> Ending {
             Err(_) => format!("CANCEL JOB {}", Name::parse(&what)?),
         },
         Verb::Runs { name, limit } => {
+            if let Some(name) = &name {
+                check_job(session, name).await?;
+            }
             let of = name.map_or_else(String::new, |name| {
                 format!("WHERE job = {} ", text_literal(name.as_str()))
             });
@@ -117,9 +122,48 @@ pub async fn run(session: &Session, args: Job) -> Ending {
                 "SELECT id, job, state, cause, started_at, seconds, copied, updated, deleted, skipped, failed, bytes, message FROM system.runs {of}ORDER BY scheduled_for DESC LIMIT {limit}"
             )
         }
-        Verb::Logs { what, items, failed } => logs(&what, items, failed)?,
+        Verb::Logs { what, items, failed } => {
+            match what.parse::<RunId>() {
+                Ok(run) => check_run(session, run).await?,
+                Err(_) => check_job(session, &Name::parse(&what)?).await?,
+            }
+            logs(&what, items, failed)?
+        }
     };
     sql::execute(session, &session.printer, &mut session.ctx(), &statement, false).await
+}
+
+/// How many rows a query has; an error of what it asks for.
+async fn rows(session: &Session, text: &str) -> Result<usize> {
+    let engine = session.engine().await?;
+    let mut ctx = session.ctx();
+    let mut answers = engine.sql(&mut ctx, text);
+    let mut rows = 0;
+    while let Some(answer) = answers.next().await {
+        let Answer::Rows { mut batches, .. } = answer? else { continue };
+        while let Some(batch) = batches.next().await {
+            rows += batch?.num_rows();
+        }
+    }
+    Ok(rows)
+}
+
+/// An error unless there is such a job, or was when it ran.
+async fn check_job(session: &Session, name: &Name) -> Result<()> {
+    let job = text_literal(name.as_str());
+    if rows(session, &format!("SELECT id FROM system.runs WHERE job = {job} LIMIT 1")).await? == 0 {
+        rows(session, &format!("DESCRIBE JOB {name}")).await?;
+    }
+    Ok(())
+}
+
+/// An error unless there is such a run.
+async fn check_run(session: &Session, run: RunId) -> Result<()> {
+    if rows(session, &format!("SELECT id FROM system.runs WHERE id = '{run}'")).await? > 0 {
+        return Ok(());
+    }
+    Err(Error::new(ErrorCode::RunNotFound, format!("no run `{run}`"))
+        .hint("`windlass job runs` lists them"))
 }
 
 fn logs(what: &str, items: bool, failed: bool) -> Result<String> {
