@@ -36,7 +36,7 @@ pub(crate) async fn of(
 
 /// Whether nobody works on an upload any more: its run has ended, or whoever had it is gone.
 pub(crate) fn is_left(left: &LeftUpload, now: DateTime<Utc>) -> bool {
-    if !left.running || left.lease_until.is_none_or(|until| until < now) {
+    if !left.running || has_ended(left.lease_until, now) {
         return !left.queued;
     }
     is_gone(left.owner.as_deref())
@@ -44,7 +44,8 @@ pub(crate) fn is_left(left: &LeftUpload, now: DateTime<Utc>) -> bool {
 
 /// Whether nobody works on a run that is said to be running.
 pub(super) fn is_dead(row: &RunRow, now: DateTime<Utc>) -> bool {
-    row.state == RunState::Running && (is_silent(row, now) || is_gone(row.owner.as_deref()))
+    row.state == RunState::Running
+        && (has_ended(row.lease_until, now) || is_gone(row.owner.as_deref()))
 }
 
 impl Windlass {
@@ -55,16 +56,16 @@ impl Windlass {
         if !is_dead(row, now) {
             return Ok(false);
         }
-        if let Some(owner) = row.owner.as_deref().filter(|_| !is_silent(row, now)) {
+        if let Some(owner) = row.owner.as_deref().filter(|_| !has_ended(row.lease_until, now)) {
             self.inner.store.expire_run(row.id, owner, now).await?;
         }
         Ok(true)
     }
 }
 
-/// Whether the lease of a run has ended.
-fn is_silent(row: &RunRow, now: DateTime<Utc>) -> bool {
-    row.lease_until.is_none_or(|until| until < now)
+/// Whether a lease of a run has ended.
+fn has_ended(lease_until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
+    lease_until.is_none_or(|until| until < now)
 }
 
 /// Whether the process in the name of an owner is surely gone.
