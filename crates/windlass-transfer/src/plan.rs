@@ -91,37 +91,38 @@ pub struct Filter {
 
 impl Filter {
     /// Whether a path below the source's base is wanted. A pattern without `/` also matches the
-    /// name alone. What excludes a folder excludes all below it; a pattern ending in `/` is only
-    /// meant for folders.
+    /// name alone. What names a folder names all below it; a pattern ending in `/` is only meant for
+    /// folders.
     pub fn takes(&self, relative: &str) -> bool {
-        let any = |patterns: &[KeyPattern], path: &str| {
-            let name = path.rsplit('/').next().unwrap_or(path);
-            patterns.iter().any(|pattern| {
-                pattern.matches(path) || (!pattern.as_str().contains('/') && pattern.matches(name))
-            })
-        };
-        if !self.include.is_empty() && !any(&self.include, relative) {
-            return false;
-        }
-        if self.exclude.is_empty() {
-            return true;
-        }
-        let mut folders = relative.match_indices('/').map(|(at, _)| at).filter(|at| *at > 0);
-        !any(&self.exclude, relative)
-            && !folders.any(|at| {
-                any(&self.exclude, &relative[..at]) || self.excludes_folder(&relative[..=at])
-            })
+        (self.include.is_empty() || names(&self.include, relative))
+            && !names(&self.exclude, relative)
     }
+}
 
-    /// Whether a pattern ending in `/` excludes this folder, by its path or by its name.
-    fn excludes_folder(&self, folder: &str) -> bool {
-        let above = &folder[..folder.len() - 1];
-        let name = &folder[above.rfind('/').map_or(0, |at| at + 1)..];
-        self.exclude.iter().filter(|pattern| pattern.as_str().ends_with('/')).any(|pattern| {
-            let by_name = !pattern.as_str()[..pattern.as_str().len() - 1].contains('/');
-            pattern.matches(folder) || (by_name && pattern.matches(name))
+/// Whether one of the patterns names this path, or a folder that it lies in.
+fn names(patterns: &[KeyPattern], relative: &str) -> bool {
+    let any = |path: &str| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        patterns.iter().any(|pattern| {
+            pattern.matches(path) || (!pattern.as_str().contains('/') && pattern.matches(name))
         })
+    };
+    if patterns.is_empty() {
+        return false;
     }
+    let mut folders = relative.match_indices('/').map(|(at, _)| at).filter(|at| *at > 0);
+    any(relative)
+        || folders.any(|at| any(&relative[..at]) || names_folder(patterns, &relative[..=at]))
+}
+
+/// Whether a pattern ending in `/` names this folder, by its path or by its name.
+fn names_folder(patterns: &[KeyPattern], folder: &str) -> bool {
+    let above = &folder[..folder.len() - 1];
+    let name = &folder[above.rfind('/').map_or(0, |at| at + 1)..];
+    patterns.iter().filter(|pattern| pattern.as_str().ends_with('/')).any(|pattern| {
+        let by_name = !pattern.as_str()[..pattern.as_str().len() - 1].contains('/');
+        pattern.matches(folder) || (by_name && pattern.matches(name))
+    })
 }
 
 /// Which objects are wanted, by what a listing says of them.
@@ -406,6 +407,27 @@ mod tests {
         assert!(takes("tmp/**", "a/tmp/c"), "anchored at the base");
         assert!(takes("tmp/", "a/tmp"), "a file");
         assert!(!takes("tmp", "a/tmp"));
+    }
+
+    #[test]
+    fn what_includes_a_folder_includes_all_below_it() {
+        let paths = ["c", "c/x", "d/c/x", "cc/x", "x/y"];
+        let taken = |include: &str| -> Vec<&str> {
+            let filter = Filter { include: patterns(&[include]), exclude: vec![] };
+            paths.into_iter().filter(|path| filter.takes(path)).collect()
+        };
+        assert_eq!(taken("c"), ["c", "c/x", "d/c/x"]);
+        assert_eq!(taken("c/"), ["c/x", "d/c/x"]);
+        assert_eq!(taken("d/c"), ["d/c/x"]);
+        assert_eq!(taken("d/*/"), ["d/c/x"]);
+        // Whatever one of the two takes, the other leaves.
+        for pattern in ["c", "c/", "d/c", "*c", "**/x", "d/**", "[x]"] {
+            for path in paths {
+                let include = Filter { include: patterns(&[pattern]), exclude: vec![] };
+                let exclude = Filter { include: vec![], exclude: patterns(&[pattern]) };
+                assert_ne!(include.takes(path), exclude.takes(path), "{pattern} {path}");
+            }
+        }
     }
 
     #[test]
