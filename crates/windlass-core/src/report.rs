@@ -1,7 +1,7 @@
 //! The report of a run: a line for each item, as CSV, JSON lines or Parquet, into a file of this
 //! machine. Where that goes then is for its owner to say.
 
-use crate::engine::Item;
+use crate::engine::{CopySide, Item};
 use arrow::array::{ArrayRef, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
@@ -194,13 +194,35 @@ fn csv_line(item: &Item) -> Result<String> {
 /// Which of the addresses of a report, or of a run's items, are names below `base`; an error for one
 /// that is not.
 pub fn below(base: &str, source: &str) -> Result<String> {
-    source.strip_prefix(base).map(str::to_owned).ok_or_else(|| {
+    let name = source.strip_prefix(base).and_then(|name| {
+        // The address of a bucket ends in nothing, and a `/` follows it that is part of no key.
+        let whole = base.is_empty() || base.ends_with(['/', ':']);
+        if whole { Some(name) } else { name.strip_prefix('/') }
+    });
+    name.map(str::to_owned).ok_or_else(|| {
         Error::new(
             ErrorCode::UsageInvalid,
             format!("`{source}`, which failed then, does not lie below `{base}`"),
         )
         .hint("name the source of that run")
     })
+}
+
+/// The key of a report in the bucket of a copy's destination, if it lies there.
+pub fn key_in(destination: &CopySide, report: &CopySide) -> Option<String> {
+    let (to, at) = (&destination.storage, &report.location);
+    match (to.local_path(""), report.storage.local_path(&at.key)) {
+        (Some(root), Some(path)) => {
+            let folder = if at.key.ends_with('/') { "/" } else { "" };
+            path.strip_prefix(root).ok()?.to_str().map(|key| format!("{key}{folder}"))
+        }
+        (None, None) => {
+            let same =
+                to.name() == report.storage.name() && destination.location.bucket == at.bucket;
+            same.then(|| at.key.clone())
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -231,6 +253,17 @@ mod tests {
         file.rewind().unwrap();
         file.read_to_end(&mut bytes).unwrap();
         bytes
+    }
+
+    #[test]
+    fn names_below_a_bucket_have_no_slash_before_them() {
+        let below = |base, source| super::below(base, source).ok();
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(below("lake:b/in/", "lake:b/in/x"), some("x"));
+        assert_eq!(below("lake:b", "lake:b/in/x"), some("in/x"));
+        assert_eq!(below("lake:b", "lake:b//x"), some("/x"));
+        assert_eq!(below("lake:", "lake:in/x"), some("in/x"), "bound to the bucket");
+        assert_eq!(below("lake:b", "lake:b2/x"), None);
     }
 
     #[test]

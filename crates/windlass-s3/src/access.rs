@@ -341,7 +341,9 @@ pub trait ObjectAccess: Send + Sync + std::fmt::Debug {
     }
 
     /// The same folder as an end of a copy: links are what `links` says, and nothing is written
-    /// outside the folder `below`, wherever links in it lead. None where there are no links.
+    /// outside the folder `below`, wherever links in it lead. Without one it is the end that is read:
+    /// where links are followed, its listings show those that lead nowhere, as objects without a size.
+    /// None where there are no links.
     fn as_end(&self, links: Links, below: Option<&str>) -> Option<Storage> {
         let _ = (links, below);
         None

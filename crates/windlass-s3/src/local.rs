@@ -60,6 +60,8 @@ struct Inner {
     uploads: uploads::Uploads,
     writers: Arc<Writers>,
     links: Links,
+    /// Listings show links that lead nowhere.
+    shows_lost: bool,
 }
 
 impl LocalStore {
@@ -86,6 +88,7 @@ impl LocalStore {
             uploads: uploads::Uploads::default(),
             writers: Arc::default(),
             links: Links::Follow,
+            shows_lost: false,
         }))
     }
 
@@ -290,6 +293,7 @@ impl ObjectAccess for LocalStore {
             uploads: uploads::Uploads::default(),
             writers: Arc::clone(&inner.writers),
             links,
+            shows_lost: below.is_none(),
         }))))
     }
 
@@ -315,6 +319,7 @@ impl ObjectAccess for LocalStore {
                 walk::Walk {
                     root: &store.0.root,
                     links: store.0.links,
+                    lost: store.0.shows_lost,
                     prefix: &location.key,
                     recursive: options.recursive,
                     start_after: options.start_after.as_deref(),

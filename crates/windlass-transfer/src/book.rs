@@ -7,10 +7,12 @@ use std::sync::Arc;
 use windlass_types::{Error, ErrorCode};
 
 /// How a step ended well.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Done {
     /// Written under this key; over something else, or not.
     Written(String, bool),
+    /// The same of a move, whose source could not be deleted then.
+    Undeleted(String, bool, Error),
     /// Left alone, for this reason.
     Left(String),
 }
@@ -23,6 +25,8 @@ pub(crate) struct Book {
     pub(crate) fatal: Option<Error>,
     /// The last failure.
     pub(crate) last: Option<Error>,
+    /// Something was copied to where the trigger file is to be.
+    pub(crate) on_trigger: bool,
 }
 
 impl Book {
@@ -54,36 +58,50 @@ impl Book {
 
     /// Enters how a step ended; of a dry run, how it would.
     pub(crate) fn enter(&mut self, found: &Found, to: &str, outcome: windlass_types::Result<Done>) {
-        let action = |over: bool| match (self.moves, over) {
+        let moves = self.moves;
+        let action = |over: bool| match (moves, over) {
             (true, _) => Action::Move,
             (false, true) => Action::Update,
             (false, false) => Action::Copy,
         };
         match outcome {
             Ok(Done::Written(to, over)) => {
-                if over {
-                    self.summary.updated += 1;
-                } else {
-                    self.summary.copied += 1;
-                }
+                self.written(found, &to, over);
                 self.summary.deleted += u64::from(self.moves);
-                self.summary.bytes += found.size.unwrap_or_default();
                 let status = if self.summary.dry_run { Status::Planned } else { Status::Done };
                 self.line(action(over), found, &to, status, None, None);
+            }
+            Ok(Done::Undeleted(to, over, error)) => {
+                self.written(found, &to, over);
+                tracing::warn!(key = found.key, error = error.chain(), "not deleted");
+                self.failed(action(over), found, &to, error);
             }
             Ok(Done::Left(why)) => self.skipped(found, to, why),
             Err(error) if error.code() == ErrorCode::Interrupted => {}
             Err(error) => {
-                self.summary.failed += 1;
                 tracing::warn!(key = found.key, error = error.chain(), "not copied");
-                let why = Some(reason(&error));
-                self.line(action(false), found, to, Status::Failed, why, Some(&error));
-                if ends_all(&error) {
-                    self.fatal = Some(error);
-                } else {
-                    self.last = Some(error);
-                }
+                self.failed(action(false), found, to, error);
             }
+        }
+    }
+
+    fn written(&mut self, found: &Found, to: &str, over: bool) {
+        if over {
+            self.summary.updated += 1;
+        } else {
+            self.summary.copied += 1;
+        }
+        self.summary.bytes += found.size.unwrap_or_default();
+        self.on_trigger |= self.run.own.trigger.as_deref() == Some(to);
+    }
+
+    fn failed(&mut self, action: Action, found: &Found, to: &str, error: Error) {
+        self.summary.failed += 1;
+        self.line(action, found, to, Status::Failed, Some(reason(&error)), Some(&error));
+        if ends_all(&error) {
+            self.fatal = Some(error);
+        } else {
+            self.last = Some(error);
         }
     }
 
@@ -92,8 +110,8 @@ impl Book {
         let error = outcome.as_ref().err().copied();
         let (status, why) = match outcome {
             Ok(Done::Left(why)) => (Status::Skipped, Some(why)),
-            Ok(Done::Written(..)) if self.summary.dry_run => (Status::Planned, None),
-            Ok(Done::Written(..)) => (Status::Done, None),
+            Ok(_) if self.summary.dry_run => (Status::Planned, None),
+            Ok(_) => (Status::Done, None),
             Err(error) => (Status::Failed, Some(reason(error))),
         };
         match status {

@@ -6,10 +6,12 @@
 use crate::change::{Verdict, decide};
 use crate::content::Doubt;
 use crate::diff::{End, Merge, Which, in_byte_order};
+use crate::ends;
 use crate::filter::EntryFilter;
 use crate::naming::Source;
 use crate::object::broken;
 use crate::options::{CopyOptions, OnTrouble, named};
+use crate::own::Own;
 use crate::plan::{Existing, Found, Planner, Step, UNCHANGED, Wanted};
 use crate::request::Side;
 use crate::run::{Run, stat_source};
@@ -101,6 +103,7 @@ pub(crate) async fn plan(
     steps: mpsc::Sender<Step>,
 ) -> Result<(Planned, Planner)> {
     let options = Arc::clone(&run.options);
+    Own::check_apart(&run, &planner, filter.as_deref()).await?;
     let several = !matches!(planner.naming().source, Source::Key(_));
     let may_be_impossible = run.destination.is_folder() || !run.tells_case();
     let fails = options.names == OnTrouble::Fail || options.case == OnTrouble::Fail;
@@ -122,7 +125,12 @@ pub(crate) async fn plan(
         return Ok((Planned::default(), planner));
     }
     out.end(&planner).await?;
-    check_seen(&run, &planner).await?;
+    if planner.seen == 0 && options.files.is_none() {
+        ends::check_there(&run.source, &planner.naming().source).await?;
+    }
+    if !planner.has_some && rest.extras.len() > 0 {
+        return Err(nothing_to_keep(&run, &planner, rest.extras.len()));
+    }
     Ok((rest, planner))
 }
 
@@ -178,7 +186,13 @@ async fn source_rows(
                         entry.storage_class = meta.storage_class;
                     }
                     // What is not there fails as an item, when it is read.
-                    Err(error) if error.code() == ErrorCode::ObjectNotFound => {}
+                    Err(error)
+                        if matches!(
+                            error.code(),
+                            ErrorCode::ObjectNotFound
+                                | ErrorCode::PathInvalid
+                                | ErrorCode::PathOutside
+                        ) => {}
                     Err(error) => return Err(error),
                 }
                 Ok(entry)
@@ -321,7 +335,7 @@ async fn merged(
                     Which::Right if entry.kind == EntryKind::Object => entry
                         .key
                         .strip_prefix(folder.as_str())
-                        .filter(|path| planner.could_have(path))
+                        .filter(|path| planner.could_have(path) && !run.own.has(&entry.key))
                         .map(str::to_owned),
                     Which::Right => None,
                 };
@@ -401,31 +415,19 @@ pub(crate) fn step_for(verdict: Verdict, found: Found, to: String, destination: 
     }
 }
 
-/// An error if the source names nothing at all.
-async fn check_seen(run: &Run, planner: &Planner) -> Result<()> {
-    if planner.seen > 0 {
-        return Ok(());
-    }
-    let nothing = |message: String| {
-        Err(Error::new(ErrorCode::ObjectNotFound, message)
-            .hint("list the place above it with `windlass ls`"))
-    };
-    match &planner.naming().source {
-        Source::Folder(folder) if folder.is_empty() || run.options.files.is_some() => Ok(()),
-        // An empty folder of a machine is there, and is listed as nothing.
-        Source::Folder(folder) => {
-            match run.source.storage.stat(&run.source.object(folder)?, None).await {
-                Ok(_) => Ok(()),
-                Err(_) => {
-                    nothing(format!("there is nothing below `{}`", run.source.address(folder)))
-                }
-            }
-        }
-        Source::Glob(pattern) => {
-            nothing(format!("nothing matches `{}`", run.source.address(pattern.as_str())))
-        }
-        Source::Key(key) => nothing(format!("nothing matches `{}`", run.source.address(key))),
-    }
+/// The error of a sync that would empty its destination: a source without anything is more often a
+/// folder that is not mounted, or a wrong name, than meant.
+fn nothing_to_keep(run: &Run, planner: &Planner, extras: u64) -> Error {
+    let objects = if extras == 1 { "the object" } else { "all objects" };
+    Error::new(
+        ErrorCode::TransferRefused,
+        format!(
+            "`{}` has nothing to sync, and {objects} at `{}` would be deleted",
+            run.source.address(planner.naming().source.base()),
+            run.destination.address(planner.naming().target())
+        ),
+    )
+    .hint("nothing was deleted; if the source is meant to be empty (and is mounted), empty the destination with `windlass rm -r`")
 }
 
 /// Stops the planning task when its run ends before it.

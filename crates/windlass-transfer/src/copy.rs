@@ -9,14 +9,14 @@ use crate::change::{IfExists, decide};
 use crate::ends;
 use crate::extras;
 use crate::names;
-use crate::naming::{Naming, Source};
+use crate::naming::{Naming, Source, check_listed};
 use crate::object::broken;
 use crate::options::CopyOptions;
 use crate::plan::{Existing, Filter, Found, Planner, Step, Target, UNCHANGED};
-use crate::request::{CopyRequest, Progress, Summary};
+use crate::request::{CopyRequest, Progress, Side, Summary};
 use crate::run::{Run, interrupted};
 use crate::tuning::Tuning;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::mpsc;
@@ -64,9 +64,8 @@ async fn copy_as(
     cancel: CancellationToken,
 ) -> Result<Summary> {
     let started = Instant::now();
-    let CopyRequest { source, destination, options, filter, journal } = request;
+    let CopyRequest { source, destination, mut options, filter, journal } = request;
     options.check()?;
-    let options = Arc::new(options);
     source.location.need_bucket()?;
     destination.location.need_bucket()?;
     writable(&destination.storage)?;
@@ -75,6 +74,10 @@ async fn copy_as(
     }
     let naming = Naming::new(&source.location.key, &destination.location.key)?;
     let one = matches!(naming.source, Source::Key(_));
+    if let Some(files) = &mut options.files {
+        *files = listed(std::mem::take(files), &source)?;
+    }
+    let options = Arc::new(options);
     let (source, mut destination) = ends::prepared(source, destination, &naming, &options)?;
     // What everything goes below, with its `/`, also if that was not typed.
     if !one {
@@ -87,6 +90,9 @@ async fn copy_as(
         tells_case: destination.storage.tells_case_apart(),
         names: options.names,
         case: options.case,
+        in_place: options.gives() && !options.delete_source && !options.compares(),
+        // Names of a list are asked for one by one, and what is not there fails.
+        shows_lost_links: options.files.is_none() && source.storage.local_path("").is_some(),
     };
     let chosen = Filter {
         include: CopyOptions::patterns(&options.include)?,
@@ -123,6 +129,7 @@ async fn copy_as(
         },
         fatal: None,
         last: None,
+        on_trigger: false,
     };
     let mut emptied = BTreeSet::new();
     let mut tasks: JoinSet<Ended> = JoinSet::new();
@@ -196,6 +203,15 @@ async fn copy_as(
     Ok(book.summary)
 }
 
+/// The names of a list, each once; an error for one that no object of the source can have.
+fn listed(files: Vec<String>, source: &Side) -> Result<Vec<String>> {
+    let mut seen = HashSet::new();
+    for name in &files {
+        check_listed(name, source)?;
+    }
+    Ok(files.into_iter().filter(|name| seen.insert(name.clone())).collect())
+}
+
 fn refused(why: String) -> Result<Done> {
     Err(Error::new(ErrorCode::PathInvalid, why))
 }
@@ -251,7 +267,7 @@ async fn restored(run: &Run, found: &Found, error: Error, days: u32) -> Error {
 }
 
 /// What the destination has under a key; None if nothing.
-async fn there(run: &Run, key: &str) -> Result<Option<Entry>> {
+pub(crate) async fn there(run: &Run, key: &str) -> Result<Option<Entry>> {
     let object = run.destination.object(key)?;
     match run.retried(|| run.destination.storage.stat(&object, None)).await {
         Ok(meta) => {
@@ -266,6 +282,14 @@ async fn there(run: &Run, key: &str) -> Result<Option<Entry>> {
         }
         Err(error) if error.code() == ErrorCode::ObjectNotFound => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// What tells a copy that is kept beside what is there: the time of what it was made of.
+pub(crate) fn stamp(found: &Found) -> String {
+    match found.modified {
+        Some(time) => time.format("%Y%m%dT%H%M%SZ").to_string(),
+        None => found.etag.clone().unwrap_or_else(|| "copy".to_owned()),
     }
 }
 
@@ -293,11 +317,7 @@ async fn settled(run: &Arc<Run>, step: Step) -> Result<Step> {
         };
     }
     if let Step::Beside(found, to) = step {
-        let stamp = match found.modified {
-            Some(time) => time.format("%Y%m%dT%H%M%SZ").to_string(),
-            None => found.etag.clone().unwrap_or_else(|| "copy".to_owned()),
-        };
-        let to = names::beside(&to, &stamp);
+        let to = names::beside(&to, &stamp(&found));
         step = match there(run, &to).await? {
             Some(entry) if entry.size == found.size => {
                 Step::Skip(found, to, "kept beside the destination already".to_owned())
@@ -323,9 +343,29 @@ async fn write(run: &Arc<Run>, found: &Found, key: String, existing: &Existing) 
     }
     let copied = run.verified_object(found, &to, existing).await?;
     if moves {
-        run.delete_source(&from, &copied).await?;
+        match run.delete_source(&from, &copied).await {
+            Err(error) if error.code() == ErrorCode::Interrupted => return Err(error),
+            Err(error) => return Ok(Done::Undeleted(key, over, copied_only(error))),
+            Ok(()) => {}
+        }
     }
     Ok(Done::Written(key, over))
+}
+
+/// The error of a move that copied and could not delete.
+fn copied_only(error: Error) -> Error {
+    // It says so itself.
+    if error.code() == ErrorCode::ObjectChanged {
+        return error;
+    }
+    let hint = error.hint_text().map_or_else(
+        || {
+            "it is at both places now; moving it again, or deleting the source, ends that"
+                .to_owned()
+        },
+        str::to_owned,
+    );
+    Error::new(error.code(), "copied, but not deleted at the source").source(error).hint(hint)
 }
 
 /// Two connections may lead to one object, which a move would then delete: if both ends have the
@@ -350,6 +390,8 @@ async fn is_same_object(run: &Run, found: &Found, bucket: &str, to: &str) -> Res
     })
 }
 
+#[cfg(test)]
+mod safety_tests;
 #[cfg(test)]
 mod sync_tests;
 #[cfg(test)]

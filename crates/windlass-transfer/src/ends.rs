@@ -2,10 +2,11 @@
 //! of requests; and what an end cannot do is refused before anything is begun.
 
 use crate::limited::Limited;
-use crate::naming::Naming;
+use crate::naming::{Naming, Source};
 use crate::options::CopyOptions;
 use crate::pace::Rate;
 use crate::request::Side;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use windlass_s3::Links;
 use windlass_types::{Error, ErrorCode, Result};
@@ -31,15 +32,39 @@ pub(crate) fn prepared(
     if let Some(storage) = destination.storage.as_end(there, below) {
         destination.storage = storage;
     }
-    if options.requests_per_second > 0 {
-        let rate = Arc::new(Rate::new(options.requests_per_second));
-        for side in [&mut source, &mut destination] {
-            if !side.is_folder() {
-                side.storage = Limited::storage(Arc::clone(&side.storage), Arc::clone(&rate));
-            }
+    limit(&mut [&mut source, &mut destination], options);
+    Ok((source, destination))
+}
+
+/// Lets these ends together begin as many requests a second as the options say.
+pub(crate) fn limit(sides: &mut [&mut Side], options: &CopyOptions) {
+    if options.requests_per_second == 0 {
+        return;
+    }
+    let rate = Arc::new(Rate::new(options.requests_per_second));
+    for side in sides {
+        if !side.is_folder() {
+            side.storage = Limited::storage(Arc::clone(&side.storage), Arc::clone(&rate));
         }
     }
-    Ok((source, destination))
+}
+
+/// An error if a source is neither an object nor a folder, or has nothing that matches.
+pub(crate) async fn check_there(side: &Side, source: &Source) -> Result<()> {
+    let message = match source {
+        Source::Folder(folder) if folder.is_empty() => return Ok(()),
+        Source::Folder(folder) => {
+            // An empty folder of a machine is there, and is listed as nothing.
+            if side.storage.stat(&side.object(folder)?, None).await.is_ok() {
+                return Ok(());
+            }
+            format!("there is nothing below `{}`", side.address(folder))
+        }
+        Source::Glob(pattern) => format!("nothing matches `{}`", side.address(pattern.as_str())),
+        Source::Key(key) => format!("nothing matches `{}`", side.address(key)),
+    };
+    Err(Error::new(ErrorCode::ObjectNotFound, message)
+        .hint("list the place above it with `windlass ls`"))
 }
 
 fn check(source: &Side, destination: &Side, options: &CopyOptions) -> Result<()> {
@@ -66,6 +91,18 @@ fn check(source: &Side, destination: &Side, options: &CopyOptions) -> Result<()>
         return refused(
             format!("nothing that is written to `{name}` has {what}"),
             "leave the option out: it is for S3 and services like it",
+        );
+    }
+    let given = |map: &BTreeMap<String, String>| map.values().any(|value| !value.is_empty());
+    let described = options.metadata.as_ref().is_some_and(|map| !map.is_empty())
+        || !options.add_metadata.is_empty()
+        || given(&options.headers);
+    // A server asked for a copy knows itself what its connection is.
+    if described && destination.is_folder() {
+        let name = destination.storage.name();
+        return refused(
+            format!("files that are written to `{name}` have no metadata and no headers"),
+            "leave the option out: it is for object stores",
         );
     }
     Ok(())

@@ -4,9 +4,11 @@
 
 use crate::book::{Book, Done};
 use crate::both::Planned;
+use crate::copy::{stamp, there};
 use crate::digest::{hex, md5};
-use crate::names::Cases;
+use crate::names::{Cases, beside};
 use crate::options::{CopyOptions, named};
+use crate::own::taken;
 use crate::plan::{Existing, Found};
 use crate::request::Side;
 use crate::run::{Run, interrupted};
@@ -177,8 +179,8 @@ async fn backed_up(run: &Arc<Run>, book: &mut Book, batch: Vec<Found>, prefix: &
         .map(|found| async {
             let copied = async {
                 let key = format!("{prefix}{}", found.key.get(below..).unwrap_or(&found.key));
-                let to = run.destination.object(&key)?;
-                run.verified_object(&found, &to, &Existing::Unknown).await
+                let to = run.destination.object(&free(run, key, &stamp(&found)).await?)?;
+                run.verified_object(&found, &to, &Existing::Absent).await
             };
             let copied = copied.await;
             (found, copied)
@@ -198,6 +200,21 @@ async fn backed_up(run: &Arc<Run>, book: &mut Book, batch: Vec<Found>, prefix: &
         }
     }
     kept
+}
+
+/// A key for a backup under which no earlier one lies: its own, or one with its time, as of copies
+/// that are kept beside what is there.
+async fn free(run: &Run, key: String, stamp: &str) -> Result<String> {
+    let mut free = key.clone();
+    let mut number = 1;
+    while there(run, &free).await?.is_some() {
+        free = match number {
+            1 => beside(&key, stamp),
+            more => beside(&key, &format!("{stamp}-{more}")),
+        };
+        number += 1;
+    }
+    Ok(free)
 }
 
 async fn delete_batch(
@@ -258,16 +275,17 @@ pub(crate) async fn remove_folders(side: &Side, folders: &BTreeSet<String>) -> u
 
 /// Writes the empty object that says that the run is over (M-J11).
 pub(crate) async fn trigger(run: &Run, book: &Book) -> Result<()> {
-    let Some(name) = &run.options.trigger else { return Ok(()) };
+    let Some(key) = &run.own.trigger else { return Ok(()) };
     let summary = &book.summary;
     let changed = summary.copied + summary.updated + summary.deleted > 0;
     if run.options.dry_run || !(changed || run.options.trigger_always) {
         return Ok(());
     }
-    let key = &run.destination.location.key;
-    // Below the folder that is copied into; beside a single key.
-    let folder = key.rfind('/').map_or("", |at| &key[..=at]);
-    let to = run.destination.object(&format!("{folder}{name}"))?;
+    let to = run.destination.object(key)?;
+    if book.on_trigger {
+        return Err(taken(run, key)
+            .hint("the copy is there, the trigger file is not; give it another name"));
+    }
     if summary.failed > 0 {
         run.progress.note(&format!(
             "the trigger file `{}` was not written, because some objects failed",

@@ -5,11 +5,12 @@
 //! excluded one is not entered; in an object store the listing jumps over folders that are named
 //! outright, and goes level by level only where wildcards leave no other way.
 
-use futures::StreamExt;
+use crate::options::named;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use std::sync::Arc;
 use windlass_s3::{ListOptions, ListingOrder, Storage};
-use windlass_types::{Entry, EntryKind, KeyPattern, Location, Result};
+use windlass_types::{Entry, EntryKind, Error, ErrorCode, KeyPattern, Location, Result};
 
 /// A condition on rows of a listing that this room cannot evaluate: the expression of `--where`.
 pub trait EntryFilter: Send + Sync + std::fmt::Debug {
@@ -122,11 +123,21 @@ pub(crate) fn listed(
 ) -> BoxStream<'static, Result<Entry>> {
     let whole = ListOptions { recursive: true, ordered, ..ListOptions::default() };
     let folders: Vec<Folder> = exclude.iter().filter_map(|text| Folder::of(text)).collect();
-    match way(storage, &location, base, &folders) {
+    let rows = match way(storage, &location, base, &folders) {
         Way::Whole => storage.list(&location, whole),
         Way::Jumping(names) => jumping(Arc::clone(storage), location, names),
         Way::Levels => by_levels(Arc::clone(storage), location, base.to_owned(), folders, whole),
+    };
+    rows.map_err(unreadable).boxed()
+}
+
+/// Says of a folder that may not be read what can be done about it.
+fn unreadable(error: Error) -> Error {
+    if error.code() == ErrorCode::LocalDenied && error.hint_text().is_none() {
+        let option = named("exclude");
+        return error.hint(format!("{option} leaves a folder out, which is then not read"));
     }
+    error
 }
 
 /// Lists in byte order, from behind one folder to the beginning of the next.
@@ -199,7 +210,6 @@ fn by_levels(
 mod tests {
     use super::*;
     use crate::fake::Fake;
-    use futures::TryStreamExt;
 
     const KEYS: [&str; 9] = [
         "s/a",
@@ -222,6 +232,13 @@ mod tests {
         let location = Location { bucket: Some("b".into()), key: "s/".into() };
         let rows = listed(&storage, location, "s/", &exclude, true);
         rows.map_ok(|entry| entry.key).try_collect().await.unwrap()
+    }
+
+    #[test]
+    fn a_folder_that_may_not_be_read_can_be_left_out() {
+        let hint = |code| unreadable(Error::new(code, "x")).hint_text().map(str::to_owned);
+        assert!(hint(ErrorCode::LocalDenied).is_some_and(|hint| hint.contains("--exclude")));
+        assert_eq!(hint(ErrorCode::LocalFailed), None);
     }
 
     #[tokio::test]

@@ -103,9 +103,9 @@ impl Run {
             return Ok(PutOptions::default());
         }
         let asked = &self.options;
-        let describes =
-            asked.metadata.is_some() || !asked.add_metadata.is_empty() || !asked.headers.is_empty();
-        let mut options = if describes {
+        // A service copies an object to itself only if its metadata are replaced.
+        let itself = self.source.is_same_place(&self.destination) && from.key == to.key;
+        let mut options = if asked.describes() || itself {
             let meta = self.source.storage.stat(from, None).await?;
             let options = self.kept(from, &meta, to, Told::Alone).await?;
             PutOptions { replace: true, modified: None, ..options }

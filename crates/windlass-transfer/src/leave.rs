@@ -1,12 +1,24 @@
 //! Deleting the source of a move: only if it still is what was copied, and never by version, so that
 //! the history of a versioned bucket stays.
 
+use crate::object::broken;
 use crate::plan::Found;
 use crate::run::Run;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use windlass_types::glob::literal_prefix;
 use windlass_types::{Error, ErrorCode, ObjectPath, Result};
 
 /// An `ETag` that no object has.
 const NOBODYS: &str = "00000000000000000000000000000000-0";
+
+/// Folders remembered by [`Ways`] at most.
+const KNOWN: usize = 4096;
+
+/// Folders of the source, by key, and whether one on the way to each is a link.
+#[derive(Debug, Default)]
+pub(crate) struct Ways(Mutex<HashMap<String, bool>>);
 
 fn changed() -> Error {
     Error::new(ErrorCode::ObjectChanged, "changed after it was copied, so it was not deleted")
@@ -15,11 +27,8 @@ fn changed() -> Error {
 impl Run {
     /// Deletes a source whose copy is verified, if it is still what was copied.
     pub(crate) async fn delete_source(&self, from: &ObjectPath, copied: &Found) -> Result<()> {
-        if self.is_behind_a_link(from) {
-            return Err(Error::new(
-                ErrorCode::UsageInvalid,
-                "it lies behind a link to another folder, so it was copied and not deleted",
-            )
+        if self.is_behind_a_link(from).await? {
+            return Err(Error::new(ErrorCode::UsageInvalid, "it lies behind a link to another folder")
             .hint("leave links out with `--links skip`; between folders `--links keep` moves the links themselves"));
         }
         let storage = &self.source.storage;
@@ -60,14 +69,31 @@ impl Run {
         }
     }
 
-    /// Whether a folder between the place that was named and this file of it is a link.
-    fn is_behind_a_link(&self, from: &ObjectPath) -> bool {
-        let storage = &self.source.storage;
-        let named = self.source.location.key.split(['*', '?', '[', '{']).next().unwrap_or_default();
+    /// Whether a folder between the place that was named and this file of it is a link; asked of the
+    /// disk once for each folder of files.
+    async fn is_behind_a_link(&self, from: &ObjectPath) -> Result<bool> {
+        let named = literal_prefix(&self.source.location.key);
         let below = named.rfind('/').map_or(0, |at| at + 1);
-        from.key.match_indices('/').filter(|(at, _)| *at >= below).any(|(at, _)| {
-            storage.local_path(&from.key[..at]).is_some_and(|folder| folder.is_symlink())
-        })
+        let Some(end) = from.key.rfind('/').filter(|end| *end >= below) else { return Ok(false) };
+        let folder = &from.key[..end];
+        let known = self.ways.0.lock().unwrap_or_else(PoisonError::into_inner).get(folder).copied();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let levels = from.key.match_indices('/').map(|(at, _)| at).filter(|at| *at >= below);
+        let storage = &self.source.storage;
+        let above: Vec<PathBuf> =
+            levels.filter_map(|at| storage.local_path(&from.key[..at])).collect();
+        let behind =
+            tokio::task::spawn_blocking(move || above.iter().any(|folder| folder.is_symlink()))
+                .await
+                .map_err(broken)?;
+        let mut ways = self.ways.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if ways.len() >= KNOWN {
+            ways.clear();
+        }
+        ways.insert(folder.to_owned(), behind);
+        Ok(behind)
     }
 
     async fn still_is(&self, from: &ObjectPath, copied: &Found) -> Result<()> {

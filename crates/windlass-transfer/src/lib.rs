@@ -29,6 +29,7 @@ pub mod naming;
 mod object;
 pub mod options;
 mod ordered;
+mod own;
 mod pace;
 mod parts;
 mod plan;

@@ -4,6 +4,7 @@
 //! glob, the key minus what stands before the first level with a wildcard; a key goes into a
 //! destination ending in `/`, or becomes it.
 
+use crate::request::Side;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use windlass_s3::local::check_key;
@@ -148,6 +149,28 @@ pub(crate) fn check_destination(key: &str, is_folder: bool) -> Result<()> {
         return Err(Error::new(ErrorCode::PathInvalid, "a key cannot hold a NUL"));
     }
     Ok(())
+}
+
+/// An error for a name of a list that no object of `source` can have.
+pub fn check_listed(name: &str, source: &Side) -> Result<()> {
+    let base = Source::parse(&source.location.key)?.base().to_owned();
+    check_destination(&format!("{base}{name}"), source.is_folder())
+}
+
+/// What stands for `left` on the other side of a comparison: the places that a copy of `left` to
+/// `right` would write.
+pub fn counterpart(left: &str, right: &str) -> Result<String> {
+    if KeyPattern::is_pattern(right) {
+        return Ok(right.to_owned());
+    }
+    let naming = Naming::new(left, right)?;
+    Ok(match &naming.source {
+        Source::Key(key) => naming.destination(key).unwrap_or_default(),
+        Source::Folder(_) => naming.destination.clone(),
+        Source::Glob(pattern) => {
+            format!("{}{}", naming.destination, &pattern.as_str()[pattern.base().len()..])
+        }
+    })
 }
 
 /// Finds keys that would need one name to be both file and folder, in a listing in byte order.

@@ -2,6 +2,7 @@
 //! SQL all fill this one record. Contradictions are found by [`CopyOptions::check`], once.
 
 use crate::change::{ChangeTest, IfExists};
+use crate::own::check_trigger;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -81,6 +82,9 @@ pub struct CopyOptions {
     pub trigger: Option<String>,
     /// Write it also when nothing was to do.
     pub trigger_always: bool,
+    /// Keys of the destination's bucket where reports of runs are written, which are neither compared
+    /// nor deleted; of one ending in `/`, what is named after a run in that folder.
+    pub reports: Vec<String>,
     /// Objects and parts in flight; 0: [`crate::DEFAULT_CONCURRENCY`].
     pub concurrency: usize,
     /// Bytes of objects held at most; 0: [`crate::DEFAULT_MAX_MEMORY`].
@@ -122,6 +126,20 @@ impl CopyOptions {
         })
     }
 
+    /// Whether something is given to what is written besides its bytes.
+    pub(crate) fn gives(&self) -> bool {
+        self.describes()
+            || self.tags.is_some()
+            || !self.add_tags.is_empty()
+            || self.storage_class.is_some()
+            || self.acl.is_some()
+    }
+
+    /// Whether metadata or headers are given.
+    pub(crate) fn describes(&self) -> bool {
+        self.metadata.is_some() || !self.add_metadata.is_empty() || !self.headers.is_empty()
+    }
+
     /// Whether what the destination has decides what is done.
     pub(crate) fn compares(&self) -> bool {
         self.sync || self.test() != ChangeTest::Always || self.if_exists != IfExists::Overwrite
@@ -160,6 +178,9 @@ impl CopyOptions {
                 "only a move empties folders",
                 format!("move, or leave {} out", named("remove-empty-folders")),
             );
+        }
+        if let Some(name) = &self.trigger {
+            check_trigger(name)?;
         }
         if let Some(name) = self.headers.keys().find(|name| !HEADERS.contains(&name.as_str())) {
             return refused(
@@ -287,6 +308,7 @@ mod tests {
             "delete",
             "max-delete",
             "backup-to",
+            "exclude",
             "remove-empty-folders",
         ] {
             let text = named(flag);
@@ -326,6 +348,11 @@ mod tests {
             (o.sync, o.delete) = (true, true);
             o.backup_to = Some("x".into());
         }));
+        for name in ["", "../_T", "done/", "/x", "a//b", "."] {
+            let options = CopyOptions { trigger: Some(name.into()), ..CopyOptions::default() };
+            assert!(options.check().is_err(), "{name}");
+        }
+        assert!(!refused(|o| o.trigger = Some("a/_DONE".into())));
         assert!(refused(|o| o.storage_class = Some("a b".into())));
         assert!(refused(|o| o.acl = Some(String::new())));
         assert!(refused(|o| o.headers = [("x-amz-acl".to_owned(), String::new())].into()));

@@ -163,6 +163,10 @@ pub(crate) struct Target {
     pub(crate) tells_case: bool,
     pub(crate) names: OnTrouble,
     pub(crate) case: OnTrouble,
+    /// An object may be written over itself, since something is given to it.
+    pub(crate) in_place: bool,
+    /// The source's listing shows links that lead nowhere, as objects without a size.
+    pub(crate) shows_lost_links: bool,
 }
 
 /// Turns a listing into steps.
@@ -175,6 +179,8 @@ pub(crate) struct Planner {
     pub(crate) cases: Cases,
     /// Entries that belong to the source, wanted or not.
     pub(crate) seen: u64,
+    /// Whether one of them is more than the mark of the folder itself, or a link that leads nowhere.
+    pub(crate) has_some: bool,
     /// Names that the destination cannot have, where that refuses the plan; and the first of them.
     pub(crate) impossible: u64,
     pub(crate) first_impossible: Option<String>,
@@ -201,6 +207,7 @@ impl Planner {
             beside: Beside::default(),
             cases: Cases::default(),
             seen: 0,
+            has_some: false,
             impossible: 0,
             first_impossible: None,
         })
@@ -218,6 +225,8 @@ impl Planner {
         }
         let relative = self.naming.source.relative(&entry.key)?;
         self.seen += 1;
+        let lost = self.target.shows_lost_links && entry.size.is_none();
+        self.has_some |= !relative.is_empty() && !lost;
         self.filter.takes(relative).then_some(relative)
     }
 
@@ -236,14 +245,19 @@ impl Planner {
         if to.is_empty() {
             return plain(Step::Skip(found, to, "only marks the folder itself".to_owned()));
         }
-        if self.target.one_place && to == found.key {
+        if self.target.shows_lost_links && found.size.is_none() {
+            let why = "a link that leads to nothing that can be read";
+            return plain(Step::Skip(found, to, why.to_owned()));
+        }
+        let itself = self.target.one_place && to == found.key;
+        if itself && !self.target.in_place {
             return plain(Step::Skip(
                 found,
                 to,
                 "source and destination are the same object".to_owned(),
             ));
         }
-        if self.target.one_place && self.naming.source.relative(&to).is_some() {
+        if self.target.one_place && !itself && self.naming.source.relative(&to).is_some() {
             let why = format!("`{to}` is itself part of the source");
             return plain(Step::Refuse(found, to, why));
         }
@@ -337,6 +351,8 @@ mod tests {
             tells_case: true,
             names: OnTrouble::Fail,
             case: OnTrouble::Fail,
+            in_place: false,
+            shows_lost_links: false,
         }
     }
 
@@ -393,23 +409,6 @@ mod tests {
     }
 
     #[test]
-    fn what_excludes_a_folder_excludes_all_below_it() {
-        let takes = |exclude: &str, path: &str| {
-            Filter { include: Vec::new(), exclude: patterns(&[exclude]) }.takes(path)
-        };
-        for exclude in ["tmp", "tmp/", "t*p", "tmp/**", "**/tmp/**", "{tmp,old}"] {
-            assert!(!takes(exclude, "tmp/a/b"), "{exclude}");
-            assert!(takes(exclude, "a/tmp-b/c"), "{exclude}");
-        }
-        for exclude in ["tmp", "tmp/", "**/tmp/**", "a/tmp", "a/tmp/", "*/tmp/**"] {
-            assert!(!takes(exclude, "a/tmp/c/d"), "{exclude}");
-        }
-        assert!(takes("tmp/**", "a/tmp/c"), "anchored at the base");
-        assert!(takes("tmp/", "a/tmp"), "a file");
-        assert!(!takes("tmp", "a/tmp"));
-    }
-
-    #[test]
     fn what_includes_a_folder_includes_all_below_it() {
         let paths = ["c", "c/x", "d/c/x", "cc/x", "x/y"];
         let taken = |include: &str| -> Vec<&str> {
@@ -428,6 +427,23 @@ mod tests {
                 assert_ne!(include.takes(path), exclude.takes(path), "{pattern} {path}");
             }
         }
+    }
+
+    #[test]
+    fn what_excludes_a_folder_excludes_all_below_it() {
+        let takes = |exclude: &str, path: &str| {
+            Filter { include: Vec::new(), exclude: patterns(&[exclude]) }.takes(path)
+        };
+        for exclude in ["tmp", "tmp/", "t*p", "tmp/**", "**/tmp/**", "{tmp,old}"] {
+            assert!(!takes(exclude, "tmp/a/b"), "{exclude}");
+            assert!(takes(exclude, "a/tmp-b/c"), "{exclude}");
+        }
+        for exclude in ["tmp", "tmp/", "**/tmp/**", "a/tmp", "a/tmp/", "*/tmp/**"] {
+            assert!(!takes(exclude, "a/tmp/c/d"), "{exclude}");
+        }
+        assert!(takes("tmp/**", "a/tmp/c"), "anchored at the base");
+        assert!(takes("tmp/", "a/tmp"), "a file");
+        assert!(!takes("tmp", "a/tmp"));
     }
 
     #[test]

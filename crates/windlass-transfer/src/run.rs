@@ -6,7 +6,9 @@
 use crate::digest::{EtagOf, has_md5_etag, is_md5, is_multipart};
 use crate::journal::Journal;
 use crate::kept::Keeps;
+use crate::leave::Ways;
 use crate::options::CopyOptions;
+use crate::own::Own;
 use crate::pace::{Pace, Slot};
 use crate::request::{Progress, Side};
 use crate::tuning::{Range, Tuning};
@@ -50,6 +52,10 @@ pub(crate) struct Run {
     pub(crate) deletes_if: OnceCell<bool>,
     /// What could not be kept so far.
     pub(crate) keeps: Keeps,
+    /// What the run itself leaves at the destination.
+    pub(crate) own: Own,
+    /// Which folders of the source lie behind links.
+    pub(crate) ways: Ways,
 }
 
 impl Run {
@@ -68,6 +74,7 @@ impl Run {
         let units = u32::try_from(max_memory.div_ceil(UNIT).max(1)).unwrap_or(u32::MAX >> 4);
         let group = source.storage.server_side_copy_group();
         let server_side = group.is_some() && group == destination.storage.server_side_copy_group();
+        let own = Own::of(&destination, &options);
         Self {
             source,
             destination,
@@ -86,6 +93,8 @@ impl Run {
             copy_conditions: AtomicBool::new(true),
             deletes_if: OnceCell::new(),
             keeps: Keeps::default(),
+            own,
+            ways: Ways::default(),
         }
     }
 

@@ -159,6 +159,18 @@ async fn tags_headers_metadata_class_and_acl_are_what_is_asked_for_everywhere() 
         home.run(&["cp", "--no-tags", "lake:lake/in/a", &to("t")]).good();
         assert!(info(s3, "t/a").tags.is_empty());
     }
+    // An object is given properties where it is; without any there is nothing to do.
+    for place in ["cli/a", "cli/b"] {
+        let at = format!("lake:copy/{place}");
+        home.run(&["cp", "--tags", "in=place", &at, &at]).good();
+        assert_eq!(tags(&info(&lake, place)), BTreeMap::from([("in", "place")]));
+        assert_eq!(info(&lake, place).content_type.as_deref(), Some("text/plain"));
+        assert_eq!(info(&lake, place).metadata["by"], "us");
+        home.run(&["cp", "--cache-control", "no-cache", &at, &at]).good();
+        assert_eq!(tags(&info(&lake, place)), BTreeMap::from([("in", "place")]));
+        let same = home.run(&["-o", "json", "cp", &at, &at]).json();
+        assert_eq!((&same["copied"], &same["skipped"]), (&0.into(), &1.into()));
+    }
     // From this machine, also through a server.
     let file = home.scratch("f.csv");
     std::fs::write(&file, "1").unwrap();
@@ -173,7 +185,13 @@ async fn tags_headers_metadata_class_and_acl_are_what_is_asked_for_everywhere() 
         assert_eq!(info.acl.as_deref(), Some("bucket-owner-full-control"), "{key}");
     }
     // A folder has none of these: that is said before anything is done.
-    for flag in [["--tags", "a=b"], ["--acl", "private"], ["--storage-class", "GLACIER"]] {
+    for flag in [
+        ["--tags", "a=b"],
+        ["--acl", "private"],
+        ["--storage-class", "GLACIER"],
+        ["--metadata", "a=b"],
+        ["--content-type", "text/csv"],
+    ] {
         let to = home.scratch("no/");
         let output = home.run(&["cp", flag[0], flag[1], "lake:lake/in/", to.to_str().unwrap()]);
         assert!(output.refused(1).contains("usage.invalid") && !to.exists(), "{flag:?}");
@@ -263,7 +281,12 @@ async fn links_are_followed_skipped_or_kept_and_lead_no_write_out_of_the_folder(
         let all = lake.state().keys("copy").into_iter();
         all.filter_map(|key| key.strip_prefix(prefix).map(str::to_owned)).collect()
     };
-    home.run(&["cp", &source, "lake:copy/follow/"]).good();
+    let followed = home.run(&["cp", &source, "lake:copy/follow/"]);
+    assert!(
+        followed.stderr.contains("1 object skipped: a link that leads to nothing"),
+        "{followed:?}"
+    );
+    followed.good();
     assert_eq!(keys("follow/"), ["a", "d/b", "out/secret", "to-a"], "loops end");
     home.run(&["cp", "--links", "skip", &source, "lake:copy/skip/"]).good();
     assert_eq!(keys("skip/"), ["a", "d/b"]);
@@ -347,6 +370,14 @@ async fn uploads_in_parts_keep_to_the_bandwidth() {
     home.run(&["cp", "--bandwidth", "10MB", file.to_str().unwrap(), "lake:copy/large"]).good();
     // A quarter of a second may pass at once.
     assert!(begin.elapsed() > Duration::from_secs(1), "{:?}", begin.elapsed());
+    let begin = Instant::now();
+    let input = vec![7_u8; 12 << 20];
+    home.run_with(&["cp", "--bandwidth", "10MB", "-", "lake:copy/piped"], &input).good();
+    assert!(begin.elapsed() > Duration::from_millis(900), "{:?}", begin.elapsed());
+    for flag in ["--bandwidth", "--max-memory"] {
+        let said = home.run(&["cp", flag, "0", file.to_str().unwrap(), "lake:copy/x"]).refused(1);
+        assert!(said.contains("hint: leave"), "{said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -175,13 +175,13 @@ async fn choosing_by_condition_list_and_report() {
     home.run_with(&["cp", "--files-from", "-", "lake:lake/a/", &to], b"1.csv\nd/4.csv\n").good();
     assert_eq!(got("list"), ["1.csv", "d/4.csv"]);
     // What failed is repeated from the report, which may lie behind a connection too.
-    let fault = windlass_testkit::FaultKind::Error {
+    let denied = || windlass_testkit::FaultKind::Error {
         status: 403,
         code: "AccessDenied".into(),
         message: "no".into(),
     };
     s3.state()
-        .add_fault(windlass_testkit::Fault::new("GetObject", fault).on_key("a/3.txt").always());
+        .add_fault(windlass_testkit::Fault::new("GetObject", denied()).on_key("a/3.txt").always());
     let report = home.scratch("r.jsonl");
     let report = report.to_str().unwrap();
     assert_eq!(copy("some", &["--report", report]).code, 3);
@@ -191,8 +191,86 @@ async fn choosing_by_condition_list_and_report() {
     s3.state().clear_faults();
     copy("again", &["--only-failed", report]).good();
     assert_eq!(got("again"), ["3.txt"]);
+    // Of a whole bucket too, where names begin with no `/`.
+    s3.state()
+        .add_fault(windlass_testkit::Fault::new("GetObject", denied()).on_key("a/3.txt").always());
+    let to = format!("{}/", home.scratch("whole").to_str().unwrap());
+    let whole = ["cp", "--include", "a/*", "--report", report, "lake:lake", &to];
+    assert_eq!(home.run(&whole).code, 3);
+    s3.state().clear_faults();
+    home.run(&["cp", "--only-failed", report, "lake:lake", &format!("{to}again/")]).good();
+    assert!(home.scratch("whole/again/a/3.txt").is_file());
+    // A bad line of a list is named, and nothing is copied; a name that stands there twice counts once.
+    let to = format!("{}/", home.scratch("lines").to_str().unwrap());
+    let list = |text: &[u8]| {
+        home.run_with(&["-o", "json", "mv", "--files-from", "-", &to, "lake:lake/l/"], text)
+    };
+    std::fs::create_dir(&to).unwrap();
+    std::fs::write(home.scratch("lines/x"), "x").unwrap();
+    for text in [&b"x\n\n../y\n"[..], b"x\n\n\xff\n"] {
+        let error = list(text).refused(1);
+        assert!(error.contains("line 3 of `-`"), "{error}");
+        assert!(s3.state().get("lake", "l/x").is_none());
+    }
+    let moved = list(b"x\n./x\n").json();
+    assert_eq!((&moved["copied"], &moved["failed"]), (&1.into(), &0.into()));
     // A path of this machine is named as it was typed.
     let missing = home.scratch("nothing").join("x");
     let text = home.run(&["cat", missing.to_str().unwrap()]).stderr;
     assert!(text.contains(&format!("`{}`", missing.display())), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_from_a_folder_that_is_not_mounted_deletes_nothing() {
+    let home = Home::new();
+    let s3 = service(&home, "lake").await;
+    s3.state().put("lake", "kept/a", "a");
+    let (empty, root) = (home.scratch("mount"), home.path().display().to_string());
+    std::fs::create_dir(&empty).unwrap();
+    home.sql(&format!("CREATE LOCAL CONNECTION disk ROOT = '{root}/scratch/mount'")).good();
+    let sync = |from: &str| home.run(&["sync", "--delete", from, "lake:lake/kept/"]).refused(1);
+    let told = sync(empty.to_str().unwrap());
+    assert!(
+        told.contains("transfer.refused") && told.contains("hint: nothing was deleted"),
+        "{told}"
+    );
+    assert!(sync("disk:").contains("transfer.refused"));
+    let stated = "SYNC FILES FROM disk LOCATION = '' TO lake LOCATION = 'lake/kept/' DELETE = TRUE";
+    assert!(home.sql(stated).refused(1).contains("transfer.refused"));
+    std::fs::remove_dir(&empty).unwrap();
+    assert!(sync(empty.to_str().unwrap()).contains("local.not_found"));
+    assert_ne!(home.sql(stated).code, 0);
+    assert!(s3.state().get("lake", "kept/a").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_keeps_the_reports_and_the_trigger_that_it_writes_into_its_destination() {
+    let home = Home::new();
+    let s3 = service(&home, "lake").await;
+    s3.state().put("lake", "a/1", "1");
+    let more = ["sync", "--delete", "--trigger-file", "_DONE", "--report"];
+    let sync = |report: &str, to: &str| {
+        counts(&home, &[&more[..], &[report, "lake:lake/a/", to]].concat())
+    };
+    let folder = home.scratch("to");
+    let (to, report) = (format!("{}/", folder.display()), folder.join("r.csv"));
+    std::fs::create_dir(&folder).unwrap();
+    let report = report.to_str().unwrap();
+    for (report, to) in [(report, to.as_str()), ("lake:lake/b/r.jsonl", "lake:lake/b/")] {
+        assert_eq!(sync(report, to), [1, 0, 0, 0], "{to}");
+        assert_eq!(sync(report, to), [0, 0, 0, 1], "{to}");
+    }
+    assert_eq!(files(&folder).into_keys().collect::<Vec<_>>(), ["1", "_DONE", "r.csv"]);
+    assert_eq!(s3.state().keys("lake"), ["a/1", "b/1", "b/_DONE", "b/r.jsonl"]);
+    let stated = "SYNC FILES FROM lake LOCATION = 'lake/a/' TO lake LOCATION = 'lake/c/' DELETE = TRUE REPORT = 'lake/c/log/'";
+    home.sql(stated).good();
+    home.sql(stated).good();
+    let reports = s3.state().keys("lake").into_iter().filter(|key| key.starts_with("c/log/rn_"));
+    assert_eq!(reports.count(), 2, "those of earlier runs stay");
+    // Names that none can have, and one that is copied, are refused before anything is done.
+    for name in ["", "../_T", "x/", "1"] {
+        let output = home.run(&["cp", "--trigger-file", name, "lake:lake/a/", "lake:lake/no/"]);
+        assert_eq!(output.code, 1, "{name}: {}", output.stderr);
+    }
+    assert!(!s3.state().keys("lake").iter().any(|key| key.starts_with("no/")));
 }

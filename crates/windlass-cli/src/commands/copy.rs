@@ -15,8 +15,9 @@ use options::Options;
 use report::Reporter;
 use std::time::Instant;
 use windlass_core::engine::{AtVersion, CopySide, Progress, Summary};
-use windlass_core::transfer::MaxDelete;
-use windlass_core::transfer::naming::Source;
+use windlass_core::report::key_in;
+use windlass_core::transfer::naming::{Source, check_listed};
+use windlass_core::transfer::{MaxDelete, Side};
 use windlass_types::{Address, ByteSize, Error, ErrorCode};
 
 /// What is to be done with what is copied.
@@ -158,19 +159,24 @@ fn plain(options: &Options) -> Result<(), Error> {
     ))
 }
 
-/// Reads a list of names, from a file or standard input.
-async fn list_of_names(session: &Session, file: &str) -> Result<Vec<String>, Failure> {
+/// Reads a list of names below a place, from a file or standard input.
+async fn list_of_names(
+    session: &Session,
+    file: &str,
+    place: Place,
+) -> Result<Vec<String>, Failure> {
+    let source = Side { storage: place.storage, location: place.location };
     let console = session.console.clone();
     let path = file.to_owned();
     let read = tokio::task::spawn_blocking(move || {
         if path != "-" {
-            return std::fs::read_to_string(path);
+            return std::fs::read(path);
         }
         let mut all = Vec::new();
         loop {
             let piece = console.read(64 << 10)?;
             if piece.is_empty() {
-                return String::from_utf8(all).map_err(std::io::Error::other);
+                return Ok(all);
             }
             all.extend_from_slice(&piece);
         }
@@ -180,7 +186,7 @@ async fn list_of_names(session: &Session, file: &str) -> Result<Vec<String>, Fai
             Error::new(ErrorCode::LocalFailed, format!("cannot read the names in `{file}`"))
                 .source(error)
         })?;
-    Ok(report::names(&text))
+    Ok(report::names(&text, file, |name| check_listed(name, &source))?)
 }
 
 /// `cp`, `mv` and `sync` between two places.
@@ -198,8 +204,9 @@ pub(super) async fn transfer(
         // Two folders are meant, with or without the last `/`.
         into_folder(&mut source);
     }
+    let side = |place: Place| CopySide { storage: place.storage, location: place.location };
     let files = match (&options.files_from, &options.only_failed) {
-        (Some(file), _) => Some(list_of_names(session, file).await?),
+        (Some(file), _) => Some(list_of_names(session, file, source.clone()).await?),
         (None, Some(report)) => {
             let location = &source.location;
             let naming = Source::parse(&location.key)?;
@@ -213,6 +220,10 @@ pub(super) async fn transfer(
         (None, None) => None,
     };
     let mut how = options.engine(Utc::now(), files)?;
+    if let Some(report) = &options.report {
+        let report = side(session.place(report).await?);
+        how.reports.extend(key_in(&side(destination.clone()), &report));
+    }
     let done = match verb {
         Verb::Copy { version } => {
             at_version(&mut source, version)?;
@@ -233,7 +244,6 @@ pub(super) async fn transfer(
     let watch = Watch::begin(session, options.dry_run, Instant::now());
     let inner: std::sync::Arc<dyn Progress> = watch.clone();
     let reporter = Reporter::begin(session, options.report.as_deref(), inner).await?;
-    let side = |place: Place| CopySide { storage: place.storage, location: place.location };
     let result = engine
         .copy(
             &session.ctx(),
@@ -276,7 +286,7 @@ fn at_version(place: &mut Place, version: Option<String>) -> Result<(), Error> {
 
 /// An existing folder of this machine cannot become a file: things go into it, whether or not the
 /// last `/` was typed.
-fn into_folder(destination: &mut Place) {
+pub(super) fn into_folder(destination: &mut Place) {
     let key = &mut destination.location.key;
     let open = !key.is_empty() && !key.ends_with('/');
     if open && matches!(&destination.address, Address::Local(path) if path.is_dir()) {
@@ -297,8 +307,12 @@ fn report(session: &Session, summary: &Summary, verb: &str) -> Ending {
 }
 
 fn summary_line(summary: &Summary, verb: &str) -> String {
-    // Of a move every source is deleted: that is no news.
-    let deleted = if verb == "moved" { 0 } else { summary.deleted };
+    // Of a move every source is deleted: that is no news. If not, it is a copy so far.
+    let (verb, deleted) = match verb {
+        "moved" if summary.deleted == summary.copied + summary.updated => (verb, 0),
+        "moved" => ("copied", summary.deleted),
+        verb => (verb, summary.deleted),
+    };
     let verb = if summary.dry_run { format!("would be {verb}") } else { verb.to_owned() };
     let mut text = format!(
         "{} {verb} ({}) in {:.1} s",
@@ -341,5 +355,11 @@ mod tests {
             summary_line(&summary, "copied"),
             "1,200 objects copied (3.0 MiB) in 1.2 s, 2 skipped, 1 failed"
         );
+        let moved = |deleted| summary_line(&Summary { deleted, ..summary.clone() }, "moved");
+        assert_eq!(
+            moved(1199),
+            "1,200 objects copied (3.0 MiB) in 1.2 s, 1,199 deleted, 2 skipped, 1 failed"
+        );
+        assert!(moved(1200).starts_with("1,200 objects moved (3.0 MiB) in 1.2 s, 2 skipped"));
     }
 }

@@ -344,6 +344,9 @@ impl Windlass {
             }
             options.backup_to = Some(backup.key);
         }
+        if let Some((_, report)) = self.report_side(fabric, work).await? {
+            options.reports.extend(crate::report::key_in(&destination, &report));
+        }
         if let Some(run) = work.failed_of()? {
             options.files = Some(self.failed_in(run, fabric, &source).await?);
             options.check()?;

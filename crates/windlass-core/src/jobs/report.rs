@@ -82,22 +82,9 @@ impl Windlass {
         work: &FilesWork,
         run: RunId,
     ) -> Result<Option<ReportTo>> {
-        let Some(OptionValue::Group(group)) = work.options.get("REPORT") else { return Ok(None) };
-        let invalid = |message: &str, hint: &str| {
-            Error::new(ErrorCode::OptionInvalid, message.to_owned()).hint(hint.to_owned())
+        let Some((group, mut side)) = self.report_side(fabric, work).await? else {
+            return Ok(None);
         };
-        let location = text(group, "LOCATION").ok_or_else(|| {
-            invalid("REPORT has no LOCATION", "write `REPORT = (LOCATION = 'reports/')`")
-        })?;
-        let connection = match text(group, "CONNECTION") {
-            Some(name) => Name::parse(name)?,
-            None => work.destination.connection.clone(),
-        };
-        let place = WorkPlace { connection, location: location.to_owned() };
-        let mut side = self.work_side(fabric, &place).await?;
-        if side.storage.read_only() {
-            return Err(super::files::read_only(&place.connection));
-        }
         let format = match text(group, "FORMAT") {
             Some("PARQUET") => Format::Parquet,
             Some("JSONL") => Format::Jsonl,
@@ -110,6 +97,31 @@ impl Windlass {
         }
         let only_failed = text(group, "ITEMS") == Some("FAILED");
         Ok(Some(ReportTo { side, format, only_failed }))
+    }
+
+    /// What REPORT says, and the file or folder it names.
+    pub(crate) async fn report_side<'w>(
+        &self,
+        fabric: FabricId,
+        work: &'w FilesWork,
+    ) -> Result<Option<(&'w [(String, OptionValue)], CopySide)>> {
+        let Some(OptionValue::Group(group)) = work.options.get("REPORT") else { return Ok(None) };
+        let invalid = |message: &str, hint: &str| {
+            Error::new(ErrorCode::OptionInvalid, message.to_owned()).hint(hint.to_owned())
+        };
+        let location = text(group, "LOCATION").ok_or_else(|| {
+            invalid("REPORT has no LOCATION", "write `REPORT = (LOCATION = 'reports/')`")
+        })?;
+        let connection = match text(group, "CONNECTION") {
+            Some(name) => Name::parse(name)?,
+            None => work.destination.connection.clone(),
+        };
+        let place = WorkPlace { connection, location: location.to_owned() };
+        let side = self.work_side(fabric, &place).await?;
+        if side.storage.read_only() {
+            return Err(super::files::read_only(&place.connection));
+        }
+        Ok(Some((group, side)))
     }
 }
 

@@ -6,7 +6,7 @@
 use super::etag;
 use super::keys::{Root, disk, is_absent, is_unfinished};
 use crate::access::Links;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -18,6 +18,8 @@ use windlass_types::{Entry, EntryKind, Result};
 pub(super) struct Walk<'a> {
     pub(super) root: &'a Root,
     pub(super) links: Links,
+    /// Links that lead nowhere are listed, as objects without a size.
+    pub(super) lost: bool,
     pub(super) prefix: &'a str,
     pub(super) recursive: bool,
     pub(super) start_after: Option<&'a str>,
@@ -34,6 +36,8 @@ struct Level {
     ends: Vec<(usize, usize)>,
     /// Real names of those that are not UTF-8, by the text that stands for them.
     odd: HashMap<String, OsString>,
+    /// Links that lead nowhere.
+    lost: HashSet<String>,
     next: usize,
 }
 
@@ -71,7 +75,11 @@ impl Walk<'_> {
                 Some(real) => level.folder.join(real),
                 None => level.folder.join(plain),
             };
-            if folder_name.is_none() {
+            if level.lost.contains(&name) {
+                if !emit(self.without(key, EntryKind::Object)) {
+                    return Ok(());
+                }
+            } else if folder_name.is_none() {
                 // A file that vanished since its folder was read is not there: that is no failure.
                 let asked = match self.links {
                     Links::Keep => fs::symlink_metadata(&path),
@@ -89,7 +97,7 @@ impl Walk<'_> {
                 {
                     stack.push(below);
                 }
-            } else if !emit(self.folder(key)) {
+            } else if !emit(self.without(key, EntryKind::Prefix)) {
                 return Ok(());
             }
         }
@@ -108,11 +116,12 @@ impl Walk<'_> {
         }
     }
 
-    fn folder(&self, key: String) -> Entry {
+    /// What has neither size nor time.
+    fn without(&self, key: String, kind: EntryKind) -> Entry {
         Entry {
             path: format!("{}{key}", self.shown),
             key,
-            kind: EntryKind::Prefix,
+            kind,
             size: None,
             last_modified: None,
             etag: None,
@@ -140,6 +149,7 @@ impl Walk<'_> {
             names: Vec::new(),
             ends: Vec::new(),
             odd: HashMap::new(),
+            lost: HashSet::new(),
             next: 0,
             key,
             folder: PathBuf::new(),
@@ -151,13 +161,17 @@ impl Walk<'_> {
                 continue;
             }
             let Ok(kind) = entry.file_type() else { continue };
+            let mut is_lost = false;
             let (is_folder, is_file) = if kind.is_symlink() {
                 match self.links {
                     Links::Skip => continue,
                     Links::Keep => (false, true),
                     Links::Follow => match self.follow(&entry.path(), real_root) {
                         Some(metadata) => (metadata.is_dir(), metadata.is_file()),
-                        None => continue,
+                        None => {
+                            is_lost = self.lost;
+                            (false, is_lost)
+                        }
                     },
                 }
             } else {
@@ -177,6 +191,9 @@ impl Walk<'_> {
                 continue;
             }
             level.ends.push((from, level.names.len()));
+            if is_lost {
+                level.lost.insert(text.clone().into_owned());
+            }
             if name.to_str().is_none() {
                 let text = text.into_owned();
                 level.odd.insert(text, name);

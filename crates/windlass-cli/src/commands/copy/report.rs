@@ -5,6 +5,7 @@ use crate::session::{Place, Session};
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
+use std::error::Error as StdError;
 use std::fs::File;
 use std::io::{BufReader, Seek as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -132,13 +133,29 @@ impl Progress for Reporter {
     }
 }
 
-/// Names of a list, one a line; empty lines are none.
-pub(super) fn names(text: &str) -> Vec<String> {
-    text.lines()
-        .map(|line| line.strip_suffix('\r').unwrap_or(line))
-        .filter(|line| !line.is_empty())
-        .map(|line| line.strip_prefix("./").unwrap_or(line).to_owned())
-        .collect()
+/// Names of the list in `file`, one a line, of which `check` says whether they can be; empty lines are
+/// none.
+pub(super) fn names(
+    text: &[u8],
+    file: &str,
+    check: impl Fn(&str) -> Result<()>,
+) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for (at, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        let wrong = |code, source: Box<dyn StdError + Send + Sync>| {
+            Error::new(code, format!("line {} of `{file}` cannot be the name of a file", at + 1))
+                .source(source)
+                .hint("nothing was copied; a list has names below SRC, one a line")
+        };
+        let name = str::from_utf8(line.strip_suffix(b"\r").unwrap_or(line))
+            .map_err(|error| wrong(ErrorCode::PathInvalid, error.into()))?;
+        let name = name.strip_prefix("./").unwrap_or(name);
+        if !name.is_empty() {
+            check(name).map_err(|error| wrong(error.code(), error.into()))?;
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
 }
 
 /// Names below `base` (an address) that a report says have failed.
@@ -162,10 +179,7 @@ pub(super) fn failed_names(path: &str, base: &str) -> Result<Vec<String>> {
     let mut found = Vec::new();
     let mut take = |source: &str, status: &str| -> Result<()> {
         if status == "failed" && !source.is_empty() {
-            let name = source
-                .strip_prefix(base)
-                .ok_or_else(|| unreadable(format!("`{source}` does not lie below `{base}`")))?;
-            found.push(name.to_owned());
+            found.push(windlass_core::report::below(base, source)?);
         }
         Ok(())
     };
@@ -309,6 +323,9 @@ mod tests {
 
     #[test]
     fn a_list_of_names_has_one_a_line() {
-        assert_eq!(names("a\r\n\n./b/c\n d \n"), ["a", "b/c", " d "]);
+        let fine = |_: &str| Ok(());
+        assert_eq!(names(b"a\r\n\n./b/c\n d \n", "f", fine).unwrap(), ["a", "b/c", " d "]);
+        let error = names(b"a\nb\xff\n", "f", fine).unwrap_err();
+        assert!(error.message().starts_with("line 2 of `f`"), "{error:?}");
     }
 }

@@ -1,0 +1,217 @@
+//! What a run must not do by mistake: empty a destination, lose a backup, write over its own copies,
+//! or say that nothing was done.
+
+use super::tests::{folder, go, pair, request};
+use crate::fake::{Fake, Fault};
+use crate::options::CopyOptions;
+use crate::request::{CopyRequest, Side};
+use std::sync::Arc;
+use windlass_types::{ErrorCode, RunId};
+
+fn with(source: Side, destination: Side, set: impl FnOnce(&mut CopyOptions)) -> CopyRequest {
+    let mut request = request(source, destination);
+    set(&mut request.options);
+    request
+}
+
+fn mirror(source: Side, destination: Side) -> CopyRequest {
+    with(source, destination, |o| (o.sync, o.delete) = (true, true))
+}
+
+#[tokio::test]
+async fn a_source_without_anything_deletes_nothing_whatever_it_is() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir(root.path().join("empty")).unwrap();
+    std::os::unix::fs::symlink("gone", root.path().join("empty/link")).unwrap();
+    let (one, two) = pair();
+    one.set("marked/", "");
+    two.set("d/kept", "x");
+    let empty = Arc::new(Fake::new("empty"));
+    for (source, code) in [
+        (folder(root.path(), "empty/"), ErrorCode::TransferRefused),
+        (folder(&root.path().join("empty"), ""), ErrorCode::TransferRefused),
+        (folder(root.path(), "absent/"), ErrorCode::ObjectNotFound),
+        (empty.side(""), ErrorCode::TransferRefused),
+        (empty.side("a/"), ErrorCode::ObjectNotFound),
+        (one.side("marked/"), ErrorCode::TransferRefused),
+    ] {
+        for dry in [true, false] {
+            let mut request = mirror(source.clone(), two.side("d/"));
+            request.options.dry_run = dry;
+            let error = go(request).await.0.unwrap_err();
+            assert_eq!(error.code(), code, "{error:?}");
+            assert!(error.hint_text().is_some());
+        }
+        assert!(two.get_now("d/kept").is_some());
+    }
+    // With nothing to delete there is nothing to refuse.
+    go(mirror(folder(root.path(), "empty/"), two.side("other/"))).await.0.unwrap();
+}
+
+#[tokio::test]
+async fn a_trigger_file_replaces_no_copy() {
+    let (one, two) = pair();
+    one.set("a/1", "1");
+    one.set("a/_T", "data");
+    let into = |set: fn(&mut CopyOptions)| {
+        with(one.side("a/"), two.side("d/"), |o| {
+            o.trigger = Some("_T".into());
+            set(o);
+        })
+    };
+    let refused = |request| async {
+        let error = go(request).await.0.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::TransferRefused, "{error:?}");
+    };
+    refused(into(|o| o.sync = true)).await;
+    refused(into(|o| o.files = Some(vec!["1".into(), "_T".into()]))).await;
+    refused(with(one.side("a/_T"), two.side("d/"), |o| o.trigger = Some("_T".into()))).await;
+    refused(with(one.side("a/1"), two.side("d/_T"), |o| o.trigger = Some("_T".into()))).await;
+    refused(with(one.side("a/*"), two.side("d/"), |o| o.trigger = Some("_T".into()))).await;
+    assert!(two.keys().is_empty(), "nothing is copied before");
+    // What is not chosen is not copied.
+    go(into(|o| o.exclude = vec!["_T".into()])).await.0.unwrap();
+    assert_eq!(two.get_now("d/_T").unwrap().bytes, "");
+    go(into(|o| o.max_size = Some(1))).await.0.unwrap();
+    assert_eq!(two.get_now("d/_T").unwrap().bytes, "");
+    // Where it cannot be known before, the copy stays and the run says so.
+    one.fault("stat", "a/_T", 1, Fault::Denied);
+    refused(into(|_| ())).await;
+    assert_eq!(two.get_now("d/_T").unwrap().bytes, "data");
+}
+
+#[tokio::test]
+async fn a_sync_leaves_its_own_trigger_and_reports_alone() {
+    let (one, two) = pair();
+    one.set("a/1", "1");
+    let run = RunId::new();
+    let theirs = ["d/r.csv".to_owned(), format!("d/log/{run}.csv"), format!("d/log/{run}.jsonl")];
+    for key in
+        ["d/log/other.csv", "d/r.csv.old"].into_iter().chain(theirs.iter().map(String::as_str))
+    {
+        two.set(key, "report");
+    }
+    let sync = || {
+        with(one.side("a/"), two.side("d/"), |o| {
+            (o.sync, o.delete, o.trigger) = (true, true, Some("_DONE".into()));
+            o.reports = vec!["d/r.csv".into(), "d/log/".into()];
+        })
+    };
+    let done = go(sync()).await.0.unwrap();
+    assert_eq!((done.copied, done.deleted), (1, 2));
+    let mut kept: Vec<String> =
+        theirs.into_iter().chain(["d/1".into(), "d/_DONE".into()]).collect();
+    kept.sort();
+    assert_eq!(two.keys(), kept);
+    two.set("d/_DONE", "seen");
+    let done = go(sync()).await.0.unwrap();
+    assert_eq!((done.copied, done.updated, done.deleted), (0, 0, 0));
+    assert_eq!(two.get_now("d/_DONE").unwrap().bytes, "seen", "not written again");
+}
+
+#[tokio::test]
+async fn a_backup_is_kept_beside_an_earlier_one() {
+    let (one, two) = pair();
+    one.set("a/k", "k");
+    for text in ["first", "second", "third"] {
+        two.set("d/x.txt", text);
+        let done = go(with(one.side("a/"), two.side("d/"), |o| {
+            (o.sync, o.delete, o.backup_to) = (true, true, Some("old/".into()));
+        }))
+        .await;
+        assert_eq!(done.0.unwrap().deleted, 1);
+    }
+    let mut backups: Vec<String> = two
+        .keys()
+        .into_iter()
+        .filter(|key| key.starts_with("old/"))
+        .map(|key| String::from_utf8(two.get_now(&key).unwrap().bytes.to_vec()).unwrap())
+        .collect();
+    backups.sort();
+    assert_eq!(backups, ["first", "second", "third"]);
+}
+
+#[tokio::test]
+async fn a_list_is_checked_before_anything_is_copied_and_names_count_once() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir(root.path().join("a")).unwrap();
+    std::fs::write(root.path().join("a/1"), "1").unwrap();
+    let two = Arc::new(Fake::new("two"));
+    let listed = |names: &[&str]| {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        with(folder(root.path(), "a/"), two.side(""), |o| {
+            (o.files, o.delete_source) = (Some(names), true);
+        })
+    };
+    for bad in ["../x", "/etc/passwd", "x//y", "a\0b"] {
+        let error = go(listed(&["1", bad])).await.0.unwrap_err();
+        assert!(error.message().contains(&*bad.escape_debug().to_string()) || bad.contains('\0'));
+        assert!(two.keys().is_empty(), "{bad:?}");
+    }
+    let done = go(listed(&["1", "1"])).await.0.unwrap();
+    assert_eq!((done.copied, done.deleted, done.failed), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn a_move_that_cannot_delete_says_that_it_copied() {
+    let (one, two) = pair();
+    for key in ["a/1", "a/2"] {
+        one.set(key, "x");
+        one.fault("delete_if", key, 9, Fault::Denied);
+    }
+    let moving = |source| with(source, two.side("d/"), |o| o.delete_source = true);
+    let (done, seen) = go(moving(one.side("a/"))).await;
+    let done = done.unwrap();
+    assert_eq!((done.copied, done.deleted, done.failed, done.bytes), (2, 0, 2, 2));
+    assert!(seen.lines().contains("copied, but not deleted at the source"), "{}", seen.lines());
+    assert_eq!((one.keys().len(), two.keys().len()), (2, 2));
+    let error = go(moving(one.side("a/1"))).await.0.unwrap_err();
+    assert_eq!(error.message(), "copied, but not deleted at the source");
+}
+
+#[tokio::test]
+async fn a_link_that_leads_nowhere_is_said_to_be_left_out() {
+    use std::os::unix::fs::symlink;
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir(root.path().join("a")).unwrap();
+    std::fs::write(root.path().join("a/1"), "1").unwrap();
+    symlink("nowhere", root.path().join("a/link")).unwrap();
+    let two = Arc::new(Fake::new("two"));
+    two.set("link", "of before");
+    for sync in [false, true] {
+        let (done, seen) = go(with(folder(root.path(), "a/"), two.side(""), |o| {
+            (o.sync, o.delete) = (sync, sync);
+        }))
+        .await;
+        let done = done.unwrap();
+        assert_eq!((done.skipped, done.failed, done.deleted), (1 + u64::from(sync), 0, 0));
+        assert!(seen.lines().contains("a link that leads to nothing"), "{}", seen.lines());
+    }
+    // Links of the destination are its own business.
+    two.remove("link");
+    let back = go(mirror(two.side(""), folder(root.path(), "a/"))).await.0.unwrap();
+    assert_eq!((back.deleted, back.failed), (0, 0));
+    assert!(root.path().join("a/link").is_symlink());
+}
+
+#[tokio::test]
+async fn folders_have_no_metadata_and_say_so() {
+    let root = tempfile::tempdir().unwrap();
+    let (one, _) = pair();
+    one.set("a/1", "1");
+    let pair = || ("x".to_owned(), "y".to_owned());
+    let sets: [fn(&mut CopyOptions, (String, String)); 3] = [
+        |o, pair| o.metadata = Some([pair].into()),
+        |o, pair| o.add_metadata = [pair].into(),
+        |o, (_, value)| o.headers = [("content-type".to_owned(), value)].into(),
+    ];
+    for set in sets {
+        let into = with(one.side("a/"), folder(root.path(), "to/"), |o| set(o, pair()));
+        let error = go(into).await.0.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::UsageInvalid, "{error:?}");
+    }
+    let dropped = with(one.side("a/"), folder(root.path(), "to/"), |o| {
+        o.metadata = Some([].into());
+    });
+    go(dropped).await.0.unwrap();
+}
