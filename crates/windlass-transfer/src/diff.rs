@@ -7,6 +7,7 @@ mod merge;
 pub use merge::{Merge, Step};
 
 use crate::digest::{is_md5, is_multipart};
+use crate::ends::check_there;
 use crate::naming::Source;
 use crate::plan::Filter;
 use crate::request::Side;
@@ -14,7 +15,7 @@ use crate::sort::{Aside, SortLimits, sorted};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
-use windlass_s3::ListingOrder;
+use windlass_s3::{ListOptions, ListingOrder};
 use windlass_types::{Entry, EntryKind, Location, Result};
 
 /// How two places differ at one path.
@@ -102,8 +103,10 @@ pub struct DiffOptions {
 /// Findings held back at most, to say them in order.
 const HELD: usize = 10_000;
 
-/// Compares two places, each a folder, bucket, glob or key. The stream ends with an error if either
-/// listing fails, and then says nothing of what that listing did not show.
+/// Compares two places, each a folder, bucket, glob or key that is there
+/// ([`counterpart`](crate::naming::counterpart) says what stands for a place on the other side). The
+/// stream ends with an error if either listing fails, and then says nothing of what that listing did
+/// not show.
 ///
 /// Findings come in byte order of their paths where both sides are promised to list so, and where
 /// they are few; else what is on one side only comes last.
@@ -315,16 +318,37 @@ async fn entries(side: &Side, options: &DiffOptions) -> Result<BoxStream<'static
     let location = Location { bucket: Some(bucket), key: source.prefix().to_owned() };
     let exclude: Vec<String> =
         options.filter.exclude.iter().map(|pattern| pattern.as_str().to_owned()).collect();
-    let filter = options.filter.clone();
-    Ok(crate::filter::listed(&side.storage, location, source.base(), &exclude, true)
-        .try_filter(move |entry| {
-            let taken = entry.kind == EntryKind::Object
-                && source
-                    .relative(&entry.key)
-                    .is_some_and(|path| !path.is_empty() && filter.takes(path));
-            futures::future::ready(taken)
-        })
-        .boxed())
+    let (side, filter) = (side.clone(), options.filter.clone());
+    let rows = crate::filter::listed(&side.storage, location, source.base(), &exclude, true);
+    Ok(async_stream::try_stream! {
+        let mut rows = rows;
+        let mut seen = false;
+        while let Some(entry) = rows.try_next().await? {
+            let path = source.relative(&entry.key).filter(|_| entry.kind == EntryKind::Object);
+            seen |= path.is_some();
+            if path.is_some_and(|path| !path.is_empty() && filter.takes(path)) {
+                yield entry;
+            }
+        }
+        if !seen && (exclude.is_empty() || !has_any(&side, &source).await?) {
+            check_there(&side, &source).await?;
+        }
+    }
+    .boxed())
+}
+
+/// Whether a side has anything, where what is excluded was not listed.
+async fn has_any(side: &Side, source: &Source) -> Result<bool> {
+    let prefix = source.prefix().to_owned();
+    let location = Location { bucket: side.location.bucket.clone(), key: prefix };
+    let how = ListOptions { recursive: true, ..ListOptions::default() };
+    let mut rows = side.storage.list(&location, how);
+    while let Some(entry) = rows.try_next().await? {
+        if entry.kind == EntryKind::Object && source.relative(&entry.key).is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Reads what the listings leave open.

@@ -255,6 +255,22 @@ async fn a_check_says_what_it_found_in_a_report_of_any_format() {
             .refused(1)
             .contains("end it in `.csv`, `.jsonl` or `.parquet`")
     );
+    // Names are paired as `sync` does, and what is not there is no empty place.
+    let folder = home.scratch("df");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("same"), "1").unwrap();
+    let here = folder.to_str().unwrap();
+    home.run(&["sync", here, "lake:lake/d"]).good();
+    assert_eq!(home.run(&["diff", "--exit-code", here, "lake:lake/d"]).good(), "");
+    let file = folder.join("same");
+    assert_eq!(
+        home.run(&["diff", "--exit-code", file.to_str().unwrap(), "lake:lake/d/"]).good(),
+        ""
+    );
+    for places in [["lake:lake/nope/", "lake:lake/a/"], ["lake:lake/a/", "lake:lake/nope/"]] {
+        let told = home.run(&[&["diff", "--one-way"], &places[..]].concat()).refused(1);
+        assert!(told.contains("there is nothing below") && told.contains("hint:"), "{told}");
+    }
     // A place that cannot be read fails the check, whatever was found.
     let broken = home.run(&["diff", "lake:lake/a/", "lake:nowhere/"]);
     assert!(broken.refused(1).contains("bucket.not_found"));

@@ -1,5 +1,6 @@
 //! `diff`: which names are on one side only, and which differ.
 
+use crate::commands::copy::into_folder;
 use crate::commands::{Ending, counted};
 use crate::failure::Outcome;
 use crate::render::text::safe;
@@ -9,13 +10,16 @@ use crate::table_file::{TableFile, tell};
 use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _};
 use std::sync::atomic::{AtomicU64, Ordering};
+use windlass_core::transfer::naming::counterpart;
 use windlass_core::transfer::{DiffOptions, Difference, Filter, Side, diff, diff::Kind as Found};
 use windlass_types::{ByteSize, Entry, KeyPattern};
 
 /// Compare two places.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "`<` is on the left only, `>` on the right only, `!` differs, `=` is the same. Sizes are compared, and
+    after_help = "Names are paired as `sync LEFT RIGHT` would pair them, and both places must be there.
+
+`<` is on the left only, `>` on the right only, `!` differs, `=` is the same. Sizes are compared, and
 contents where the listings (or files of this machine) tell them; `--checksum` looks further: at checksums that
 both services keep, and at the bytes where nothing else tells.
 
@@ -70,8 +74,11 @@ const COLUMNS: Columns = &[
 
 /// `diff`.
 pub async fn run(session: &Session, args: Diff) -> Ending {
-    let left = side(session.existing_place(&args.left).await?);
-    let right = side(session.existing_place(&args.right).await?);
+    let mut left = session.existing_place(&args.left).await?;
+    let mut right = session.existing_place(&args.right).await?;
+    into_folder(&mut left);
+    into_folder(&mut right);
+    right.location.key = counterpart(&left.location.key, &right.location.key)?;
     let options = DiffOptions {
         filter: Filter { include: args.include, exclude: args.exclude },
         same: args.all,
@@ -82,7 +89,7 @@ pub async fn run(session: &Session, args: Diff) -> Ending {
     };
     let report = TableFile::wanted(session, args.report.as_deref(), COLUMNS).await?;
     let differing = AtomicU64::new(0);
-    let found = diff(left, right, options).inspect_ok(|found| {
+    let found = diff(side(left), side(right), options).inspect_ok(|found| {
         if found.kind != Found::Same {
             differing.fetch_add(1, Ordering::Relaxed);
         }
@@ -96,15 +103,8 @@ pub async fn run(session: &Session, args: Diff) -> Ending {
     Ok(if args.exit_code && differing > 0 { Outcome::Failed } else { Outcome::Done })
 }
 
-/// An existing folder of this machine means what is in it.
 fn side(place: Place) -> Side {
-    let folder = place.is_local_folder();
-    let mut side = Side { storage: place.storage, location: place.location };
-    let key = &mut side.location.key;
-    if folder && !key.is_empty() && !key.ends_with('/') {
-        key.push('/');
-    }
-    side
+    Side { storage: place.storage, location: place.location }
 }
 
 fn size(entry: Option<&Entry>) -> Option<u64> {

@@ -52,6 +52,58 @@ async fn listings_in_another_order_are_compared_rightly() {
 }
 
 #[tokio::test]
+async fn a_place_that_is_not_there_is_an_error_on_either_side() {
+    let (there, empty) = (Arc::new(Fake::new("there")), Arc::new(Fake::new("empty")));
+    there.set("p/x", "1");
+    there.set("none/x", "1");
+    let root = tempfile::tempdir().unwrap();
+    let spec = LocalSpec { root: root.path().to_owned(), read_only: false };
+    let store = Arc::new(LocalStore::open(Name::new("disk").unwrap(), spec).unwrap());
+    let disk = |key: &str| Side {
+        storage: store.clone(),
+        location: Location { bucket: Some(".".into()), key: key.into() },
+    };
+    let code = |left: Side, right: Side, exclude: &'static str| async move {
+        let filter = Filter {
+            exclude: vec![windlass_types::KeyPattern::parse(exclude).unwrap()],
+            ..Filter::default()
+        };
+        let options = DiffOptions { filter, one_way: true, ..DiffOptions::default() };
+        let found: Result<Vec<Difference>> = diff(left, right, options).try_collect().await;
+        found.map(|found| found.len()).map_err(|error| error.code())
+    };
+    let missing = Err(windlass_types::ErrorCode::ObjectNotFound);
+    for exclude in ["tmp", "other/"] {
+        assert_eq!(code(there.side("q/"), there.side("p/"), exclude).await, missing);
+        assert_eq!(code(there.side("p/"), there.side("q/"), exclude).await, missing);
+        assert_eq!(code(disk("absent/"), there.side("p/"), exclude).await, missing);
+        assert_eq!(code(there.side("q/*"), there.side("p/"), exclude).await, missing);
+        assert_eq!(code(there.side("p/y"), there.side("p/"), exclude).await, missing);
+        // An empty bucket, and an empty folder of a machine, are there.
+        assert_eq!(code(empty.side(""), there.side("p/"), exclude).await, Ok(0));
+        assert_eq!(code(disk(""), there.side("p/"), exclude).await, Ok(0));
+    }
+    assert_eq!(code(there.side("p/"), there.side("p/"), "x").await, Ok(0), "all is excluded");
+}
+
+#[test]
+fn the_other_side_is_where_a_copy_would_go() {
+    let rows = [
+        ("a/", "b/", "b/"),
+        ("a/", "b", "b/"),
+        ("", "b", "b/"),
+        ("a/x", "b/", "b/x"),
+        ("a/x", "b", "b"),
+        ("a/*.csv", "b", "b/*.csv"),
+        ("a/d*/x", "", "d*/x"),
+        ("a/*.csv", "b/*.txt", "b/*.txt"),
+    ];
+    for (left, right, expected) in rows {
+        assert_eq!(crate::naming::counterpart(left, right).unwrap(), expected, "{left} {right}");
+    }
+}
+
+#[tokio::test]
 async fn a_listing_that_fails_makes_nothing_look_missing() {
     let left = Fake::with("left", |fake| fake.list_breaks = Some(1));
     let right = Arc::new(Fake::new("right"));
