@@ -1,6 +1,7 @@
 //! Standard input to an object, and an object to standard output.
 
 use crate::digest::{Expected, Sum, hex, md5};
+use crate::ends::limit;
 use crate::kinds::content_type;
 use crate::object::broken;
 use crate::options::CopyOptions;
@@ -34,13 +35,15 @@ pub async fn copy_stream<R>(
 where
     R: AsyncRead + Unpin + Send,
 {
-    copy_stream_with(input, destination, Tuning::default(), progress, cancel).await
+    let limits = CopyOptions::default();
+    copy_stream_with(input, destination, limits, Tuning::default(), progress, cancel).await
 }
 
-/// The same with other limits.
+/// The same with limits: of the options those of bytes and requests a second and of what is under way.
 pub async fn copy_stream_with<R>(
     mut input: R,
-    destination: Side,
+    mut destination: Side,
+    limits: CopyOptions,
     tuning: Tuning,
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
@@ -61,12 +64,12 @@ where
         content_type: content_type(&to.key).map(str::to_owned),
         ..PutOptions::default()
     };
-    let limits = Arc::new(CopyOptions::default());
+    limit(&mut [&mut destination], &limits);
     let run = Arc::new(Run::new(
         destination.clone(),
         destination,
         tuning,
-        limits,
+        Arc::new(limits),
         Arc::clone(&progress),
         cancel.clone(),
     ));
@@ -74,6 +77,7 @@ where
         let first = fill(&mut input, run.tuning.threshold).await?;
         if (first.len() as u64) < run.tuning.threshold {
             let size = first.len() as u64;
+            run.pass(size).await?;
             let storage = &run.destination.storage;
             let result = run.retried(|| storage.put(&to, first.clone(), options.clone())).await?;
             if !result.proven {
@@ -163,9 +167,10 @@ where
                 done.push(part.map_err(broken)??);
             }
             let (run, upload) = (Arc::clone(run), upload.clone());
-            tasks.spawn(
-                async move { run.send(&upload, number, body.into(), &Expected::Nothing).await },
-            );
+            tasks.spawn(async move {
+                run.pass(length).await?;
+                run.send(&upload, number, body.into(), &Expected::Nothing).await
+            });
         }
         if last {
             break;
@@ -212,14 +217,16 @@ pub async fn read_to<W>(
 where
     W: AsyncWrite + Unpin + Send,
 {
-    read_to_with(source, output, range, Tuning::default(), progress, cancel).await
+    let limits = CopyOptions::default();
+    read_to_with(source, output, range, limits, Tuning::default(), progress, cancel).await
 }
 
-/// The same with other limits.
+/// The same with limits, as of [`copy_stream_with`].
 pub async fn read_to_with<W>(
-    source: Side,
+    mut source: Side,
     mut output: W,
     range: Option<ByteRange>,
+    limits: CopyOptions,
     tuning: Tuning,
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
@@ -228,10 +235,11 @@ where
     W: AsyncWrite + Unpin + Send,
 {
     let from = source.location.object()?;
+    limit(&mut [&mut source], &limits);
     let meta = stat_source(&source.storage, &from).await?;
     let (first, length) = cut(range, meta.size);
     progress.planned(1, length);
-    let limits = Arc::new(CopyOptions::default());
+    let limits = Arc::new(limits);
     let run =
         Run::new(source.clone(), source, tuning, limits, Arc::clone(&progress), cancel.clone());
     let expected =
@@ -265,6 +273,7 @@ async fn read_part(run: &Run, from: &ObjectPath, range: Range, meta: &ObjectMeta
         return run.part(from, range, meta.etag.as_deref()).await;
     }
     run.retried(|| async {
+        run.pass(range.length).await?;
         let options = GetOptions { if_match: meta.etag.clone(), ..GetOptions::default() };
         let body = run.source.storage.get(from, options).await?;
         let mut sum = Sum::new(&Expected::of(&from.bucket, meta));

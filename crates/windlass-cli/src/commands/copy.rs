@@ -112,7 +112,8 @@ pub async fn copy(session: &Session, args: Copy) -> Ending {
                 return Err(usage("a stream has no versions", "leave `--version` out").into());
             }
             let place = session.place(&args.destination).await?;
-            let summary = pipe::upload(session, place, args.options.dry_run).await?;
+            let limits = args.options.engine(Utc::now(), None)?;
+            let summary = pipe::upload(session, place, limits).await?;
             report(session, &summary, "copied")
         }
         (_, Address::Stdio) => {
@@ -126,7 +127,7 @@ pub async fn copy(session: &Session, args: Copy) -> Ending {
                 )
                 .into());
             }
-            pipe::download(session, place, args.options.dry_run).await
+            pipe::download(session, place, args.options.engine(Utc::now(), None)?).await
         }
         _ => {
             let verb = Verb::Copy { version: args.version };

@@ -152,14 +152,14 @@ fn set_option(
         "TRIGGER_FILE_ALWAYS" => options.trigger_always = flag,
         "REMOVE_EMPTY_FOLDERS" => options.remove_empty_folders = flag,
         "DRY_RUN" => options.dry_run = flag,
-        "BANDWIDTH" => options.bandwidth = number(value),
+        "BANDWIDTH" => options.bandwidth = some(name, value)?,
         "CONCURRENCY" => {
             options.concurrency = usize::try_from(number(value)).unwrap_or_default();
         }
         "REQUESTS_PER_SECOND" => {
             options.requests_per_second = u32::try_from(number(value)).unwrap_or(u32::MAX);
         }
-        "MAX_MEMORY" => options.max_memory = number(value),
+        "MAX_MEMORY" => options.max_memory = some(name, value)?,
         "CHECK" => {
             options.check = if word == "READ_BACK" { Check::ReadBack } else { Check::Auto };
         }
@@ -195,6 +195,18 @@ fn number(value: &OptionValue) -> u64 {
     match value {
         OptionValue::Integer(number) => u64::try_from(*number).unwrap_or_default(),
         _ => 0,
+    }
+}
+
+/// A size that is not 0, which would let nothing be copied.
+fn some(name: &str, value: &OptionValue) -> Result<u64> {
+    match number(value) {
+        0 => Err(Error::new(
+            ErrorCode::OptionInvalid,
+            format!("with `{name} = 0` nothing could be copied"),
+        )
+        .hint(format!("leave {name} out, or give a size such as `'10MB'`"))),
+        size => Ok(size),
     }
 }
 
@@ -436,6 +448,9 @@ mod tests {
                 .map_err(|error| error.code())
         };
         assert_eq!(copy("INCLUDE = '['"), Err(ErrorCode::PathInvalid));
+        assert_eq!(copy("BANDWIDTH = 0"), Err(ErrorCode::OptionInvalid));
+        assert_eq!(copy("MAX_MEMORY = 0"), Err(ErrorCode::OptionInvalid));
+        assert_eq!(copy("TRIGGER_FILE = 'done/'"), Err(ErrorCode::UsageInvalid));
         assert_eq!(copy("TAGS = (SET = ('t'))"), Err(ErrorCode::OptionInvalid));
         assert_eq!(copy("STORAGE_CLASS = 'no such'"), Err(ErrorCode::UsageInvalid));
         for defs in [windlass_types::options::FILES_OPTIONS] {

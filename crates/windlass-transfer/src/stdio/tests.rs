@@ -17,16 +17,37 @@ fn body(size: usize) -> Vec<u8> {
 }
 
 async fn write(input: &[u8], to: Side) -> Result<Item> {
-    copy_stream_with(input, to, small(), Arc::new(Seen::default()), CancellationToken::new()).await
+    let (limits, seen) = (CopyOptions::default(), Arc::new(Seen::default()));
+    copy_stream_with(input, to, limits, small(), seen, CancellationToken::new()).await
 }
 
 async fn read(from: Side, range: Option<ByteRange>) -> Result<Vec<u8>> {
     let mut output = Vec::new();
     let seen = Arc::new(Seen::default());
-    let size =
-        read_to_with(from, &mut output, range, small(), seen, CancellationToken::new()).await?;
+    let (limits, cancel) = (CopyOptions::default(), CancellationToken::new());
+    let size = read_to_with(from, &mut output, range, limits, small(), seen, cancel).await?;
     assert_eq!(size, output.len() as u64);
     Ok(output)
+}
+
+#[tokio::test]
+async fn streams_keep_to_the_bandwidth() {
+    let fake = Arc::new(Fake::new("f"));
+    let limits = || CopyOptions { bandwidth: 10_000, ..CopyOptions::default() };
+    let whole = Tuning { threshold: 5000, part_size: 5000, ..small() };
+    // 2,500 bytes may pass at once; 2,000 more take a fifth of a second. Clocks round.
+    let least = Duration::from_millis(180);
+    for tuning in [small(), whole] {
+        let (input, to, cancel) = (body(4500), fake.side("x"), CancellationToken::new());
+        let (seen, began) = (Arc::new(Seen::default()), std::time::Instant::now());
+        copy_stream_with(&input[..], to, limits(), tuning.clone(), seen, cancel).await.unwrap();
+        assert!(began.elapsed() >= least, "written in {:?}", began.elapsed());
+        let (mut output, cancel) = (Vec::new(), CancellationToken::new());
+        let (seen, began) = (Arc::new(Seen::default()), std::time::Instant::now());
+        let (from, to) = (fake.side("x"), &mut output);
+        read_to_with(from, to, None, limits(), tuning, seen, cancel).await.unwrap();
+        assert!(began.elapsed() >= least, "read in {:?}", began.elapsed());
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
 use windlass_core::engine::{CopyOptions, Links};
 use windlass_core::transfer::{ChangeTest, Check, IfExists, OnTrouble};
-use windlass_types::{ByteSize, KeyPattern, Result};
+use windlass_types::{ByteSize, Error, ErrorCode, KeyPattern, Result};
 
 /// What `cp`, `mv` and `sync` share.
 #[derive(Debug, Args)]
@@ -193,6 +193,16 @@ impl Options {
     ) -> Result<CopyOptions> {
         for glob in self.include.iter().chain(&self.exclude) {
             KeyPattern::parse(glob)?;
+        }
+        let none = ByteSize(0);
+        for (given, flag) in [(self.bandwidth, "--bandwidth"), (self.max_memory, "--max-memory")] {
+            if given == Some(none) {
+                return Err(Error::new(
+                    ErrorCode::UsageInvalid,
+                    format!("with `{flag} 0` nothing could be copied"),
+                )
+                .hint(format!("leave `{flag}` out, or give a size such as `10MB`")));
+            }
         }
         let change = [
             (self.update, ChangeTest::Update),

@@ -15,8 +15,8 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 use tokio::io::AsyncWrite;
 use tokio_util::io::StreamReader;
-use windlass_core::engine::Summary;
-use windlass_core::transfer::{Side, copy_stream, read_to};
+use windlass_core::engine::{CopyOptions, Summary};
+use windlass_core::transfer::{Side, Tuning, copy_stream_with, read_to_with};
 use windlass_types::RunId;
 
 /// Bytes read from standard input at once.
@@ -30,15 +30,18 @@ fn side(place: Place) -> Side {
 pub(super) async fn upload(
     session: &Session,
     place: Place,
-    dry_run: bool,
+    limits: CopyOptions,
 ) -> Result<Summary, Failure> {
+    let dry_run = limits.dry_run;
     let began = Instant::now();
     place.object()?;
     let mut bytes = 0;
     if !dry_run {
         let watch = Watch::begin(session, dry_run, began);
         let input = StreamReader::new(Box::pin(input(session.console.clone())));
-        let result = copy_stream(input, side(place), watch.clone(), session.cancel.clone()).await;
+        let (to, tuning) = (side(place), Tuning::default());
+        let cancel = session.cancel.clone();
+        let result = copy_stream_with(input, to, limits, tuning, watch.clone(), cancel).await;
         watch.end()?;
         bytes = result?.size;
     }
@@ -56,15 +59,17 @@ pub(super) async fn upload(
 }
 
 /// Writes an object to standard output, verified.
-pub(super) async fn download(session: &Session, place: Place, dry_run: bool) -> Ending {
-    if dry_run {
+pub(super) async fn download(session: &Session, place: Place, limits: CopyOptions) -> Ending {
+    if limits.dry_run {
         place.storage.stat(&place.object()?, None).await?;
         return Ok(Outcome::Done);
     }
-    let watch = Watch::begin(session, dry_run, Instant::now());
+    let watch = Watch::begin(session, false, Instant::now());
     let closed = Arc::new(AtomicBool::new(false));
     let output = Output { console: session.console.clone(), closed: closed.clone() };
-    let result = read_to(side(place), output, None, watch.clone(), session.cancel.clone()).await;
+    let (from, tuning) = (side(place), Tuning::default());
+    let cancel = session.cancel.clone();
+    let result = read_to_with(from, output, None, limits, tuning, watch.clone(), cancel).await;
     watch.end()?;
     if closed.load(Ordering::Relaxed) {
         return Err(Failure::ClosedPipe);
