@@ -166,13 +166,11 @@ impl Walk<'_> {
                 match self.links {
                     Links::Skip => continue,
                     Links::Keep => (false, true),
-                    Links::Follow => match self.follow(&entry.path(), real_root) {
-                        Some(metadata) => (metadata.is_dir(), metadata.is_file()),
-                        None => {
-                            is_lost = self.lost;
-                            (false, is_lost)
-                        }
-                    },
+                    Links::Follow => {
+                        let led = self.follow(&entry.path(), real_root);
+                        is_lost = self.lost && led.is_none();
+                        led.map_or((false, is_lost), |to| (to.is_dir(), to.is_file()))
+                    }
                 }
             } else {
                 (kind.is_dir(), kind.is_file())

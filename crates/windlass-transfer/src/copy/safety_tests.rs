@@ -145,7 +145,8 @@ async fn a_list_is_checked_before_anything_is_copied_and_names_count_once() {
     };
     for bad in ["../x", "/etc/passwd", "x//y", "a\0b"] {
         let error = go(listed(&["1", bad])).await.0.unwrap_err();
-        assert!(error.message().contains(&*bad.escape_debug().to_string()) || bad.contains('\0'));
+        let code = error.code();
+        assert!(matches!(code, ErrorCode::PathInvalid | ErrorCode::PathOutside), "{error:?}");
         assert!(two.keys().is_empty(), "{bad:?}");
     }
     let done = go(listed(&["1", "1"])).await.0.unwrap();
