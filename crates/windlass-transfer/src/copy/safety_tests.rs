@@ -200,14 +200,13 @@ async fn folders_have_no_metadata_and_say_so() {
     let root = tempfile::tempdir().unwrap();
     let (one, _) = pair();
     one.set("a/1", "1");
-    let pair = || ("x".to_owned(), "y".to_owned());
-    let sets: [fn(&mut CopyOptions, (String, String)); 3] = [
-        |o, pair| o.metadata = Some([pair].into()),
-        |o, pair| o.add_metadata = [pair].into(),
-        |o, (_, value)| o.headers = [("content-type".to_owned(), value)].into(),
+    let sets: [fn(&mut CopyOptions); 3] = [
+        |o| o.metadata = Some([("x".to_owned(), "y".to_owned())].into()),
+        |o| o.add_metadata = [("x".to_owned(), "y".to_owned())].into(),
+        |o| o.headers = [("content-type".to_owned(), "text/csv".to_owned())].into(),
     ];
     for set in sets {
-        let into = with(one.side("a/"), folder(root.path(), "to/"), |o| set(o, pair()));
+        let into = with(one.side("a/"), folder(root.path(), "to/"), set);
         let error = go(into).await.0.unwrap_err();
         assert_eq!(error.code(), ErrorCode::UsageInvalid, "{error:?}");
     }
