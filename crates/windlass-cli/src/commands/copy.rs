@@ -310,7 +310,9 @@ fn report(session: &Session, summary: &Summary, verb: &str) -> Ending {
 fn summary_line(summary: &Summary, verb: &str) -> String {
     // Of a move every source is deleted: that is no news. If not, it is a copy so far.
     let (verb, deleted) = match verb {
-        "moved" if summary.deleted == summary.copied + summary.updated => (verb, 0),
+        "moved" if summary.dry_run || summary.deleted == summary.copied + summary.updated => {
+            (verb, 0)
+        }
         "moved" => ("copied", summary.deleted),
         verb => (verb, summary.deleted),
     };
@@ -359,8 +361,10 @@ mod tests {
         let moved = |deleted| summary_line(&Summary { deleted, ..summary.clone() }, "moved");
         assert_eq!(
             moved(1199),
-            "1,200 objects copied (3.0 MiB) in 1.2 s, 1,199 deleted, 2 skipped, 1 failed"
+            "1,200 objects copied (3.0 MiB) in 1.2 s, 1199 deleted, 2 skipped, 1 failed"
         );
         assert!(moved(1200).starts_with("1,200 objects moved (3.0 MiB) in 1.2 s, 2 skipped"));
+        let planned = Summary { dry_run: true, ..summary };
+        assert!(summary_line(&planned, "moved").starts_with("1,200 objects would be moved"));
     }
 }
