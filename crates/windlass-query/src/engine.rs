@@ -3,7 +3,7 @@
 use crate::as_views::{plain, plainly};
 use crate::describe::describe;
 use crate::error::{from_engine, missing_column, syntax};
-use crate::identifiers::correct;
+use crate::identifiers::{correct, distinct};
 use crate::memory::Budget;
 use crate::pg::{Given, bind};
 use crate::resolve::{MAIN, Resolver, columns, tables};
@@ -324,6 +324,7 @@ pub(crate) fn reference(name: &ObjectName) -> Result<TableReference> {
 /// Plans; column names that differ only by case are corrected one after the other.
 pub(crate) async fn logical(state: &SessionState, mut statement: Statement) -> Result<LogicalPlan> {
     let mut corrections = 0;
+    distinct(&mut statement);
     loop {
         match state.statement_to_plan(statement.clone()).await {
             Ok(plan) => return Ok(plan),

@@ -1,4 +1,4 @@
-//! Column names that differ from what was written only by case.
+//! Column names that differ from what was written only by case, and columns that are written twice.
 //!
 //! Bare names fold to lower case. Where the folded name is not a column but exactly one column differs
 //! from it only by case, the statement is rewritten to name that one.
@@ -7,10 +7,70 @@ use datafusion::common::SchemaError;
 use datafusion::common::TableReference;
 use datafusion::sql::parser::Statement;
 use sqlparser::ast::{
-    Expr, Ident, JoinConstraint, JoinOperator, ObjectNamePart, Query, SetExpr, VisitMut as _,
-    VisitorMut, visit_expressions_mut,
+    Expr, Ident, JoinConstraint, JoinOperator, ObjectNamePart, Query, SelectItem, SetExpr,
+    VisitMut as _, VisitorMut, visit_expressions_mut,
 };
+use std::collections::HashSet;
 use std::ops::ControlFlow;
+
+/// Gives what a SELECT has twice a name of its own: of `SELECT x, x` the second is `x_2`. The engine
+/// takes a name once, where every other SQL takes it as often as it is written.
+pub(crate) fn distinct(statement: &mut Statement) {
+    match statement {
+        Statement::Statement(tree) => {
+            let _ = tree.visit(&mut Distinct);
+        }
+        Statement::Explain(explain) => distinct(&mut explain.statement),
+        _ => {}
+    }
+}
+
+struct Distinct;
+
+impl Distinct {
+    fn body(body: &mut SetExpr) {
+        match body {
+            SetExpr::SetOperation { left, right, .. } => {
+                Self::body(left);
+                Self::body(right);
+            }
+            SetExpr::Select(select) => Self::items(&mut select.projection),
+            _ => {}
+        }
+    }
+
+    fn items(items: &mut [SelectItem]) {
+        let (mut seen, mut taken) = (HashSet::new(), HashSet::new());
+        for item in items {
+            let SelectItem::UnnamedExpr(expr) = item else { continue };
+            let text = expr.to_string();
+            let name = match expr {
+                Expr::Identifier(ident) => ident.value.clone(),
+                Expr::CompoundIdentifier(parts) => {
+                    parts.last().map_or_else(String::new, |ident| ident.value.clone())
+                }
+                _ => text.clone(),
+            };
+            if seen.insert(text) {
+                continue;
+            }
+            let mut free = (2..).map(|number| format!("{name}_{number}"));
+            if let Some(free) = free.find(|name| taken.insert(name.clone())) {
+                let alias = Ident::with_quote('"', free);
+                *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+            }
+        }
+    }
+}
+
+impl VisitorMut for Distinct {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        Self::body(&mut query.body);
+        ControlFlow::Continue(())
+    }
+}
 
 /// Rewrites the column `error` says is missing; false if nothing could be.
 pub(crate) fn correct(statement: &mut Statement, error: &SchemaError) -> bool {

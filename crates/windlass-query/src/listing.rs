@@ -35,6 +35,8 @@ pub(crate) struct Listed {
     pub(crate) empty: usize,
     /// Prefixes that were listed for them.
     pub(crate) prefixes: Vec<String>,
+    /// The folder of a Delta Lake table further down.
+    pub(crate) delta: Option<String>,
 }
 
 /// A path whose first page was read.
@@ -55,6 +57,11 @@ impl std::fmt::Debug for Begun {
 }
 
 fn gather(place: &Place, entries: Vec<Entry>, listed: &mut Listed) {
+    if listed.delta.is_none() && !place.is_pattern() {
+        let log =
+            |entry: &Entry| entry.key.find("/_delta_log/").map(|at| entry.key[..=at].to_owned());
+        listed.delta = entries.iter().find_map(log);
+    }
     for file in entries.into_iter().filter_map(|entry| place.file(entry)) {
         if file.size == 0 {
             listed.empty += 1;

@@ -71,15 +71,36 @@ static PIECES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     [
         (r"\(\s*select\s+c\.relkind\s*=\s*'c'\s+from\s+(?:pg_catalog\.)?pg_class\s+c\s+where\s+c\.oid\s*=\s*t\.typrelid\s*\)", "false"),
         (r"'(?:pg_catalog\.)?(\w+)'::(?:pg_catalog\.)?regproc\b", "'$1'"),
+        // What PostgreSQL is built with; JDBC asks for it before it asks for keys.
+        (r"select\s+setting\s+from\s+(?:pg_catalog\.)?pg_settings\s+where\s+name\s*=\s*'max_index_keys'", "SELECT '32' AS setting"),
     ]
     .into_iter()
     .filter_map(|(piece, here)| Some((Regex::new(&format!("(?is){piece}")).ok()?, here)))
     .collect()
 });
 
-/// Columns of JDBC's questions about primary keys and indexes, by a word that only one of them holds.
-/// Both unfold arrays of records, which the engine cannot; and there is neither of them here.
+/// Columns of JDBC's questions about keys and indexes, by words that only one of them holds. They unfold
+/// arrays of records, which the engine cannot; and there is none of all that here.
 const UNFOLDING: &[(&str, &[&str])] = &[
+    (
+        "pktable_cat",
+        &[
+            "PKTABLE_CAT",
+            "PKTABLE_SCHEM",
+            "PKTABLE_NAME",
+            "PKCOLUMN_NAME",
+            "FKTABLE_CAT",
+            "FKTABLE_SCHEM",
+            "FKTABLE_NAME",
+            "FKCOLUMN_NAME",
+            "KEY_SEQ",
+            "UPDATE_RULE",
+            "DELETE_RULE",
+            "FK_NAME",
+            "PK_NAME",
+            "DEFERRABILITY",
+        ],
+    ),
     (
         "indisprimary",
         &["TABLE_CAT", "TABLE_SCHEM", "TABLE_NAME", "COLUMN_NAME", "KEY_SEQ", "PK_NAME"],
@@ -107,7 +128,8 @@ const UNFOLDING: &[(&str, &[&str])] = &[
 /// The statement with what the engine cannot plan replaced.
 fn simplified(sql: &str) -> Cow<'_, str> {
     let lower = sql.to_ascii_lowercase();
-    if lower.contains("_pg_expandarray")
+    if (lower.contains("_pg_expandarray") || lower.contains("generate_series"))
+        && lower.contains("pg_catalog")
         && let Some((_, columns)) = UNFOLDING.iter().find(|(word, _)| lower.contains(word))
     {
         let columns: Vec<String> =

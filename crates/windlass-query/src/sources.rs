@@ -162,6 +162,18 @@ impl Opening {
                 && self.begun.iter().any(|begun| begun.is_delta)
     }
 
+    /// An error where a Delta Lake table lies further down: not all of its files are its own.
+    fn refuse_inner(&self, folder: Option<&str>) -> Result<()> {
+        let (Some(folder), None) = (folder, self.source.declared.kind) else { return Ok(()) };
+        let Some(place) = self.source.places.first() else { return Ok(()) };
+        let table = place.storage.address(&place.bucket, folder);
+        Err(Error::new(
+            ErrorCode::FormatInvalid,
+            format!("`{}` has the Delta Lake table `{table}` in it", self.source.written),
+        )
+        .hint("read that folder by itself; read_parquet reads all files that lie there, replaced ones too"))
+    }
+
     /// Opens it as a Delta Lake table.
     pub(crate) async fn delta(self, store: &Arc<QueryStore>) -> Result<(LogTable, WasListed)> {
         let FileSource { written, places, declared, stored, .. } = self.source;
@@ -254,7 +266,9 @@ impl Opening {
             }
             all.files.extend(listed.files);
             all.prefixes.extend(listed.prefixes);
+            all.delta = all.delta.or(listed.delta);
         }
+        self.refuse_inner(all.delta.as_deref())?;
         all.files = self.due(all.files);
         if all.files.is_empty() {
             return Err(self.begun[0].place.nothing(0));
@@ -294,10 +308,13 @@ impl Opening {
                 };
                 kept.files.extend(listed.files);
                 kept.prefixes.extend(listed.prefixes);
+                kept.delta = kept.delta.or(listed.delta);
             } else {
                 kept.files.extend(begun.first.files.iter().cloned());
             }
+            kept.delta = kept.delta.or_else(|| begun.first.delta.clone());
         }
+        self.refuse_inner(kept.delta.as_deref())?;
         kept.files = self.due(kept.files);
         let first = self.first();
         let types = partitions(&kept.files, &first, self.source.pattern.as_ref()).fields;
@@ -355,6 +372,7 @@ impl Opening {
         if files.is_empty() {
             return Ok(self.whole(state, store).await?.0);
         }
+        self.refuse_inner(self.begun.iter().find_map(|begun| begun.first.delta.as_deref()))?;
         let chosen = Chosen {
             files,
             others: vec![],

@@ -46,6 +46,20 @@ async fn a_bare_column_matches_without_regard_to_case_if_only_one_does() {
 }
 
 #[tokio::test]
+async fn what_is_written_twice_has_two_names() {
+    let bench = orders();
+    let sql = "SELECT amount, o.customer, 1, amount, o.customer, 1, amount FROM orders o";
+    let schema = bench.rows(sql).await.unwrap().schema;
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    assert_eq!(names[3..], ["amount_2", "customer_2", "1_2", "amount_3"]);
+    assert_eq!(
+        bench.ask("SELECT NULL, NULL UNION SELECT 1, 1 ORDER BY 1 NULLS FIRST").await,
+        "|\n1|1"
+    );
+    assert_eq!(bench.ask("SELECT count(*) FROM (SELECT id, id FROM orders) t").await, "2");
+}
+
+#[tokio::test]
 async fn errors_are_one_line_with_advice() {
     let bench = orders();
     let mut answers = Vec::new();

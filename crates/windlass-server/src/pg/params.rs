@@ -76,6 +76,12 @@ fn from_text(at: usize, text: &str, kind: &DataType) -> Result<ArrayRef> {
                 .collect::<Result<Vec<_>>>()?;
             gather(at, &items, inner.data_type())
         }
+        // Drivers that do not know whether a date or a time is meant send a zone or a time with it, which
+        // PostgreSQL leaves out too.
+        DataType::Date32 => {
+            let day = text.trim().split([' ', 'T']).next().unwrap_or_default();
+            to(at, &one(day), kind)
+        }
         kind => to(at, &one(text.trim()), kind),
     }
 }
@@ -342,6 +348,7 @@ mod tests {
         assert_eq!(text("-0.5", &DataType::Decimal128(38, 10)), "-0.5");
         assert_eq!(text("t", &DataType::Boolean), "true");
         assert_eq!(text("1969-12-31", &DataType::Date32), "1969-12-31");
+        assert_eq!(text("2026-01-02 +00", &DataType::Date32), "2026-01-02");
         assert_eq!(
             text(
                 "2024-01-01 10:00:00+02",

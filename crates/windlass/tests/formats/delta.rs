@@ -132,6 +132,10 @@ fn what_is_wrong_with_a_log_is_said() {
     assert!(error.contains("Delta Lake tables alone"), "{error}");
     let error = refused("read_delta('lake', 'events/', version => 1, timestamp => '2026-01-01')");
     assert!(error.contains("say one of them"), "{error}");
+    lake.python("import shutil; shutil.copytree('events', 'both/one'); shutil.copytree('events', 'both/two')");
+    let error = refused("lake.\"both/\"");
+    assert!(error.contains("has the Delta Lake table `lake:both/one/` in it"), "{error}");
+    assert!(!lake.ask("SELECT count(*) AS n FROM read_parquet('lake', 'both/')").is_empty());
     let error = lake.refused("SELECT _file FROM lake.\"events/\"");
     assert!(error.contains("has no _file"), "{error}");
     lake.python(
