@@ -49,6 +49,10 @@ impl Windlass {
         windlass_types::KeyPattern::parse(&location.key)?;
         let options: OptionMap = create.options.into_iter().map(|o| (o.name, o.value)).collect();
         windlass_query::check_options(&options)?;
+        if let Some(secret) = windlass_query::password_secret(&options) {
+            let secret = Name::new(secret).map_err(windlass_query::without_name)?;
+            self.secret(fabric, &secret).await.map_err(windlass_query::without_name)?;
+        }
         let columns = windlass_query::declared_columns(&create.columns)?;
         // Stored absolute, so that it says by itself where the files are.
         let location = match (connection.kind, location.bucket) {

@@ -3,6 +3,7 @@
 //! `deltalake-core` reads the log and plans the scan, over the storage of the connection. Deletion
 //! vectors and column mapping are its business too.
 
+use crate::delta_scan::LogScan;
 use crate::files::Place;
 use crate::store::{QueryStore, unsupported};
 use async_trait::async_trait;
@@ -58,8 +59,7 @@ pub(crate) enum AsOf {
 impl AsOf {
     /// What `CONTENT_TYPE` says of it; None: the type is another, or none.
     pub(crate) fn read(options: &OptionMap) -> Result<Option<Self>> {
-        let mut as_of = None;
-        let mut delta = false;
+        let (mut as_of, mut other, mut delta) = (None, None, false);
         let items = match options.get("CONTENT_TYPE") {
             Some(OptionValue::Group(items)) => items.as_slice(),
             Some(OptionValue::Text(kind) | OptionValue::Word(kind)) => {
@@ -83,13 +83,25 @@ impl AsOf {
                     age.and_then(|age| Utc::now().checked_sub_signed(age)).map(Self::Time)
                 }
                 ("VERSION" | "TIMESTAMP", _) => None,
-                _ => continue,
+                _ => {
+                    other.get_or_insert(name);
+                    continue;
+                }
             };
-            let wrong = |what: &str| Error::new(ErrorCode::OptionInvalid, format!("{name} {what}"));
-            let read = read.ok_or_else(|| wrong("is none"))?;
+            let wrong = |what: String| Error::new(ErrorCode::OptionInvalid, what);
+            let read = read.ok_or_else(|| wrong(format!("{name} is none")))?;
             if as_of.replace(read).is_some() {
-                return Err(wrong("is said beside VERSION or TIMESTAMP").hint("say one of them"));
+                let what = "VERSION and TIMESTAMP each choose a state of the table".to_owned();
+                return Err(wrong(what).hint("say one of them"));
             }
+        }
+        let beside = ["DATE_PATTERN", "ON_SCHEMA_CHANGE", "COMPRESSION"];
+        let beside = beside.into_iter().find(|name| options.contains_key(*name));
+        if let Some(other) = other.or_else(|| beside.map(str::to_owned)).filter(|_| delta) {
+            let what = format!("{other} has no sense for a Delta Lake table");
+            return Err(Error::new(ErrorCode::OptionInvalid, what).hint(
+                "its log says how it is read; beside TYPE = DELTA there are VERSION and TIMESTAMP",
+            ));
         }
         match as_of {
             Some(_) if !delta => Err(Error::new(
@@ -120,7 +132,15 @@ impl LogTable {
         as_of: AsOf,
         written: &str,
     ) -> Result<Self> {
-        let failed = |error| failed(store, written, error);
+        let failed = |error: DeltaTableError| match error {
+            DeltaTableError::NotATable(_) | DeltaTableError::InvalidVersion(_) => {
+                no_state(written, as_of)
+            }
+            error if error.to_string().contains("LogSegment end version") => {
+                no_state(written, as_of)
+            }
+            error => failed(store, written, DataFusionError::External(Box::new(error))),
+        };
         let number = OPENED.fetch_add(1, Ordering::Relaxed);
         let url = format!("windlass://delta-{number}/{number}/");
         let url = Url::parse(&url).expect("it has a host and a path");
@@ -137,7 +157,14 @@ impl LogTable {
             AsOf::Time(time) => {
                 let mut table = DeltaTable::new(Arc::clone(&log));
                 table.load_with_datetime(time).await.map_err(failed)?;
-                table.version()
+                // Before the first version, that is what it gives.
+                let version = table.version();
+                let state = table.snapshot().map_err(failed)?;
+                let made = version.and_then(|version| state.version_timestamp(version));
+                if made.is_some_and(|made| made > time.timestamp_millis()) {
+                    return Err(no_state(written, as_of));
+                }
+                version
             }
         };
         let snapshot = Snapshot::try_new(log.as_ref(), version).await.map_err(failed)?;
@@ -145,7 +172,9 @@ impl LogTable {
         let builder = DeltaScanNext::builder()
             .with_log_store(Arc::clone(&log))
             .with_snapshot(Arc::clone(&snapshot));
-        let provider = builder.await.map_err(|error| failed(DeltaTableError::from(error)))?;
+        let inner = builder.await.map_err(|error| self::failed(store, written, error))?;
+        let (store, name) = (Arc::clone(store), written.to_owned());
+        let provider = Arc::new(LogScan { inner, store, written: name });
         Ok(Self { provider, snapshot, log, written: written.to_owned() })
     }
 
@@ -174,9 +203,10 @@ impl LogTable {
     ) -> Result<Vec<(&'static str, String)>> {
         let (mut files, mut bytes, mut deleted) = (0_u64, 0_u64, 0_u64);
         let mut views = self.snapshot.file_views(self.log.as_ref(), None);
-        while let Some(file) =
-            views.try_next().await.map_err(|error| failed(store, &self.written, error))?
-        {
+        let failed = |error: DeltaTableError| {
+            failed(store, &self.written, DataFusionError::External(Box::new(error)))
+        };
+        while let Some(file) = views.try_next().await.map_err(failed)? {
             files += 1;
             bytes += u64::try_from(file.size()).unwrap_or_default();
             deleted += u64::from(file.deletion_vector_descriptor().is_some());
@@ -193,22 +223,52 @@ impl LogTable {
 }
 
 /// What went wrong with a table: the storage's own error where it is that.
-fn failed(store: &QueryStore, written: &str, error: DeltaTableError) -> Error {
-    let of_table = |what: String| {
-        Error::new(ErrorCode::FormatInvalid, what).hint(
-            "a Delta Lake table is the folder that has `_delta_log`; VERSION and TIMESTAMP choose an earlier state of it, as long as its files are there",
-        )
+pub(crate) fn failed(store: &QueryStore, written: &str, error: DataFusionError) -> Error {
+    const LONGEST: usize = 300;
+    let text = error.to_string();
+    let of_table = |what: String, hint: &str| Error::new(ErrorCode::FormatInvalid, what).hint(hint);
+    if text.to_ascii_lowercase().contains("no suitable object store found") {
+        return of_table(
+            format!("the log of `{written}` names files outside of its folder"),
+            "such are clones that share files with another table; Windlass reads what lies in the table's own folder",
+        );
+    }
+    let error = store.explain(error);
+    if !matches!(error.code(), ErrorCode::SqlExecution | ErrorCode::Internal) {
+        return error;
+    }
+    // What follows are places in the library and parts of its memory.
+    let line = text.lines().next().unwrap_or_default();
+    let line = line.split('\u{2039}').next().unwrap_or_default();
+    let line = line.split("[ParsedLogPath").next().unwrap_or_default();
+    let why: String = line.chars().take(LONGEST).collect();
+    of_table(
+        format!("`{written}` cannot be read as a Delta Lake table"),
+        "its log says what Windlass cannot follow, or is damaged; VERSION chooses an earlier state of the table",
+    )
+    .source(std::io::Error::other(why))
+}
+
+/// The error of a state that cannot be found.
+fn no_state(written: &str, as_of: AsOf) -> Error {
+    let (what, hint) = match as_of {
+        AsOf::Version(version) => (
+            format!("`{written}` has no version {version} that can be read"),
+            "DESCRIBE tells the newest version; those before the last checkpoint go when the log is cleaned up",
+        ),
+        AsOf::Time(time) => (
+            format!(
+                "`{written}` was not there at {}, as far as its log still tells",
+                time.to_rfc3339()
+            ),
+            "choose a later TIMESTAMP, or a VERSION",
+        ),
+        AsOf::Newest => (
+            format!("`{written}` is no Delta Lake table: there is no log with a commit"),
+            "a Delta Lake table is the folder that has `_delta_log`; read_parquet reads files without one",
+        ),
     };
-    if let DeltaTableError::NotATable(_) = error {
-        return of_table(format!("`{written}` is no Delta Lake table: it has no log"));
-    }
-    let error = store.explain(DataFusionError::External(Box::new(error)));
-    match error.code() {
-        ErrorCode::SqlExecution | ErrorCode::Internal => {
-            of_table(format!("`{written}` cannot be read as a Delta Lake table")).source(error)
-        }
-        _ => error,
-    }
+    Error::new(ErrorCode::FormatInvalid, what).hint(hint)
 }
 
 /// The folder of a table as a store of objects: reads, and lists what is below it.
@@ -301,8 +361,19 @@ impl ObjectStore for Folder {
     ) -> object_store::Result<GetResult> {
         let object = self.object(location).ok_or_else(|| absent(location))?;
         let storage = &self.place.storage;
+        let below = location.as_ref().strip_prefix(&self.number).unwrap_or_default();
         let error = |error: Error| match error.code() {
-            ErrorCode::ObjectNotFound => absent(location),
+            // Some files of a log need not be there; those of the table must.
+            ErrorCode::ObjectNotFound | ErrorCode::LocalNotFound if below.starts_with(LOG) => {
+                absent(location)
+            }
+            ErrorCode::ObjectNotFound | ErrorCode::LocalNotFound => {
+                let file = storage.address(&object.bucket, &object.key);
+                let what = format!("`{file}` is gone, though its table's log has it");
+                self.failures.carry(Error::new(ErrorCode::ObjectNotFound, what).hint(
+                    "VACUUM takes away what older versions need; a newer version may have all of its files",
+                ))
+            }
             _ => self.failures.carry(error),
         };
         let (meta, stream) = if options.head {

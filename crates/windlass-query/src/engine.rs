@@ -27,6 +27,7 @@ use futures::stream::BoxStream;
 use sqlparser::ast::{ObjectName, SetExpr, Statement as Tree};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use url::Url;
 use windlass_formats::bad::BadFiles;
 use windlass_types::{Error, ErrorCode, Result};
 
@@ -254,14 +255,18 @@ impl Engine {
             self.budget.caches.clone(),
         ));
         let runtime = self.budget.runtime()?;
+        // Whatever a log or a footer names, a query reads what its connections reach.
+        let _ = runtime.deregister_object_store(&Url::parse("file:///").expect("it is constant"));
         runtime.register_object_store(url().as_ref(), Arc::clone(&store) as _);
         let catalogs: Arc<dyn CatalogProviderList> = Arc::new(MemoryCatalogProviderList::new());
         let config = template.config().clone().with_default_catalog_and_schema(fabric, MAIN);
-        let state = SessionStateBuilder::new_from_existing(template.clone())
+        let mut state = SessionStateBuilder::new_from_existing(template.clone())
             .with_config(config)
             .with_runtime_env(runtime)
             .with_catalog_list(Arc::clone(&catalogs))
             .build();
+        // What `now()` is.
+        state.mark_start_execution();
         Ok(Session { state, store, catalogs })
     }
 }

@@ -371,7 +371,7 @@ impl Declared {
     /// Takes the passwords that the options name out of where they are kept.
     pub(crate) async fn unlock(&mut self, resolver: &dyn Resolver) -> Result<()> {
         if let Some(name) = &self.password_secret {
-            self.xlsx.password = Some(resolver.secret(name).await?);
+            self.xlsx.password = Some(resolver.secret(name).await.map_err(without_name)?);
         }
         Ok(())
     }
@@ -422,6 +422,25 @@ impl Declared {
                 None => return Err(invalid("PATTERN", "is missing")),
             },
         }))
+    }
+}
+
+/// The secret that these options name.
+pub fn password_secret(options: &OptionMap) -> Option<&str> {
+    let Some(OptionValue::Group(items)) = options.get("CONTENT_TYPE") else { return None };
+    let named = items.iter().find(|(name, _)| name.eq_ignore_ascii_case("PASSWORD_SECRET"));
+    named.and_then(|(name, value)| text(name, value).ok())
+}
+
+/// An error of finding a secret, which may be the password itself: who wrote that does not see it again.
+pub fn without_name(error: Error) -> Error {
+    match error.code() {
+        ErrorCode::SecretNotFound | ErrorCode::NameInvalid | ErrorCode::UsageInvalid => {
+            Error::new(ErrorCode::SecretNotFound, "PASSWORD_SECRET names no secret").hint(
+                "it takes the name of a secret, not the password: CREATE SECRET book = '...', then PASSWORD_SECRET = 'book'",
+            )
+        }
+        _ => error,
     }
 }
 

@@ -14,6 +14,7 @@ mod date_letters;
 mod date_pattern;
 mod decoder;
 mod delta;
+mod delta_scan;
 mod describe;
 mod engine;
 mod entry_expr;
@@ -54,6 +55,7 @@ pub mod write;
 
 pub use engine::{Engine, Rows};
 pub use entry_expr::EntryExpr;
+pub use format::{password_secret, without_name};
 pub use learn::{LearntFiles, OneFile, learn_files, unpack};
 pub use look::LookAt;
 pub use memory::Budget;

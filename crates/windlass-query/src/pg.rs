@@ -128,8 +128,8 @@ const UNFOLDING: &[(&str, &[&str])] = &[
 /// The statement with what the engine cannot plan replaced.
 fn simplified(sql: &str) -> Cow<'_, str> {
     let lower = sql.to_ascii_lowercase();
-    if (lower.contains("_pg_expandarray") || lower.contains("generate_series"))
-        && lower.contains("pg_catalog")
+    let unfolds = |word: &&str| lower.contains(*word);
+    if ["_pg_expandarray", "pg_catalog.generate_series"].iter().any(unfolds)
         && let Some((_, columns)) = UNFOLDING.iter().find(|(word, _)| lower.contains(word))
     {
         let columns: Vec<String> =

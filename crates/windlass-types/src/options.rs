@@ -295,7 +295,11 @@ pub fn check(def: &OptionDef, value: OptionValue) -> Result<OptionValue> {
             ErrorCode::OptionInvalid,
             format!("{} does not take a secret", def.name),
         )
-        .hint("give its value as text; it is not stored sealed")),
+        .hint(if def.name.ends_with("_SECRET") {
+            "it takes the name of a secret as text: 'name'"
+        } else {
+            "give its value as text; it is not stored sealed"
+        })),
         (_, V::Sealed) if def.secret => Ok(V::Sealed),
         (_, V::Text(text)) if def.secret && text == MASK => Err(Error::new(
             ErrorCode::OptionInvalid,

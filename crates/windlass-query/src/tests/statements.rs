@@ -56,6 +56,7 @@ async fn what_is_written_twice_has_two_names() {
         bench.ask("SELECT NULL, NULL UNION SELECT 1, 1 ORDER BY 1 NULLS FIRST").await,
         "|\n1|1"
     );
+    assert_eq!(bench.ask("SELECT now() = now(), current_date <= now()").await, "true|true");
     assert_eq!(bench.ask("SELECT count(*) FROM (SELECT id, id FROM orders) t").await, "2");
 }
 

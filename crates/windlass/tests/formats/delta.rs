@@ -82,6 +82,11 @@ fn a_folder_with_a_log_is_what_the_log_says() {
     let listing = plan.iter().find(|row| row["plan_type"] == "listing").unwrap();
     assert_eq!(listing["plan"], "lake.\"events/\": Delta Lake, version=3, files by its log");
 
+    // A scan that the log alone answers keeps to limits too.
+    let few = "SELECT day FROM lake.\"events/\" LIMIT 1 OFFSET 1";
+    assert_eq!(ask(few).len(), 1);
+    assert_eq!(ask("SELECT 1 AS one FROM lake.\"events/\" LIMIT 3").len(), 3);
+
     // Earlier states.
     let count = |options: &str| {
         let sql = format!(
@@ -106,10 +111,23 @@ fn a_folder_with_a_log_is_what_the_log_says() {
     assert_eq!(ask("SELECT count(*) AS n FROM lake.\"out.csv\""), [json!({"n": 4})]);
     let lineage = ask("SHOW LINEAGE OF lake.\"out.csv\"");
     assert!(lineage.iter().any(|row| row.to_string().contains("events")), "{lineage:?}");
-    let error = lake.refused(
-        "COPY (SELECT id FROM lake.\"events/\") TO 'lake:o2.csv' OPTIONS (AFTER_READ = DELETE)",
-    );
-    assert!(error.contains("Delta Lake table"), "{error}");
+    for from in ["lake.\"events/\"", "read_parquet('lake', 'events/')"] {
+        let copy = format!("COPY (SELECT id FROM {from}) TO 'lake:o2.csv'");
+        let error = lake.refused(&format!("{copy} OPTIONS (AFTER_READ = DELETE)"));
+        assert!(error.contains("Delta Lake table"), "{from}: {error}");
+    }
+    for (to, options) in [
+        ("events/", "MODE = ERROR"),
+        ("events/", "PARTITIONED_BY = ('day'), MODE = OVERWRITE_PARTITIONS"),
+        ("events/new/", "MODE = APPEND"),
+        ("events/_delta_log/", "MODE = OVERWRITE"),
+        ("events/x.parquet", "MODE = ERROR"),
+    ] {
+        let copy = format!("COPY (SELECT 1 AS id, 'x' AS day) TO 'lake:{to}'");
+        let error = lake.refused(&format!("{copy} OPTIONS (FILE_FORMAT = PARQUET, {options})"));
+        assert!(error.contains("holds a Delta Lake table"), "{to} {options}: {error}");
+    }
+    assert_eq!(ask("SELECT count(*) AS n FROM lake.\"events/\""), [json!({"n": 4})]);
 }
 
 #[test]
@@ -118,10 +136,11 @@ fn what_is_wrong_with_a_log_is_said() {
     lake.python(EVENTS);
     let refused = |from: &str| lake.refused(&format!("SELECT * FROM {from}"));
     let error = refused("read_delta('lake', 'events/', version => 99)");
-    assert!(
-        error.contains("cannot be read as a Delta Lake table") && error.contains("hint"),
-        "{error}"
-    );
+    assert!(error.contains("no version 99") && error.contains("hint"), "{error}");
+    let error = refused("read_delta('lake', 'events/', timestamp => '2020-01-01')");
+    assert!(error.contains("was not there at 2020-01-01"), "{error}");
+    let error = refused("read_delta('lake', 'events/', header => true)");
+    assert!(error.contains("HEADER has no sense"), "{error}");
     let error = refused("read_delta('lake', 'none/')");
     assert!(error.contains("no Delta Lake table"), "{error}");
     let error = refused("read_delta('lake', 'eve*/')");
@@ -149,9 +168,26 @@ with open(f"events/_delta_log/{number:020}.json", "w") as out:
     );
     let error = refused("lake.\"events/\"");
     assert!(error.contains("fromTheFuture"), "{error}");
+    // A log decides nothing of what lies outside of its folder.
+    lake.python(
+        r#"
+import glob, json, os, shutil
+shutil.copytree("events", "escapes")
+outside = os.path.abspath("../outside.parquet")
+shutil.copy(glob.glob("events/**/*.parquet", recursive=True)[0], outside)
+add = {"add": {"path": "file://" + outside, "partitionValues": {"day": None}, "size": os.path.getsize(outside), "modificationTime": 1, "dataChange": True}}
+open("escapes/_delta_log/00000000000000000004.json", "w").write(json.dumps(add))
+"#,
+    );
+    let error = refused("lake.\"escapes/\"");
+    assert!(error.contains("names files outside of its folder"), "{error}");
+    lake.python("import glob, os; [os.remove(name) for name in glob.glob('both/one/**/*.parquet', recursive=True)]");
+    let error = refused("lake.\"both/one/\"");
+    assert!(error.contains("is gone, though its table's log has it"), "{error}");
     lake.put("events/_delta_log/00000000000000000004.json", "{\"protocol\":");
     let error = refused("lake.\"events/\"");
     assert!(error.contains("cannot be read as a Delta Lake table"), "{error}");
+    assert!(!error.contains("backtrace") && !error.contains("buoyant"), "{error}");
 }
 
 #[test]

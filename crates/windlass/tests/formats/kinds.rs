@@ -350,6 +350,9 @@ open("old.xlsx", "wb").write(data[:8] + bytes(4000))
     );
     lake.sql("CREATE SECRET book = 'sesame-canary'");
     lake.sql("CREATE SECRET other = 'wrong-canary'");
+    let wrong = "CREATE FILE TABLE w ON lake LOCATION = 'locked.xlsx' CONTENT_TYPE = (PASSWORD_SECRET = 'sesame-canary')";
+    let error = lake.refused(wrong);
+    assert!(error.contains("names no secret") && !error.contains("canary"), "{error}");
     lake.table("months", "locked.xlsx", "TYPE = XLSX, PASSWORD_SECRET = 'book'");
     assert_eq!(
         lake.ask("SELECT count(*) AS n, max(id) AS m FROM months"),
@@ -363,7 +366,7 @@ open("old.xlsx", "wb").write(data[:8] + bytes(4000))
     assert_eq!(lake.ask(&from("locked.xlsx", "book")), [json!({"n": 2999})]);
     for (path, secret, why) in [
         ("locked.xlsx", "other", "the password does not open it"),
-        ("locked.xlsx", "nobody", "no secret nobody"),
+        ("locked.xlsx", "nobody-canary", "PASSWORD_SECRET names no secret"),
         ("cut.xlsx", "book", "the password does not open it"),
         ("old.xlsx", "book", "the password does not open it"),
     ] {

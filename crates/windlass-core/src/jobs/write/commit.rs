@@ -12,8 +12,10 @@ use super::{After, Mode, WriteWork, first_file};
 use crate::windlass::Windlass;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use futures::stream;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use windlass_jobs::{Outcome, RunContext};
 use windlass_query::write::{
@@ -106,16 +108,42 @@ fn holds_delta(storage: &Storage, bucket: &str, prefix: &str) -> Error {
         .hint("its files come and go by its log alone; write elsewhere")
 }
 
-/// An error if files that are put below a prefix would lie in a Delta Lake table, unknown to its log.
-pub(super) async fn refuse_delta(storage: &Storage, bucket: &str, prefix: &str) -> Result<()> {
-    if !prefix.is_empty() && !prefix.ends_with('/') {
-        return Ok(());
+/// The folders that these keys lie in, the bucket itself among them.
+pub(super) fn folders<'a>(keys: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+    let mut folders = BTreeSet::from([String::new()]);
+    for key in keys {
+        folders.extend(key.match_indices('/').map(|(at, _)| key[..=at].to_owned()));
     }
-    let place = Location { bucket: Some(bucket.to_owned()), key: format!("{prefix}_delta_log/") };
-    match storage.list(&place, ListOptions::default()).next().await {
-        Some(Ok(_)) => Err(holds_delta(storage, bucket, prefix)),
+    folders
+}
+
+/// An error if one of these folders is that of a Delta Lake table, or of its log.
+pub(super) async fn refuse_delta(
+    storage: &Storage,
+    bucket: &str,
+    mut folders: BTreeSet<String>,
+) -> Result<()> {
+    let log = |folder: &&String| folder.ends_with("/_delta_log/") || *folder == "_delta_log/";
+    if let Some(log) = folders.iter().find(log) {
+        return Err(holds_delta(storage, bucket, log.trim_end_matches("_delta_log/")));
+    }
+    // What a connection is bound to is where its own begins.
+    let bound = &storage.binding().prefix;
+    folders.retain(|folder| folder.starts_with(bound.as_str()));
+    let mut looks: Vec<BoxFuture<'static, Option<String>>> = Vec::new();
+    for folder in folders {
+        let place =
+            Location { bucket: Some(bucket.to_owned()), key: format!("{folder}_delta_log/") };
+        let mut first = storage.list(&place, ListOptions { lazy: true, ..ListOptions::default() });
         // What is wrong with the place is said when it is written to.
-        _ => Ok(()),
+        looks.push(Box::pin(
+            async move { matches!(first.next().await, Some(Ok(_))).then_some(folder) },
+        ));
+    }
+    let found: Vec<Option<String>> = stream::iter(looks).buffered(SIDE_BY_SIDE).collect().await;
+    match found.into_iter().flatten().next() {
+        Some(folder) => Err(holds_delta(storage, bucket, &folder)),
+        None => Ok(()),
     }
 }
 

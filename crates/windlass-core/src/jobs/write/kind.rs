@@ -1,6 +1,6 @@
 //! The kind of job that writes the rows of a query to files.
 
-use super::commit::{Commit, Phase};
+use super::commit::{Commit, Phase, folders, refuse_delta};
 use super::notes::Notes;
 use super::{After, Mode, WRITE, WritePlan, WriteWork};
 use crate::windlass::{Inner, Windlass};
@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use windlass_jobs::{JobKind, Outcome, RunContext};
 use windlass_query::write::{ReadFile, UploadNotes, WriteRequest, prepare};
@@ -100,12 +101,11 @@ impl Windlass {
     ) -> Result<Outcome> {
         let began = context.now();
         let plan = self.write_plan(context.fabric, &work, began).await?;
+        let place = folders(std::iter::once(plan.key.as_str()));
+        refuse_delta(&plan.storage, &plan.bucket, place).await?;
         if plan.mode == Mode::Error {
             // Said before the query has run; looked at again when it has.
             super::commit::refuse_existing(&plan.storage, &plan.bucket, &plan.key).await?;
-        }
-        if plan.mode == Mode::Append {
-            super::commit::refuse_delta(&plan.storage, &plan.bucket, &plan.key).await?;
         }
         let fabric = self.fabric_of(context).await?;
         let engine = self.query().await?;
@@ -182,6 +182,14 @@ impl Windlass {
             let storage = self.open_row(&row).await?.storage();
             if storage.read_only() {
                 return Err(super::super::files::read_only(&name));
+            }
+            let mut buckets: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+            for other in read.iter().filter(|other| other.connection == file.connection) {
+                let key = std::iter::once(other.key.as_str());
+                buckets.entry(&other.bucket).or_default().extend(folders(key));
+            }
+            for (bucket, folders) in buckets {
+                refuse_delta(&storage, bucket, folders).await?;
             }
             if let After::Move(location) = after {
                 let Location { bucket, .. } = storage.binding().resolve_any(location)?;
