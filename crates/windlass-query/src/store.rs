@@ -168,9 +168,18 @@ impl fmt::Display for QueryStore {
 impl ObjectStore for QueryStore {
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let file = self.find(location)?;
+        // Decoders take it for granted that they get what they ask for.
+        if let Some(GetRange::Bounded(range)) = &options.range
+            && range.end > file.size
+        {
+            let what = format!("`{}` speaks of bytes that it has not", file.address());
+            return Err(self.carry(
+                Error::new(ErrorCode::FormatInvalid, what).hint("it is cut off or damaged"),
+            ));
+        }
         let range = match options.range {
             None => 0..file.size,
-            Some(GetRange::Bounded(range)) => range.start..range.end.min(file.size),
+            Some(GetRange::Bounded(range)) => range,
             Some(GetRange::Offset(start)) => start..file.size,
             Some(GetRange::Suffix(length)) => file.size.saturating_sub(length)..file.size,
         };

@@ -172,6 +172,12 @@ data = open("longs.avro", "rb").read()
 open("cut.avro", "wb").write(data[:-9])
 open("cut.orc", "wb").write(open("widen0.orc", "rb").read()[:-20])
 open("cut.json", "w").write('[{"a": 1}, {"a"')
+import gzip
+open("cut.csv.gz", "wb").write(gzip.compress(b"id\n" + b"".join(b"%d\n" % n for n in range(50000)))[:-2000])
+pyarrow.parquet.write_table(pyarrow.table({"n": list(range(100000))}), "whole.parquet")
+data = open("whole.parquet", "rb").read()
+open("cut.parquet", "wb").write(data[:len(data) // 2])
+open("middle.parquet", "wb").write(data[:1000] + data[2000:])
 open("cut.xml", "w").write("<r><row><a>1</a></row><row>")
 open("binary.bin", "wb").write(bytes(range(256)) * 10)
 "#,
@@ -199,8 +205,48 @@ open("binary.bin", "wb").write(bytes(range(256)) * 10)
     assert_eq!(lake.types("lake.\"widen*.orc\""), ["n TEXT"]);
     let widened = lake.ask("SELECT count(DISTINCT n) AS n FROM lake.\"widen*.orc\"");
     assert!(widened[0]["n"].as_u64().unwrap() >= 2);
-    for name in ["cut.avro", "cut.orc", "cut.json", "cut.xml", "binary.bin"] {
+    for name in [
+        "cut.avro",
+        "cut.orc",
+        "cut.json",
+        "cut.xml",
+        "cut.csv.gz",
+        "cut.parquet",
+        "middle.parquet",
+        "binary.bin",
+    ] {
         let error = lake.refused(&format!("SELECT * FROM lake.\"{name}\""));
         assert!(error.contains("error[format.invalid]"), "{name}: {error}");
     }
+}
+
+#[test]
+fn files_that_duckdb_writes_are_read() {
+    let lake = Lake::new();
+    lake.python(
+        r#"
+import duckdb
+rows = """SELECT i AS id, 'n,' || i || ' "q"' AS name, DATE '1969-12-30' + i::INTEGER AS day, i / 4 AS ratio,
+    CASE WHEN i % 2 = 0 THEN NULL ELSE i * 10 END AS some, (i * 1.25)::DECIMAL(10, 2) AS price FROM range(4) t(i)"""
+for name, options in [("d.csv", "HEADER"), ("d.tsv", "HEADER, DELIMITER '\t'"), ("d.csv.gz", "HEADER, COMPRESSION gzip"),
+        ("d.parquet", "COMPRESSION zstd"), ("d.jsonl", "FORMAT json"), ("d.json", "FORMAT json, ARRAY true")]:
+    duckdb.sql(f"COPY ({rows}) TO '{name}' ({options})")
+duckdb.sql(f"COPY (SELECT *, id % 2 AS part FROM ({rows})) TO 'parts' (FORMAT parquet, PARTITION_BY (part))")
+"#,
+    );
+    let columns = "id, name, CAST(day AS TEXT) AS day, ratio, some, CAST(price AS DOUBLE) AS price";
+    let expected = [
+        json!({"id": 0, "name": "n,0 \"q\"", "day": "1969-12-30", "ratio": 0.0, "some": null, "price": 0.0}),
+        json!({"id": 1, "name": "n,1 \"q\"", "day": "1969-12-31", "ratio": 0.25, "some": 10, "price": 1.25}),
+        json!({"id": 2, "name": "n,2 \"q\"", "day": "1970-01-01", "ratio": 0.5, "some": null, "price": 2.5}),
+        json!({"id": 3, "name": "n,3 \"q\"", "day": "1970-01-02", "ratio": 0.75, "some": 30, "price": 3.75}),
+    ];
+    for name in ["d.csv", "d.tsv", "d.csv.gz", "d.parquet", "d.jsonl", "d.json", "parts/"] {
+        let sql = format!("SELECT {columns} FROM lake.\"{name}\" ORDER BY id");
+        assert_eq!(lake.ask(&sql), expected, "{name}");
+    }
+    assert_eq!(
+        lake.ask("SELECT part, count(*) AS n FROM lake.\"parts/\" GROUP BY part ORDER BY part"),
+        [json!({"part": 0, "n": 2}), json!({"part": 1, "n": 2})]
+    );
 }

@@ -129,6 +129,46 @@ print('good')
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn wide_rows_and_large_cells_are_written() {
+    let place = Place::new().await;
+    let row = |value: &dyn Fn(usize) -> String| (0..1500).map(value).collect::<Vec<_>>().join(",");
+    let wide = format!("{}\n{}\n", row(&|at| format!("c{at}")), row(&|at| at.to_string()));
+    place.s3.state().put("lake", "in.csv", wide);
+    for format in ["csv", "jsonl", "json", "parquet", "arrow", "avro", "xlsx", "xml"] {
+        place.write(&format!("COPY (SELECT * FROM lake.\"in.csv\") TO 'lake:wide.{format}'"));
+    }
+    let large = "SELECT 1 AS id, repeat('x', 10485760) AS big";
+    for format in ["csv", "jsonl", "json", "parquet", "arrow", "avro", "xml"] {
+        place.write(&format!("COPY ({large}) TO 'lake:big.{format}'"));
+    }
+    let refused = place.home.sql(&format!("COPY ({large}) TO 'lake:big.xlsx'")).refused(1);
+    assert!(refused.contains("32,767") || refused.contains("32767"), "{refused}");
+    let program = r"
+import pyarrow.parquet as pq, pyarrow as pa, fastavro, openpyxl, csv, json, sys
+import xml.etree.ElementTree as ET
+csv.field_size_limit(1 << 30)
+def of(name):
+    found = [dict(row) for row in csv.DictReader(open(f'{name}.csv', newline=''))]
+    yield 'csv', found[0]
+    yield 'jsonl', json.loads(open(f'{name}.jsonl').read())
+    yield 'json', json.load(open(f'{name}.json'))[0]
+    yield 'parquet', pq.read_table(f'{name}.parquet').to_pylist()[0]
+    yield 'arrow', pa.ipc.open_file(f'{name}.arrow').read_all().to_pylist()[0]
+    yield 'avro', next(fastavro.reader(open(f'{name}.avro', 'rb')))
+    yield 'xml', {child.tag: child.text for child in ET.parse(f'{name}.xml').getroot()[0]}
+    if name == 'wide':
+        header, values = openpyxl.load_workbook('wide.xlsx').active.values
+        yield 'xlsx', dict(zip(header, values))
+for format, row in of('wide'):
+    assert {k: str(v) for k, v in row.items()} == {f'c{n}': str(n) for n in range(1500)}, format
+for format, row in of('big'):
+    assert str(row['id']) == '1' and row['big'] == 'x' * (10 << 20), format
+print('good')
+";
+    assert_eq!(place.python(program), "good\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn csv_is_written_as_the_options_say() {
     let place = Place::new().await;
     let query =
