@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod delta;
+mod guide;
 mod kinds;
 mod nasty;
 
