@@ -3,6 +3,7 @@
 //! Naming, the change test and the comparison are pure; executors do what they are told and verify it. Storages are
 //! reached through [`windlass_s3::ObjectAccess`] only.
 
+mod beside;
 mod book;
 mod both;
 pub mod change;

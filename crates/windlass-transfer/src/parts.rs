@@ -7,7 +7,7 @@ use crate::digest::{EtagOf, Expected, PartSum, hex, is_md5, joined, md5, multipa
 use crate::journal::{Left, MadeOf};
 use crate::kept::Told;
 use crate::object::{Condition, broken};
-use crate::ordered::{Lies, read_range, sum_all};
+use crate::ordered::{Arrived, Reported, read_range, sum_all};
 use crate::plan::Found;
 use crate::run::{Run, corrupt, interrupted};
 use crate::tuning::Range;
@@ -18,7 +18,7 @@ use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use windlass_s3::{FileRange, ObjectMeta, Part, PartRange, PutOptions, StoredPart, Upload};
+use windlass_s3::{FileRange, ObjectMeta, Part, PartRange, PutOptions, See, StoredPart, Upload};
 use windlass_types::{Error, ErrorCode, ObjectPath, Result};
 
 /// Bytes that a part on its way to its place in a file holds at most.
@@ -170,7 +170,7 @@ impl Run {
         let meta = self.unchanged(from, state).await?;
         let expected = Arc::new(self.expected(from, &meta).await?);
         let least = if self.destination.is_folder() {
-            expected.aligned(self.tuning.file_part)
+            self.tuning.to_file(meta.size, &expected)
         } else {
             self.tuning.part_size
         };
@@ -265,10 +265,14 @@ impl Run {
                         let sent = if let Some(file) = file {
                             let sent = match stored {
                                 Some(part) => run.placed(part, range, file, &expected).await?,
-                                None => run.stream(&from, range, etag.as_deref(), &upload, &expected).await?,
+                                None => {
+                                    let told = to_sum.clone();
+                                    run.stream(&from, range, etag.as_deref(), &upload, &expected, told)
+                                        .await?
+                                }
                             };
                             if let Some(to_sum) = to_sum {
-                                let _ = to_sum.send((range.number, Lies::InFile(range)));
+                                let _ = to_sum.send((range, Reported::InFile(range.length)));
                             }
                             sent
                         } else if let Some(file) = read_from.filter(|_| stored.is_none()) {
@@ -279,8 +283,8 @@ impl Run {
                         } else {
                             let bytes = run.part(&from, range, etag.as_deref()).await?;
                             if let Some(to_sum) = to_sum {
-                                let lies = Lies::Here(bytes.clone(), Arc::clone(&memory));
-                                let _ = to_sum.send((range.number, lies));
+                                let here = Reported::Here(bytes.clone(), Arc::clone(&memory));
+                                let _ = to_sum.send((range, here));
                             }
                             match stored.and_then(|part| matching(part, &bytes, &expected)) {
                                 Some(sent) => {
@@ -335,7 +339,7 @@ impl Run {
         Ok(Sent { part, length: range.length, md5: None, crc })
     }
 
-    /// Takes one part from the source to its place in a file.
+    /// Takes one part from the source to its place in a file, and tells what is there of it.
     async fn stream(
         &self,
         from: &ObjectPath,
@@ -343,6 +347,7 @@ impl Run {
         etag: Option<&str>,
         upload: &Upload,
         expected: &Expected,
+        told: Option<mpsc::UnboundedSender<Arrived>>,
     ) -> Result<Sent> {
         let Range { number, offset, length } = range;
         let (part, crc) = self
@@ -351,9 +356,13 @@ impl Run {
                 let body = self.open_part(from, range, etag).await?;
                 let sum = Arc::new(Mutex::new(PartSum::new(expected)));
                 let place = PartRange { number, offset, length };
-                let see = {
-                    let sum = Arc::clone(&sum);
-                    Box::new(move |bytes: &[u8]| lock(&sum).update(bytes))
+                let tell = told.clone().map(|told| Tell::anew(told, range));
+                let see: See = match tell {
+                    Some(mut tell) => Box::new(move |bytes| tell.next(bytes)),
+                    None => {
+                        let sum = Arc::clone(&sum);
+                        Box::new(move |bytes| lock(&sum).update(bytes))
+                    }
                 };
                 let storage = &self.destination.storage;
                 let part = storage.write_part(upload, place, body.stream, see).await?;
@@ -412,6 +421,40 @@ impl Run {
         };
         self.progress.bytes(length);
         Ok(Sent { part, length, md5, crc })
+    }
+}
+
+/// Bytes after which it is told that they are there.
+const TOLD: u64 = 1 << 20;
+
+/// Tells what is there of a range while it is written.
+struct Tell {
+    to: mpsc::UnboundedSender<Arrived>,
+    range: Range,
+    seen: u64,
+    told: u64,
+}
+
+impl Tell {
+    /// Of a range of which nothing is there any more.
+    fn anew(to: mpsc::UnboundedSender<Arrived>, range: Range) -> Self {
+        let tell = Self { to, range, seen: 0, told: 0 };
+        tell.tell(0);
+        tell
+    }
+
+    /// These bytes are written next: those before them are there.
+    fn next(&mut self, bytes: &[u8]) {
+        if self.seen >= self.told + TOLD {
+            self.told = self.seen;
+            self.tell(self.seen);
+        }
+        self.seen += bytes.len() as u64;
+    }
+
+    fn tell(&self, there: u64) {
+        // Nobody listens any more once the copy has failed.
+        let _ = self.to.send((self.range, Reported::InFile(there)));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Sizes and limits of the services, and how often to try. One place, so that tests can be small.
 
+use crate::digest::Expected;
 use std::time::Duration;
 
 /// How large objects are cut and how failures are retried.
@@ -41,6 +42,12 @@ impl Default for Tuning {
     }
 }
 
+/// Parts that are aimed at for an object on its way to a file.
+const PARTS_OF_A_FILE: u64 = 16;
+
+/// The largest part on its way to a file, in least ones.
+const LARGEST: u64 = 3;
+
 /// A part: its number from 1, its first byte, its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Range {
@@ -55,6 +62,17 @@ impl Tuning {
     pub(crate) fn part_size(&self, size: u64, least: u64) -> u64 {
         let needed = size.div_ceil(self.max_parts.max(1));
         if needed <= least { least.max(1) } else { needed.next_multiple_of(1 << 20) }
+    }
+
+    /// Size of the parts of an object of `size` bytes on its way to a file: larger where the object is
+    /// large, since requests cost the service more than bytes; but not where one sum goes through all
+    /// parts in order, which waits for the first of those under way.
+    pub(crate) fn to_file(&self, size: u64, expected: &Expected) -> u64 {
+        if matches!(expected, Expected::Md5(_) | Expected::Sha256(_)) {
+            return self.file_part;
+        }
+        let length = (size / PARTS_OF_A_FILE).clamp(self.file_part, self.file_part * LARGEST);
+        expected.aligned(length)
     }
 
     /// The parts of an object of `size` bytes.
@@ -72,6 +90,17 @@ impl Tuning {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn parts_on_their_way_to_a_file_grow_with_it_within_bounds() {
+        const MIB: u64 = 1 << 20;
+        let tuning = Tuning::default();
+        let of = |size: u64| tuning.to_file(size * MIB, &Expected::Nothing) / MIB;
+        assert_eq!([20, 256, 512, 768, 5_000].map(of), [16, 16, 32, 48, 48]);
+        assert_eq!(tuning.to_file(512 * MIB, &Expected::Md5(String::new())), 16 * MIB);
+        let parts = Expected::Parts("etag-2".to_owned(), vec![5 * MIB, 1]);
+        assert_eq!(tuning.to_file(512 * MIB, &parts), 30 * MIB);
+    }
 
     proptest! {
         #[test]
