@@ -5,7 +5,8 @@
 
 use crate::delta_scan::LogScan;
 use crate::files::Place;
-use crate::store::{QueryStore, unsupported};
+use crate::format::content;
+use crate::store::{QueryStore, bytes_of, unsupported};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use datafusion::catalog::TableProvider;
@@ -28,10 +29,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use url::Url;
 use windlass_s3::ListingOrder;
 use windlass_s3::access::{ByteRange, ListOptions};
-
 use windlass_types::options::parse_moment;
 use windlass_types::{
-    ByteSize, EntryKind, Error, ErrorCode, Location, ObjectPath, OptionMap, OptionValue, Result,
+    ByteSize, Entry, EntryKind, Error, ErrorCode, Location, ObjectPath, OptionMap, OptionValue,
+    Result,
 };
 
 /// The folder of a table's log, within that of the table.
@@ -56,19 +57,36 @@ pub(crate) enum AsOf {
     Time(DateTime<Utc>),
 }
 
+/// Whether a folder has the log of a Delta Lake table. The first page says so, or that there is none,
+/// unless names before the log's fill it; then it is looked for among Parquet files.
+pub(crate) async fn has_log(
+    place: &Place,
+    entries: &[Entry],
+    more: bool,
+    requests: &Arc<AtomicU64>,
+) -> Result<bool> {
+    if place.is_pattern() {
+        return Ok(false);
+    }
+    let log = format!("{}{}", place.folder(), LOG);
+    if entries.iter().any(|entry| entry.key.starts_with(&log)) {
+        return Ok(true);
+    }
+    let before = entries.iter().map(|entry| &entry.key).max().is_none_or(|key| *key < log);
+    if !more || !before || !entries.iter().any(|entry| entry.key.ends_with(".parquet")) {
+        return Ok(false);
+    }
+    requests.fetch_add(1, Ordering::Relaxed);
+    let location = Location { bucket: Some(place.bucket.clone()), key: log };
+    let options = ListOptions { recursive: true, lazy: true, ..ListOptions::default() };
+    Ok(place.storage.list(&location, options).try_next().await?.is_some())
+}
+
 impl AsOf {
     /// What `CONTENT_TYPE` says of it; None: the type is another, or none.
     pub(crate) fn read(options: &OptionMap) -> Result<Option<Self>> {
         let (mut as_of, mut other, mut delta) = (None, None, false);
-        let items = match options.get("CONTENT_TYPE") {
-            Some(OptionValue::Group(items)) => items.as_slice(),
-            Some(OptionValue::Text(kind) | OptionValue::Word(kind)) => {
-                return Ok(kind.eq_ignore_ascii_case(TYPE).then(Self::default));
-            }
-            _ => &[],
-        };
-        for (name, value) in items {
-            let name = name.to_ascii_uppercase();
+        for (name, value) in content(options) {
             let read = match (name.as_str(), value) {
                 ("TYPE", OptionValue::Text(kind) | OptionValue::Word(kind)) => {
                     delta = kind.eq_ignore_ascii_case(TYPE);
@@ -361,6 +379,7 @@ impl ObjectStore for Folder {
     ) -> object_store::Result<GetResult> {
         let object = self.object(location).ok_or_else(|| absent(location))?;
         let storage = &self.place.storage;
+        let asked = options.range;
         let below = location.as_ref().strip_prefix(&self.number).unwrap_or_default();
         let error = |error: Error| match error.code() {
             // Some files of a log need not be there; those of the table must.
@@ -380,7 +399,7 @@ impl ObjectStore for Folder {
             let meta = storage.stat(&object, None).await.map_err(error)?;
             (meta, futures::stream::empty().boxed())
         } else {
-            let range = options.range.as_ref().map(|range| match range {
+            let range = asked.as_ref().map(|range| match range {
                 GetRange::Bounded(range) => {
                     ByteRange::Bounded(range.start, range.end - range.start)
                 }
@@ -392,22 +411,14 @@ impl ObjectStore for Folder {
             (body.meta, body.stream)
         };
         let size = meta.size;
-        let range = match &options.range {
-            None => 0..size,
-            Some(GetRange::Bounded(range)) => range.start.min(size)..range.end.min(size),
-            Some(GetRange::Offset(start)) => (*start).min(size)..size,
-            Some(GetRange::Suffix(length)) => size.saturating_sub(*length)..size,
-        };
-        if let Some(GetRange::Bounded(wanted)) = &options.range
-            && wanted.end > size
-        {
+        let range = bytes_of(asked.as_ref(), size).ok_or_else(|| {
             let file = storage.address(&object.bucket, &object.key);
             let error = format!("`{file}` is not the file that the table's log speaks of");
-            return Err(self.failures.carry(
+            self.failures.carry(
                 Error::new(ErrorCode::FormatInvalid, error)
                     .hint("it was replaced by another, or is cut off; its table is damaged"),
-            ));
-        }
+            )
+        })?;
         let failures = Arc::clone(&self.failures);
         Ok(GetResult {
             payload: GetResultPayload::Stream(

@@ -27,7 +27,6 @@ use futures::stream::BoxStream;
 use sqlparser::ast::{ObjectName, SetExpr, Statement as Tree};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use url::Url;
 use windlass_formats::bad::BadFiles;
 use windlass_types::{Error, ErrorCode, Result};
 
@@ -255,8 +254,6 @@ impl Engine {
             self.budget.caches.clone(),
         ));
         let runtime = self.budget.runtime()?;
-        // Whatever a log or a footer names, a query reads what its connections reach.
-        let _ = runtime.deregister_object_store(&Url::parse("file:///").expect("it is constant"));
         runtime.register_object_store(url().as_ref(), Arc::clone(&store) as _);
         let catalogs: Arc<dyn CatalogProviderList> = Arc::new(MemoryCatalogProviderList::new());
         let config = template.config().clone().with_default_catalog_and_schema(fabric, MAIN);

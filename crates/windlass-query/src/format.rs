@@ -3,7 +3,6 @@
 use crate::careful::Careful;
 use crate::delta::AsOf;
 use crate::files::SourceFile;
-use crate::resolve::Resolver;
 use arrow::datatypes::DataType;
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
@@ -105,11 +104,11 @@ pub(crate) struct Declared {
     text: TextOptions,
     json: Json,
     xml: Xml,
-    xlsx: Xlsx,
+    pub(crate) xlsx: Xlsx,
     fixed: FixedWidth,
     regex: Option<Regex>,
     /// The secret that opens locked workbooks.
-    password_secret: Option<String>,
+    pub(crate) password_secret: Option<String>,
 }
 
 impl Default for Declared {
@@ -150,13 +149,22 @@ impl Default for Declared {
     }
 }
 
+/// What `CONTENT_TYPE` says, by upper-case names; a word alone is its `TYPE`.
+pub(crate) fn content(options: &OptionMap) -> Vec<(String, &OptionValue)> {
+    match options.get("CONTENT_TYPE") {
+        Some(OptionValue::Group(items)) => {
+            items.iter().map(|(name, value)| (name.to_ascii_uppercase(), value)).collect()
+        }
+        Some(value) => vec![("TYPE".to_owned(), value)],
+        None => Vec::new(),
+    }
+}
+
 /// Values of an option by the types they come in.
 fn texts<'a>(name: &str, value: &'a OptionValue) -> Result<Vec<&'a str>> {
     match value {
         OptionValue::Text(text) | OptionValue::Word(text) => Ok(vec![text]),
-        OptionValue::List(items) => {
-            items.iter().map(|item| texts(name, item).map(|texts| texts[0])).collect()
-        }
+        OptionValue::List(items) => items.iter().map(|item| text(name, item)).collect(),
         _ => Err(invalid(name, "has the wrong type")),
     }
 }
@@ -240,14 +248,8 @@ impl Declared {
         if let Some(value) = options.get("COMPRESSION") {
             declared.set("COMPRESSION", value)?;
         }
-        match options.get("CONTENT_TYPE") {
-            Some(OptionValue::Group(items)) => {
-                for (name, value) in items {
-                    declared.set(&name.to_ascii_uppercase(), value)?;
-                }
-            }
-            Some(value) => declared.set("TYPE", value)?,
-            None => {}
+        for (name, value) in content(options) {
+            declared.set(&name, value)?;
         }
         declared.check()?;
         Ok(declared)
@@ -368,14 +370,6 @@ impl Declared {
         Ok(())
     }
 
-    /// Takes the passwords that the options name out of where they are kept.
-    pub(crate) async fn unlock(&mut self, resolver: &dyn Resolver) -> Result<()> {
-        if let Some(name) = &self.password_secret {
-            self.xlsx.password = Some(resolver.secret(name).await.map_err(without_name)?);
-        }
-        Ok(())
-    }
-
     /// The same, with fields parted by `delimiter`; None where that is said, or has no sense.
     pub(crate) fn parted_by(&self, delimiter: u8, kind: Kind) -> Option<Self> {
         let open = self.delimiter.is_none() && kind == Kind::Csv && self.text.header;
@@ -422,25 +416,6 @@ impl Declared {
                 None => return Err(invalid("PATTERN", "is missing")),
             },
         }))
-    }
-}
-
-/// The secret that these options name.
-pub fn password_secret(options: &OptionMap) -> Option<&str> {
-    let Some(OptionValue::Group(items)) = options.get("CONTENT_TYPE") else { return None };
-    let named = items.iter().find(|(name, _)| name.eq_ignore_ascii_case("PASSWORD_SECRET"));
-    named.and_then(|(name, value)| text(name, value).ok())
-}
-
-/// An error of finding a secret, which may be the password itself: who wrote that does not see it again.
-pub fn without_name(error: Error) -> Error {
-    match error.code() {
-        ErrorCode::SecretNotFound | ErrorCode::NameInvalid | ErrorCode::UsageInvalid => {
-            Error::new(ErrorCode::SecretNotFound, "PASSWORD_SECRET names no secret").hint(
-                "it takes the name of a secret, not the password: CREATE SECRET book = '...', then PASSWORD_SECRET = 'book'",
-            )
-        }
-        _ => error,
     }
 }
 

@@ -3,11 +3,12 @@
 //! Bare names fold to lower case. Where the folded name is not a column but exactly one column differs
 //! from it only by case, the statement is rewritten to name that one.
 
+use crate::scope::tree;
 use datafusion::common::SchemaError;
 use datafusion::common::TableReference;
 use datafusion::sql::parser::Statement;
 use sqlparser::ast::{
-    Expr, Ident, JoinConstraint, JoinOperator, ObjectNamePart, Query, SelectItem, SetExpr,
+    Expr, Ident, JoinConstraint, JoinOperator, ObjectNamePart, Query, Select, SelectItem, SetExpr,
     VisitMut as _, VisitorMut, visit_expressions_mut,
 };
 use std::collections::HashSet;
@@ -16,11 +17,19 @@ use std::ops::ControlFlow;
 /// Gives what a SELECT has twice a name of its own: of `SELECT x, x` the second is `x_2`. The engine
 /// takes a name once, where every other SQL takes it as often as it is written.
 pub(crate) fn distinct(statement: &mut Statement) {
-    match statement {
-        Statement::Statement(tree) => {
-            let _ = tree.visit(&mut Distinct);
+    if let Some(tree) = tree(statement) {
+        let _ = tree.visit(&mut Distinct);
+    }
+}
+
+/// Every SELECT that set operations join.
+fn selects(body: &mut SetExpr, each: &mut impl FnMut(&mut Select)) {
+    match body {
+        SetExpr::SetOperation { left, right, .. } => {
+            selects(left, each);
+            selects(right, each);
         }
-        Statement::Explain(explain) => distinct(&mut explain.statement),
+        SetExpr::Select(select) => each(select),
         _ => {}
     }
 }
@@ -28,17 +37,6 @@ pub(crate) fn distinct(statement: &mut Statement) {
 struct Distinct;
 
 impl Distinct {
-    fn body(body: &mut SetExpr) {
-        match body {
-            SetExpr::SetOperation { left, right, .. } => {
-                Self::body(left);
-                Self::body(right);
-            }
-            SetExpr::Select(select) => Self::items(&mut select.projection),
-            _ => {}
-        }
-    }
-
     fn items(items: &mut [SelectItem]) {
         let (mut seen, mut taken) = (HashSet::new(), HashSet::new());
         for item in items {
@@ -67,7 +65,7 @@ impl VisitorMut for Distinct {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        Self::body(&mut query.body);
+        selects(&mut query.body, &mut |select| Self::items(&mut select.projection));
         ControlFlow::Continue(())
     }
 }
@@ -97,13 +95,7 @@ fn rewrite(
     name: &str,
     real: &str,
 ) -> bool {
-    let tree = match statement {
-        Statement::Statement(tree) => tree,
-        Statement::Explain(explain) => {
-            return rewrite(&mut explain.statement, relation, name, real);
-        }
-        _ => return false,
-    };
+    let Some(tree) = tree(statement) else { return false };
     let mut changed = false;
     let folds = |ident: &Ident, to: &str| match ident.quote_style {
         None => ident.value.to_ascii_lowercase() == to,
@@ -142,20 +134,6 @@ struct Using<'a> {
 }
 
 impl Using<'_> {
-    fn body(&mut self, body: &mut SetExpr) {
-        match body {
-            SetExpr::SetOperation { left, right, .. } => {
-                self.body(left);
-                self.body(right);
-            }
-            SetExpr::Select(select) => {
-                let joins = select.from.iter_mut().flat_map(|table| &mut table.joins);
-                joins.for_each(|join| self.join(&mut join.join_operator));
-            }
-            _ => {}
-        }
-    }
-
     fn join(&mut self, join: &mut JoinOperator) {
         let (JoinOperator::Join(JoinConstraint::Using(columns))
         | JoinOperator::Inner(JoinConstraint::Using(columns))
@@ -185,7 +163,10 @@ impl VisitorMut for Using<'_> {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        self.body(&mut query.body);
+        selects(&mut query.body, &mut |select| {
+            let joins = select.from.iter_mut().flat_map(|table| &mut table.joins);
+            joins.for_each(|join| self.join(&mut join.join_operator));
+        });
         ControlFlow::Continue(())
     }
 }

@@ -107,13 +107,10 @@ pub async fn learn_files(
         }
     };
     let (mut read, mut why) = (all(&declared, kind, &sources).await, why);
-    if let Some(delimiter) = sample::parted_by(schemas_of(&read))
-        && let Some(declared) = declared.parted_by(delimiter, kind)
-    {
+    if let Some((declared, how)) = sample::otherwise_parted(schemas_of(&read), &declared, kind) {
         let again = all(&declared, kind, &sources).await;
         if again.iter().all(Result::is_ok) && sample::parts(schemas_of(&again)) {
-            let shown = char::from(delimiter).escape_default();
-            why = format!("{why}; its fields are parted by `{shown}`");
+            why = format!("{why}; {how}");
             read = again;
         }
     }

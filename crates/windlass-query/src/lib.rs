@@ -51,11 +51,11 @@ mod temporary;
 #[cfg(test)]
 mod tests;
 mod text;
+mod unlock;
 pub mod write;
 
 pub use engine::{Engine, Rows};
 pub use entry_expr::EntryExpr;
-pub use format::{password_secret, without_name};
 pub use learn::{LearntFiles, OneFile, learn_files, unpack};
 pub use look::LookAt;
 pub use memory::Budget;
@@ -66,3 +66,4 @@ pub use shape::Shape;
 pub use sources::{check_options, declared_columns};
 pub use stored::{SchemaChange, SchemaColumn, StoredColumns};
 pub use temporary::{Temporaries, Temporary};
+pub use unlock::{password_secret, without_name};

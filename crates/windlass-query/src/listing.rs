@@ -6,6 +6,7 @@
 //! at that level is looked for before and behind them. When in doubt everything is listed.
 
 use crate::date_pattern::DatePattern;
+use crate::delta::has_log;
 use crate::files::{Place, SourceFile};
 use crate::free;
 use crate::partition::{pair, pairs, value};
@@ -110,35 +111,10 @@ pub(crate) async fn begin(place: Place) -> Result<Begun> {
         }
     }
     requests.fetch_max(1, Ordering::Relaxed); // of storages that do not count
-    let is_delta = is_delta(&place, &entries, more, &requests).await?;
+    let is_delta = has_log(&place, &entries, more, &requests).await?;
     gather(&place, entries, &mut first);
     let rest = more.then(|| Mutex::new(stream));
     Ok(Begun { place, first: settle(first), rest, is_delta, requests })
-}
-
-/// Whether a folder has the log of a Delta Lake table. The first page says so, or that there is none,
-/// unless names before the log's fill it; then it is looked for among Parquet files.
-async fn is_delta(
-    place: &Place,
-    entries: &[Entry],
-    more: bool,
-    requests: &Arc<AtomicU64>,
-) -> Result<bool> {
-    if place.is_pattern() {
-        return Ok(false);
-    }
-    let log = format!("{}{}", place.folder(), crate::delta::LOG);
-    if entries.iter().any(|entry| entry.key.starts_with(&log)) {
-        return Ok(true);
-    }
-    let before = entries.iter().map(|entry| &entry.key).max().is_none_or(|key| *key < log);
-    if !more || !before || !entries.iter().any(|entry| entry.key.ends_with(".parquet")) {
-        return Ok(false);
-    }
-    requests.fetch_add(1, Ordering::Relaxed);
-    let location = Location { bucket: Some(place.bucket.clone()), key: log };
-    let options = ListOptions { recursive: true, lazy: true, ..ListOptions::default() };
-    Ok(place.storage.list(&location, options).try_next().await?.is_some())
 }
 
 impl Begun {

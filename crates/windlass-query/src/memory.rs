@@ -9,6 +9,7 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
+use url::Url;
 use windlass_types::{ByteSize, Result};
 
 /// Bytes of queries where nobody has said how many.
@@ -62,11 +63,14 @@ impl Budget {
             metadata_cache_limit: self.caches.footers.cache_limit(),
             ..CacheManagerConfig::default().with_file_metadata_cache(footers)
         };
-        RuntimeEnvBuilder::new()
+        let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::clone(&self.pool))
             .with_disk_manager_builder(disk)
             .with_cache_manager(caches)
             .build_arc()
-            .map_err(from_engine)
+            .map_err(from_engine)?;
+        // Whatever a log or a footer names, a query reads what its connections reach.
+        let _ = runtime.deregister_object_store(&Url::parse("file:///").expect("it is constant"));
+        Ok(runtime)
     }
 }

@@ -132,19 +132,18 @@ pub(crate) async fn learn(
             }
         }
     };
-    let parted = parted_by(samples.iter().flatten().map(|sample| &sample.schema))
-        .and_then(|delimiter| Some((delimiter, declared.parted_by(delimiter, kind)?)));
+    let schemas = samples.iter().flatten().map(|sample| &sample.schema);
+    let parted = otherwise_parted(schemas, declared, kind);
     let (declared, samples) = match &parted {
         None => (declared, samples),
-        Some((delimiter, other)) => {
+        Some((other, how)) => {
             let learning = Learning { state, store, declared: other, chosen: &chosen };
             let again = learning.all(kind).await.ok();
             let again = again.filter(|all| parts(all.iter().flatten().map(|one| &one.schema)));
             match again {
                 None => (declared, samples),
                 Some(again) => {
-                    let shown = char::from(*delimiter).escape_default();
-                    why = format!("{why}; its fields are parted by `{shown}`");
+                    why = format!("{why}; {how}");
                     (other, again)
                 }
             }
@@ -176,9 +175,22 @@ pub(crate) async fn learn(
     Ok(Learnt { kind, why, text, rows, columns, sampled: schemas.len(), bad })
 }
 
+/// What is declared with another delimiter, where the names of columns are parted by one, and the words
+/// that say so. Whether it does part the rows is seen by reading again: [`parts`].
+pub(crate) fn otherwise_parted<'a>(
+    schemas: impl Iterator<Item = &'a Schema>,
+    declared: &Declared,
+    kind: Kind,
+) -> Option<(Declared, String)> {
+    let delimiter = parted_by(schemas)?;
+    let shown = char::from(delimiter).escape_default();
+    let how = format!("its fields are parted by `{shown}`");
+    Some((declared.parted_by(delimiter, kind)?, how))
+}
+
 /// What may part fields where each file seems to have one column: the most frequent of the usual
 /// ones in the names of all.
-pub(crate) fn parted_by<'a>(schemas: impl Iterator<Item = &'a Schema>) -> Option<u8> {
+fn parted_by<'a>(schemas: impl Iterator<Item = &'a Schema>) -> Option<u8> {
     let mut names = Vec::new();
     for schema in schemas {
         match schema.fields().as_ref() {

@@ -80,16 +80,12 @@ pub(crate) struct Scope<'a> {
 }
 
 /// The tree of a statement that sqlparser read.
-fn tree(statement: &mut Statement) -> Option<&mut Tree> {
+pub(crate) fn tree(statement: &mut Statement) -> Option<&mut Tree> {
     match statement {
         Statement::Statement(tree) => Some(tree),
-        Statement::Explain(explain) => tree_of(explain),
+        Statement::Explain(explain) => tree(&mut explain.statement),
         _ => None,
     }
-}
-
-fn tree_of(explain: &mut datafusion::sql::parser::ExplainStatement) -> Option<&mut Tree> {
-    tree(&mut explain.statement)
 }
 
 /// The names of a statement's CTEs, folded.

@@ -141,6 +141,17 @@ impl QueryStore {
 /// Bytes between two ranges that are read rather than asking twice.
 const GAP: u64 = 256 << 10;
 
+/// The bytes that a request asks for of a file of `size` bytes. None if it has not all of them: decoders
+/// take it for granted that they get what they ask for.
+pub(crate) fn bytes_of(asked: Option<&GetRange>, size: u64) -> Option<Range<u64>> {
+    match asked {
+        None => Some(0..size),
+        Some(GetRange::Bounded(range)) => (range.end <= size).then(|| range.clone()),
+        Some(GetRange::Offset(start)) => Some((*start).min(size)..size),
+        Some(GetRange::Suffix(length)) => Some(size.saturating_sub(*length)..size),
+    }
+}
+
 fn meta(location: Path, file: &SourceFile) -> ObjectMeta {
     ObjectMeta {
         location,
@@ -168,21 +179,10 @@ impl fmt::Display for QueryStore {
 impl ObjectStore for QueryStore {
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let file = self.find(location)?;
-        // Decoders take it for granted that they get what they ask for.
-        if let Some(GetRange::Bounded(range)) = &options.range
-            && range.end > file.size
-        {
+        let range = bytes_of(options.range.as_ref(), file.size).ok_or_else(|| {
             let what = format!("`{}` speaks of bytes that it has not", file.address());
-            return Err(self.carry(
-                Error::new(ErrorCode::FormatInvalid, what).hint("it is cut off or damaged"),
-            ));
-        }
-        let range = match options.range {
-            None => 0..file.size,
-            Some(GetRange::Bounded(range)) => range,
-            Some(GetRange::Offset(start)) => start..file.size,
-            Some(GetRange::Suffix(length)) => file.size.saturating_sub(length)..file.size,
-        };
+            self.carry(Error::new(ErrorCode::FormatInvalid, what).hint("it is cut off or damaged"))
+        })?;
         let result = |stream| GetResult {
             payload: GetResultPayload::Stream(stream),
             meta: meta(location.clone(), &file),

@@ -183,7 +183,9 @@ mod tests {
                 let [from, to] = [range.offset + there, range.offset + now];
                 let mut bytes =
                     content[usize::try_from(from).unwrap()..usize::try_from(to).unwrap()].to_vec();
-                bytes.iter_mut().for_each(|byte| *byte ^= u8::from(fails));
+                for byte in &mut bytes {
+                    *byte ^= u8::from(fails);
+                }
                 file.write_all_at(&bytes, from).unwrap();
                 sender.send((range, Reported::InFile(now))).unwrap();
                 if now < range.length {

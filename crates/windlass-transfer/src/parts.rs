@@ -263,13 +263,10 @@ impl Run {
                     tasks.spawn(async move {
                         let memory = Arc::new(memory);
                         let sent = if let Some(file) = file {
+                            let told = to_sum.clone();
                             let sent = match stored {
                                 Some(part) => run.placed(part, range, file, &expected).await?,
-                                None => {
-                                    let told = to_sum.clone();
-                                    run.stream(&from, range, etag.as_deref(), &upload, &expected, told)
-                                        .await?
-                                }
+                                None => run.stream(&from, range, etag.as_deref(), &upload, &expected, told).await?,
                             };
                             if let Some(to_sum) = to_sum {
                                 let _ = to_sum.send((range, Reported::InFile(range.length)));
@@ -356,13 +353,12 @@ impl Run {
                 let body = self.open_part(from, range, etag).await?;
                 let sum = Arc::new(Mutex::new(PartSum::new(expected)));
                 let place = PartRange { number, offset, length };
-                let tell = told.clone().map(|told| Tell::anew(told, range));
-                let see: See = match tell {
-                    Some(mut tell) => Box::new(move |bytes| tell.next(bytes)),
-                    None => {
-                        let sum = Arc::clone(&sum);
-                        Box::new(move |bytes| lock(&sum).update(bytes))
-                    }
+                let see: See = if let Some(told) = told.clone() {
+                    let mut tell = Tell::anew(told, range);
+                    Box::new(move |bytes| tell.next(bytes))
+                } else {
+                    let sum = Arc::clone(&sum);
+                    Box::new(move |bytes| lock(&sum).update(bytes))
                 };
                 let storage = &self.destination.storage;
                 let part = storage.write_part(upload, place, body.stream, see).await?;

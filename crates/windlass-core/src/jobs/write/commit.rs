@@ -108,12 +108,10 @@ fn holds_delta(storage: &Storage, bucket: &str, prefix: &str) -> Error {
         .hint("its files come and go by its log alone; write elsewhere")
 }
 
-/// The folders that these keys lie in, the bucket itself among them.
-pub(super) fn folders<'a>(keys: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+/// The folders that a key lies in, the bucket itself among them.
+pub(super) fn folders(key: &str) -> BTreeSet<String> {
     let mut folders = BTreeSet::from([String::new()]);
-    for key in keys {
-        folders.extend(key.match_indices('/').map(|(at, _)| key[..=at].to_owned()));
-    }
+    folders.extend(key.match_indices('/').map(|(at, _)| key[..=at].to_owned()));
     folders
 }
 

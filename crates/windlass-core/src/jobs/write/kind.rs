@@ -101,8 +101,7 @@ impl Windlass {
     ) -> Result<Outcome> {
         let began = context.now();
         let plan = self.write_plan(context.fabric, &work, began).await?;
-        let place = folders(std::iter::once(plan.key.as_str()));
-        refuse_delta(&plan.storage, &plan.bucket, place).await?;
+        refuse_delta(&plan.storage, &plan.bucket, folders(&plan.key)).await?;
         if plan.mode == Mode::Error {
             // Said before the query has run; looked at again when it has.
             super::commit::refuse_existing(&plan.storage, &plan.bucket, &plan.key).await?;
@@ -111,14 +110,14 @@ impl Windlass {
         let engine = self.query().await?;
         let name = fabric.name.as_str().to_owned();
         let source = engine.source(&work.query, &name, self.scope(fabric)).await?;
-        if let Some(table) = source.kept.as_ref().filter(|_| plan.after != After::Keep) {
-            return Err(Error::new(
-                ErrorCode::OptionInvalid,
-                format!("AFTER_READ would take files from the Delta Lake table `{table}`"),
-            )
-            .hint("its log says which files are there; leave AFTER_READ out"));
-        }
-        self.check_after(context, &plan.after, &source.read, source.limited).await?;
+        self.check_after(
+            context,
+            &plan.after,
+            source.kept.as_deref(),
+            &source.read,
+            source.limited,
+        )
+        .await?;
         let (read, lineage) = (source.read.clone(), source.lineage.clone());
         let WritePlan { storage, bucket, key, format, layout, mode, after } = plan;
         let one_file = !key.is_empty() && !key.ends_with('/');
@@ -158,11 +157,19 @@ impl Windlass {
         &self,
         context: &RunContext,
         after: &After,
+        kept: Option<&str>,
         read: &[ReadFile],
         limited: bool,
     ) -> Result<()> {
         if *after == After::Keep {
             return Ok(());
+        }
+        if let Some(table) = kept {
+            return Err(Error::new(
+                ErrorCode::OptionInvalid,
+                format!("AFTER_READ would take files from the Delta Lake table `{table}`"),
+            )
+            .hint("its log says which files are there; leave AFTER_READ out"));
         }
         if limited {
             return Err(Error::new(
@@ -185,8 +192,7 @@ impl Windlass {
             }
             let mut buckets: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
             for other in read.iter().filter(|other| other.connection == file.connection) {
-                let key = std::iter::once(other.key.as_str());
-                buckets.entry(&other.bucket).or_default().extend(folders(key));
+                buckets.entry(&other.bucket).or_default().extend(folders(&other.key));
             }
             for (bucket, folders) in buckets {
                 refuse_delta(&storage, bucket, folders).await?;
