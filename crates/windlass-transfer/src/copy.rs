@@ -391,6 +391,8 @@ async fn is_same_object(run: &Run, found: &Found, bucket: &str, to: &str) -> Res
 }
 
 #[cfg(test)]
+mod left_tests;
+#[cfg(test)]
 mod safety_tests;
 #[cfg(test)]
 mod sync_tests;

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use windlass_s3::{
     ByteRange, GetOptions, ListOptions, ListingOrder, ObjectAccess, ObjectBody, ObjectMeta, Part,
-    PutOptions, PutResult, Upload,
+    PutOptions, PutResult, StoredPart, Upload,
 };
 use windlass_types::path::Binding;
 use windlass_types::{Entry, EntryKind, Error, ErrorCode, Location, Name, ObjectPath, Result};
@@ -444,11 +444,20 @@ impl ObjectAccess for Fake {
     async fn upload_part(&self, upload: &Upload, number: i32, body: Bytes) -> Result<Part> {
         let fault = self.enter("upload_part", &upload.key).await?;
         let body = spoil(&Bytes::copy_from_slice(&body), fault);
-        let etag = hex(&md5(&body));
+        let part = part_of(number, &body);
         let mut state = self.state.lock().unwrap();
         let (_, parts) = state.uploads.get_mut(&upload.id).expect("an upload that was begun");
         parts.insert(number, body);
-        Ok(Part { number, etag, checksums: BTreeMap::new(), proven: false })
+        Ok(part)
+    }
+
+    async fn list_parts(&self, upload: &Upload) -> Result<Vec<StoredPart>> {
+        let state = self.state.lock().unwrap();
+        let stored = |(number, body): (&i32, &Bytes)| StoredPart {
+            part: part_of(*number, body),
+            size: body.len() as u64,
+        };
+        Ok(state.uploads[&upload.id].1.iter().map(stored).collect())
     }
 
     async fn complete_upload(
@@ -519,10 +528,10 @@ impl ObjectAccess for Fake {
         assert_eq!(if_match, object.meta.etag.as_deref());
         let from = usize::try_from(offset).unwrap();
         let body = object.bytes.slice(from..from + usize::try_from(length).unwrap());
-        let etag = hex(&md5(&body));
+        let part = part_of(number, &body);
         let mut state = self.state.lock().unwrap();
         state.uploads.get_mut(&upload.id).unwrap().1.insert(number, body);
-        Ok(Part { number, etag, checksums: BTreeMap::new(), proven: false })
+        Ok(part)
     }
 
     async fn delete(&self, object: &ObjectPath) -> Result<()> {
@@ -550,6 +559,10 @@ impl ObjectAccess for Fake {
     async fn delete_bucket(&self, _bucket: &str) -> Result<()> {
         Ok(())
     }
+}
+
+fn part_of(number: i32, body: &[u8]) -> Part {
+    Part { number, etag: hex(&md5(body)), checksums: BTreeMap::new(), proven: false }
 }
 
 /// Keeps what it was told.

@@ -79,13 +79,22 @@ impl Run {
         condition: &Condition,
     ) -> Result<Option<String>> {
         let meta = self.unchanged(from, state).await?;
-        // The service copies fast and says nothing of what a part was copied from: begun anew.
         let made_of = self.made_of(from, &meta, self.tuning.copy_part);
         let options = self.put_options(from, &meta, to, Told::Alone, condition).await?;
         let (_, etag) = self
-            .upload(to, options, &made_of, async |upload, _| {
+            .upload(to, options, &made_of, async |upload, mut stored| {
                 let mut tasks = JoinSet::new();
-                for range in self.tuning.ranges(meta.size, self.tuning.copy_part) {
+                let mut sent = Vec::new();
+                for range in self.tuning.ranges(meta.size, made_of.part) {
+                    let length = range.length;
+                    // What this upload has was copied from the state that its ETag names, by a run like
+                    // this one.
+                    let there = stored.remove(&range.number).filter(|there| there.size == length);
+                    if let Some(there) = there.filter(|_| meta.etag.is_some()) {
+                        self.progress.bytes(length);
+                        sent.push(Sent { part: there.part, length, md5: None, crc: None });
+                        continue;
+                    }
                     let (run, from, etag) = (Arc::clone(self), from.clone(), meta.etag.clone());
                     let upload = Arc::clone(&upload);
                     tasks.spawn(async move {
@@ -105,11 +114,10 @@ impl Run {
                                     .await
                             })
                             .await?;
-                        run.progress.bytes(range.length);
-                        Ok::<_, Error>(Sent { part, length: range.length, md5: None, crc: None })
+                        run.progress.bytes(length);
+                        Ok::<_, Error>(Sent { part, length, md5: None, crc: None })
                     });
                 }
-                let mut sent = Vec::new();
                 loop {
                     tokio::select! {
                         () = self.cancel.cancelled() => return Err(interrupted()),
