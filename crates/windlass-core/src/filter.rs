@@ -11,12 +11,12 @@ use windlass_types::{Entry, Result};
 struct Where(EntryExpr);
 
 impl EntryFilter for Where {
-    fn takes(&self, entries: &[Entry]) -> Result<Vec<bool>> {
-        self.0.matches(entries)
+    fn takes(&self, base: &str, entries: &[Entry]) -> Result<Vec<bool>> {
+        self.0.matches(base, entries)
     }
 }
 
-/// Compiles an expression over `key`, `size`, `last_modified`, `etag` and `storage_class`, for a run
+/// Compiles an expression over `key`, `path`, `size`, `last_modified`, `etag` and `storage_class`, for a run
 /// that begins `now`.
 pub(crate) fn compiled(text: &str, now: DateTime<Utc>) -> Result<Arc<dyn EntryFilter>> {
     Ok(Arc::new(Where(EntryExpr::compile(text, now)?)))

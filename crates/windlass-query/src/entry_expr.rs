@@ -7,11 +7,12 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::{DateTime, Utc};
 use datafusion::common::{DFSchema, ScalarValue};
-use datafusion::logical_expr::ColumnarValue;
 use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{ColumnarValue, ExprSchemable as _};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_plan::PhysicalExpr;
 use datafusion::prelude::{SessionContext, cast};
+use std::io;
 use std::sync::Arc;
 use windlass_types::{Entry, Error, ErrorCode, Result};
 
@@ -26,7 +27,7 @@ pub struct EntryExpr {
 
 fn refused(text: &str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(ErrorCode::SqlPlan, format!("the condition `{text}` cannot be used")).source(error).hint(
-        "it is a SQL expression that is true or false, over key, size, last_modified, etag and storage_class",
+        "it is a SQL expression that is true or false, over key, path, size, last_modified, etag and storage_class",
     )
 }
 
@@ -36,6 +37,7 @@ impl EntryExpr {
         let time = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
         let schema = Arc::new(Schema::new(vec![
             Field::new("key", DataType::Utf8, false),
+            Field::new("path", DataType::Utf8, false),
             Field::new("size", DataType::UInt64, true),
             Field::new("last_modified", time, true),
             Field::new("etag", DataType::Utf8, true),
@@ -53,29 +55,36 @@ impl EntryExpr {
             .with_query_execution_start_time(Some(now))
             .build();
         let simplifier = ExprSimplifier::new(about);
+        let coerced = simplifier.coerce(parsed, &columns).map_err(|error| refused(text, error))?;
+        let kind = coerced.get_type(&columns).map_err(|error| refused(text, error))?;
+        if !matches!(kind, DataType::Boolean | DataType::Null) {
+            let what = format!("it is a value of type {kind}");
+            return Err(refused(text, io::Error::other(what)));
+        }
         let simple = simplifier
-            .coerce(cast(parsed, DataType::Boolean), &columns)
-            .and_then(|expression| simplifier.simplify(expression))
+            .simplify(cast(coerced, DataType::Boolean))
             .map_err(|error| refused(text, error))?;
         let expression =
             context.create_physical_expr(simple, &columns).map_err(|error| refused(text, error))?;
         let compiled = Self { text: text.to_owned(), schema, expression };
         // What only shows on rows, such as a text that is no number, is not known yet; the rest is.
-        compiled.matches(&[])?;
+        compiled.matches("", &[])?;
         Ok(compiled)
     }
 
-    /// Whether each entry fulfils it.
-    pub fn matches(&self, entries: &[Entry]) -> Result<Vec<bool>> {
+    /// Whether each entry fulfils it. Its `path` is what its key has after `base`.
+    pub fn matches(&self, base: &str, entries: &[Entry]) -> Result<Vec<bool>> {
         let text = |of: fn(&Entry) -> Option<&str>| -> ArrayRef {
             Arc::new(entries.iter().map(of).collect::<StringArray>())
         };
+        let path = |entry: &Entry| entry.key.strip_prefix(base).unwrap_or(&entry.key).to_owned();
         let times: TimestampMicrosecondArray = entries
             .iter()
             .map(|entry| entry.last_modified.map(|time| time.timestamp_micros()))
             .collect();
         let columns: Vec<ArrayRef> = vec![
             text(|entry| Some(&entry.key)),
+            Arc::new(entries.iter().map(path).map(Some).collect::<StringArray>()),
             Arc::new(entries.iter().map(|entry| entry.size).collect::<UInt64Array>()),
             Arc::new(times.with_timezone("+00:00")),
             text(|entry| entry.etag.as_deref()),
@@ -122,7 +131,8 @@ mod tests {
             entry("b.CSV", 2_000_000, 1_800_000_000, Some("GLACIER")),
         ];
         let now = DateTime::from_timestamp(1_750_000_000, 0).unwrap();
-        let judged = |text: &str| EntryExpr::compile(text, now).unwrap().matches(&rows).unwrap();
+        let judged =
+            |text: &str| EntryExpr::compile(text, now).unwrap().matches("a", &rows).unwrap();
         assert_eq!(judged("size > 1000"), [false, true]);
         assert_eq!(judged("lower(key) LIKE '%.csv'"), [true, true]);
         assert_eq!(judged("last_modified < '2026-01-01T00:00:00Z'"), [true, false]);
@@ -131,12 +141,14 @@ mod tests {
         assert_eq!(judged("true"), [true, true]);
         assert_eq!(judged("last_modified > now()"), [false, true]);
         assert_eq!(judged("last_modified < current_date"), [true, false]);
-        assert!(EntryExpr::compile("size > 1", now).unwrap().matches(&[]).unwrap().is_empty());
+        assert_eq!(judged("path = '.csv'"), [true, false], "it is what the key has after the base");
+        let none = EntryExpr::compile("size > 1", now).unwrap().matches("", &[]);
+        assert!(none.unwrap().is_empty());
     }
 
     #[test]
     fn what_is_no_condition_is_refused_at_once() {
-        for text in ["", "size >", "colour = 1", "size > 1; DROP TABLE x", "(SELECT 1)"] {
+        for text in ["", "size >", "colour = 1", "size > 1; DROP TABLE x", "(SELECT 1)", "size"] {
             let error = EntryExpr::compile(text, DateTime::UNIX_EPOCH).unwrap_err();
             assert_eq!(error.code(), ErrorCode::SqlPlan, "{text}: {error:?}");
         }

@@ -3,41 +3,55 @@
 
 use crate::digest::multipart_etag;
 use crate::lanes::{self, LANES, MOST};
+use crate::object::broken;
 use crate::ordered::{Arrived, Reported, fill};
 use crate::tuning::Range;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
+use std::sync::Arc;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use windlass_types::Result;
 
 /// Bytes that are summed at a time where fewer would do.
 const AT_A_TIME: u64 = 64 << 20;
 
 /// Sums parts of these sizes as their bytes arrive. False if their `ETag` is another.
-pub(crate) fn sum_side_by_side(
+pub(crate) async fn sum_side_by_side(
     etag: &str,
     sizes: &[u64],
-    file: &File,
+    file: Arc<File>,
     mut arriving: mpsc::UnboundedReceiver<Arrived>,
-) -> bool {
+) -> Result<bool> {
+    let given_up = CancellationToken::new();
+    let _guard = given_up.clone().drop_guard();
     let mut parts = Parts::new(sizes);
     loop {
-        let mut more = arriving.blocking_recv();
+        let mut more = arriving.recv().await;
         let is_end = more.is_none();
         while let Some((range, reported)) = more {
-            let Reported::InFile(there) = reported else { return false };
+            let Reported::InFile(there) = reported else { return Ok(false) };
             parts.arrived(range, there);
             more = arriving.try_recv().ok();
         }
-        while let Some(group) = parts.group(is_end) {
+        if is_end && parts.awaited > 0 {
+            return Ok(false);
+        }
+        while let Some(group) = parts.group() {
             let lengths: Vec<u64> = group.iter().map(|part| sizes[*part]).collect();
-            let begins = |lane: usize| parts.begins[group[lane]];
-            let sums = lanes::md5s(&lengths, |lane, at, room| fill(file, room, begins(lane) + at));
-            let Some(sums) = sums else { return false };
+            let begins: Vec<u64> = group.iter().map(|part| parts.begins[*part]).collect();
+            let (file, given_up) = (Arc::clone(&file), given_up.clone());
+            let summing = tokio::task::spawn_blocking(move || {
+                lanes::md5s(&lengths, |lane, at, room| {
+                    !given_up.is_cancelled() && fill(&file, room, begins[lane] + at)
+                })
+            });
+            let Some(sums) = summing.await.map_err(broken)? else { return Ok(false) };
             parts.summed(&group, sums);
         }
         if is_end {
             let sums: Option<Vec<[u8; 16]>> = parts.sums.into_iter().collect();
-            return sums.is_some_and(|sums| multipart_etag(&sums) == etag);
+            return Ok(sums.is_some_and(|sums| multipart_etag(&sums) == etag));
         }
     }
 }
@@ -106,13 +120,13 @@ impl Parts {
     }
 
     /// The parts that are summed next: as many as can be at a time, unless they are so large that what
-    /// comes after the last byte would take long. Fewer only if no more will come.
-    fn group(&mut self, is_end: bool) -> Option<Vec<usize>> {
+    /// comes after the last byte would take long. Fewer only if all are there.
+    fn group(&mut self) -> Option<Vec<usize>> {
         let size = |part: &usize| self.begins[part + 1] - self.begins[*part];
         let bytes: u64 = self.ready.iter().take(MOST).map(size).sum();
         let most = if bytes <= AT_A_TIME { MOST } else { LANES };
         let wanted = most.min(self.ready.len());
-        let is_worth_it = wanted == most || is_end || self.awaited == 0;
+        let is_worth_it = wanted == most || self.awaited == 0;
         (wanted > 0 && is_worth_it).then(|| self.ready.drain(..wanted).collect())
     }
 
@@ -137,7 +151,7 @@ mod tests {
         let length = sizes.iter().sum();
         parts.arrived(Range { number: 1, offset: 0, length }, length);
         parts.awaited += usize::from(!is_end);
-        parts.group(is_end).map_or(0, |group| group.len())
+        parts.group().map_or(0, |group| group.len())
     }
 
     #[test]
@@ -152,6 +166,10 @@ mod tests {
         assert_eq!(ready(&[], true), 0);
     }
 
+    fn blocking<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
     /// Bytes arrive in ranges of `length`, each in pieces, taken in turn; some ranges are begun anew
     /// after wrong bytes. Whether the sum holds.
     fn arrives(content: &[u8], sizes: &[u64], length: u64, piece: u64, fails: &[bool]) -> bool {
@@ -162,12 +180,14 @@ mod tests {
             sums.push(md5(part));
             rest = after;
         }
-        let file = tempfile::tempfile().unwrap();
+        let file = Arc::new(tempfile::tempfile().unwrap());
         file.set_len(content.len() as u64).unwrap();
         let (sender, receiver) = mpsc::unbounded_channel();
         let etag = multipart_etag(&sums);
         std::thread::scope(|scope| {
-            let summing = scope.spawn(|| sum_side_by_side(&etag, sizes, &file, receiver));
+            let placed = Arc::clone(&file);
+            let summing =
+                scope.spawn(|| blocking(sum_side_by_side(&etag, sizes, placed, receiver)).unwrap());
             let total = content.len() as u64;
             let mut under_way: VecDeque<(Range, u64, bool)> = (0..total.div_ceil(length))
                 .zip(1..)
@@ -223,7 +243,7 @@ mod tests {
     #[test]
     fn what_is_missing_or_wrong_does_not_hold() {
         let sizes = [37_000, 37_000, 26_000];
-        let file = tempfile::tempfile().unwrap();
+        let file = Arc::new(tempfile::tempfile().unwrap());
         file.set_len(100_000).unwrap();
         let zeros = vec![0; 37_000];
         let sums = [md5(&zeros), md5(&zeros), md5(&zeros[..26_000])];
@@ -233,7 +253,8 @@ mod tests {
             let range = Range { number: 1, offset: 0, length: 100_000 };
             sender.send((range, Reported::InFile(there))).unwrap();
             drop(sender);
-            sum_side_by_side(&multipart_etag(&sums), &sizes, &file, receiver)
+            let etag = multipart_etag(&sums);
+            blocking(sum_side_by_side(&etag, &sizes, Arc::clone(&file), receiver)).unwrap()
         };
         assert!(holds(100_000, false));
         assert!(!holds(99_999, false), "a byte is missing");

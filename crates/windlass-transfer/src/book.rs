@@ -150,7 +150,7 @@ fn reason(error: &Error) -> String {
 }
 
 /// Whether every other object would fail alike.
-fn ends_all(error: &Error) -> bool {
+pub(crate) fn ends_all(error: &Error) -> bool {
     matches!(
         error.code(),
         ErrorCode::BucketNotFound

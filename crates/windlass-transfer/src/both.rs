@@ -3,6 +3,7 @@
 //! Steps leave as soon as they are sure. A plan that must be known to be possible before anything is
 //! written is kept until the listing ends. What is to be deleted is always kept until both have.
 
+use crate::book::ends_all;
 use crate::change::{Verdict, decide};
 use crate::content::Doubt;
 use crate::diff::{End, Merge, Which, in_byte_order};
@@ -110,14 +111,15 @@ pub(crate) async fn plan(
     let kept = (several && may_be_impossible && fails && !options.dry_run).then(Spool::default);
     let mut out = Out { run: Arc::clone(&run), steps, kept, items: 0, bytes: 0 };
     let source = source_rows(&run, &planner).await?;
+    let judge = Judge { filter, base: planner.naming().source.base().to_owned() };
     let rest = if several && options.compares() && options.files.is_none() {
         let source = in_order(&run.source, source);
-        merged(&run, &mut planner, judged(source, &options, filter), &mut out).await?
+        merged(&run, &mut planner, judged(source, &options, judge), &mut out).await?
     } else {
         // Whether a name would have to be file and folder is seen in order only.
         let orderly = several && run.destination.is_folder() && options.files.is_none();
         let source = if orderly { in_order(&run.source, source) } else { source };
-        alone(&run, &mut planner, judged(source, &options, filter), &mut out).await?;
+        alone(&run, &mut planner, judged(source, &options, judge), &mut out).await?;
         Some(Planned::default())
     };
     let Some(rest) = rest else { return Ok((Planned::default(), planner)) };
@@ -185,15 +187,15 @@ async fn source_rows(
                         entry.last_modified = meta.last_modified;
                         entry.storage_class = meta.storage_class;
                     }
-                    // What is not there fails as an item, when it is read.
                     Err(error)
-                        if matches!(
-                            error.code(),
-                            ErrorCode::ObjectNotFound
-                                | ErrorCode::PathInvalid
-                                | ErrorCode::PathOutside
-                        ) => {}
-                    Err(error) => return Err(error),
+                        if ends_all(&error)
+                            || error.class().is_retryable()
+                            || error.code() == ErrorCode::Interrupted =>
+                    {
+                        return Err(error);
+                    }
+                    // What is not there, or refused, fails as an item, when it is read.
+                    Err(_) => {}
                 }
                 Ok(entry)
             }
@@ -207,13 +209,20 @@ async fn source_rows(
     Ok(crate::filter::listed(&run.source.storage, location, source.base(), exclude, ordered))
 }
 
+/// A condition on rows, if there is one, and what their keys have before their path.
+struct Judge {
+    filter: Option<Arc<dyn EntryFilter>>,
+    base: String,
+}
+
 /// Says of each row whether it is wanted.
 fn judged(
     rows: BoxStream<'static, Result<Entry>>,
     options: &CopyOptions,
-    filter: Option<Arc<dyn EntryFilter>>,
+    judge: Judge,
 ) -> BoxStream<'static, Result<(Entry, bool)>> {
     let wanted = Wanted::new(options);
+    let Judge { filter, base } = judge;
     let Some(filter) = filter else {
         return rows
             .map_ok(move |entry| {
@@ -236,7 +245,7 @@ fn judged(
                 }
             }
             let mut rows = Vec::with_capacity(entries.len() + 1);
-            match filter.takes(&entries) {
+            match filter.takes(&base, &entries) {
                 Ok(taken) => rows.extend(entries.into_iter().zip(taken).map(|(entry, taken)| {
                     let taken = taken && wanted.takes(&entry);
                     Ok((entry, taken))

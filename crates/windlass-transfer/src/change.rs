@@ -24,6 +24,9 @@ pub enum ChangeTest {
     Always,
 }
 
+/// The reason of what is not written because something is there.
+pub(crate) const EXISTS: &str = "exists at the destination";
+
 /// What to do where the destination has something else.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -78,8 +81,7 @@ pub fn decide(
     facts: Facts,
 ) -> Verdict {
     match if_exists {
-        IfExists::Skip => return Verdict::Leave("exists at the destination"),
-        IfExists::Fail => return Verdict::Refuse("exists at the destination"),
+        IfExists::Skip => return Verdict::Leave(EXISTS),
         IfExists::KeepNewer if !is_newer(source, destination) => {
             return Verdict::Leave("not newer than the destination");
         }
@@ -87,6 +89,7 @@ pub fn decide(
     }
     match (changed(test, source, destination, facts), if_exists) {
         (Verdict::Write(_), IfExists::KeepBoth) => Verdict::Beside,
+        (Verdict::Write(_), IfExists::Fail) => Verdict::Refuse(EXISTS),
         (verdict, _) => verdict,
     }
 }

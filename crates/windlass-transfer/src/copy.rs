@@ -5,7 +5,7 @@
 use crate::DEFAULT_CONCURRENCY;
 use crate::book::{Book, Done};
 use crate::both::{self, plan, step_for};
-use crate::change::{IfExists, decide};
+use crate::change::{EXISTS, IfExists, decide};
 use crate::ends;
 use crate::extras;
 use crate::names;
@@ -183,7 +183,7 @@ async fn copy_as(
     }
     let (rest, planner) = ended?;
     if options.delete {
-        let deleted = extras::delete_extras(&run, &mut book, rest, &planner.cases).await;
+        let deleted = extras::delete_extras(&run, &mut book, rest, &planner).await;
         if cancel.is_cancelled() {
             return Err(stopped(&book.summary));
         }
@@ -313,6 +313,7 @@ async fn settled(run: &Arc<Run>, step: Step) -> Result<Step> {
         step = match (run.same_content(&found.entry(), &entry).await?, run.options.if_exists) {
             (true, _) => Step::Skip(found, to, UNCHANGED.to_owned()),
             (false, IfExists::KeepBoth) => Step::Beside(found, to),
+            (false, IfExists::Fail) => Step::Refuse(found, to, EXISTS.to_owned()),
             (false, _) => Step::Copy(found, to, Existing::There(entry)),
         };
     }
@@ -322,7 +323,7 @@ async fn settled(run: &Arc<Run>, step: Step) -> Result<Step> {
             Some(entry) if entry.size == found.size => {
                 Step::Skip(found, to, "kept beside the destination already".to_owned())
             }
-            Some(_) => Step::Refuse(found, to, "exists at the destination".to_owned()),
+            Some(_) => Step::Refuse(found, to, EXISTS.to_owned()),
             None => Step::Copy(found, to, Existing::Absent),
         };
     }

@@ -6,12 +6,13 @@ use crate::book::{Book, Done};
 use crate::both::Planned;
 use crate::copy::{stamp, there};
 use crate::digest::{hex, md5};
-use crate::names::{Cases, beside};
+use crate::names::beside;
 use crate::options::{CopyOptions, named};
 use crate::own::taken;
-use crate::plan::{Existing, Found};
+use crate::plan::{Existing, Found, Planner};
 use crate::request::Side;
 use crate::run::{Run, interrupted};
+use crate::spool::Spool;
 use futures::StreamExt;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -80,21 +81,22 @@ fn same_service(one: &Side, two: &Side) -> bool {
 pub(crate) async fn delete_extras(
     run: &Arc<Run>,
     book: &mut Book,
-    planned: Planned,
-    cases: &Cases,
+    rest: Planned,
+    planner: &Planner,
 ) -> Result<()> {
-    let count = planned.extras.len();
+    let extras = without_renamed(rest.extras, planner)?;
+    let count = extras.len();
     if count == 0 {
         return Ok(());
     }
     if let Some(most) = run.options.max_delete
-        && !most.allows(count, planned.at_destination)
+        && !most.allows(count, rest.at_destination)
     {
         return Err(Error::new(
             ErrorCode::TransferRefused,
             format!(
                 "{count} of {} objects at the destination would be deleted, more than the {most} allowed",
-                planned.at_destination
+                rest.at_destination
             ),
         )
         .hint(format!(
@@ -109,7 +111,7 @@ pub(crate) async fn delete_extras(
     };
     let backup = run.options.backup_to.clone().map(|prefix| (backup_run(run), prefix));
     let mut folders = BTreeSet::new();
-    let mut extras = planned.extras.read()?;
+    let mut extras = extras.read()?;
     let mut seen = 0_usize;
     loop {
         if run.cancel.is_cancelled() {
@@ -123,10 +125,6 @@ pub(crate) async fn delete_extras(
         let mut batch: Vec<Found> = Vec::new();
         for found in extras.by_ref() {
             let found = found?;
-            // One object of two spellings: the source has it after all.
-            if !run.tells_case() && cases.has(&found.key) {
-                continue;
-            }
             seen += 1;
             match keep {
                 Some(why) => book.deleted(&found, Ok(Done::Left(why.to_owned()))),
@@ -151,6 +149,21 @@ pub(crate) async fn delete_extras(
         remove_folders(&run.destination, &folders).await;
     }
     Ok(())
+}
+
+/// Without what the source has after all: under a name that it was given, or another spelling.
+fn without_renamed(extras: Spool<Found>, planner: &Planner) -> Result<Spool<Found>> {
+    if !planner.has_any_otherwise() {
+        return Ok(extras);
+    }
+    let mut rest = Spool::default();
+    for found in extras.read()? {
+        let found = found?;
+        if !planner.has_otherwise(&found.key) {
+            rest.push(found)?;
+        }
+    }
+    Ok(rest)
 }
 
 /// A run within the destination, for backups.

@@ -83,6 +83,8 @@ pub(crate) struct Fake {
     pub(crate) repeats: bool,
     /// Names that differ in case only are one name.
     pub(crate) one_case: bool,
+    /// Holds conditions against the `ETag`s of parts where one is asked for.
+    pub(crate) parts_differ: bool,
     /// Gives `ETag`s that prove nothing.
     pub(crate) blind: bool,
     /// Stores these checksums and gives `ETag`s that prove nothing.
@@ -110,6 +112,7 @@ impl Fake {
             one_case: false,
             repeats: false,
             crc: false,
+            parts_differ: false,
             blind: false,
             state: Mutex::default(),
             held: Arc::default(),
@@ -395,6 +398,13 @@ impl ObjectAccess for Fake {
     async fn stat(&self, object: &ObjectPath, _version: Option<&str>) -> Result<ObjectMeta> {
         self.enter("stat", &object.key).await?;
         Ok(self.find(&object.key)?.meta)
+    }
+
+    async fn part_length(&self, object: &ObjectPath, _: &str, _: i32) -> Result<Option<u64>> {
+        if !self.parts_differ {
+            return Ok(None);
+        }
+        Err(Error::new(ErrorCode::ObjectChanged, format!("`{}` changed", object.key)))
     }
 
     async fn get(&self, object: &ObjectPath, options: GetOptions) -> Result<ObjectBody> {

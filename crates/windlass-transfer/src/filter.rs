@@ -14,9 +14,9 @@ use windlass_types::{Entry, EntryKind, Error, ErrorCode, KeyPattern, Location, R
 
 /// A condition on rows of a listing that this room cannot evaluate: the expression of `--where`.
 pub trait EntryFilter: Send + Sync + std::fmt::Debug {
-    /// Whether each entry is wanted, in their order. An error says that the condition cannot be
-    /// evaluated on them; it ends the run.
-    fn takes(&self, entries: &[Entry]) -> Result<Vec<bool>>;
+    /// Whether each entry is wanted, in their order; `base` is what their keys have before their path
+    /// below the source. An error says that the condition cannot be evaluated on them; it ends the run.
+    fn takes(&self, base: &str, entries: &[Entry]) -> Result<Vec<bool>>;
 }
 
 /// A folder that an exclude leaves out, or many.

@@ -69,7 +69,7 @@ impl Run {
                     let now = self.seen(&from).await?;
                     let same = now.etag == state.etag && now.size == state.size;
                     if condition != Condition::None && same {
-                        return self.conflict(state, to).await;
+                        return self.conflict(state, to, error).await;
                     }
                     if fresh {
                         return Err(Error::new(ErrorCode::ObjectChanged, "changed while reading")
@@ -115,9 +115,13 @@ impl Run {
 
     /// The destination was not what it was when it was listed: fine if it is what was to be written
     /// (an answer was lost), else it belongs to somebody else.
-    async fn conflict(&self, state: Found, to: &ObjectPath) -> Result<Found> {
+    async fn conflict(&self, state: Found, to: &ObjectPath, error: Error) -> Result<Found> {
         let mut there = state.entry();
-        let meta = self.retried(|| self.destination.storage.stat(to, None)).await?;
+        let meta = match self.retried(|| self.destination.storage.stat(to, None)).await {
+            // Nothing is there that could be in the way.
+            Err(gone) if gone.code() == ErrorCode::ObjectNotFound => return Err(error),
+            meta => meta?,
+        };
         there.key.clone_from(&to.key);
         (there.size, there.etag, there.last_modified) =
             (Some(meta.size), meta.etag, meta.last_modified);
@@ -241,7 +245,13 @@ impl Run {
         let storage = &self.source.storage;
         let first = match self.retried(|| storage.part_length(from, etag, 1)).await {
             Ok(Some(first)) => first,
-            Err(error) if error.code() == ErrorCode::ObjectChanged => return Err(error),
+            // There are services that hold the condition against the ETag of the part.
+            Err(error)
+                if error.code() == ErrorCode::ObjectChanged
+                    && self.seen(from).await?.etag != meta.etag =>
+            {
+                return Err(error);
+            }
             // A service that does not know parts of objects proves nothing by them.
             Ok(None) | Err(_) => return Ok(expected),
         };

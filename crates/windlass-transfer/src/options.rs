@@ -119,11 +119,13 @@ const HEADERS: [&str; 6] = [
 impl CopyOptions {
     /// The test in force.
     pub(crate) fn test(&self) -> ChangeTest {
-        self.change.unwrap_or(if self.sync || self.if_exists == IfExists::KeepBoth {
-            ChangeTest::Default
-        } else {
-            ChangeTest::Always
-        })
+        self.change.unwrap_or(
+            if self.sync || matches!(self.if_exists, IfExists::KeepBoth | IfExists::Fail) {
+                ChangeTest::Default
+            } else {
+                ChangeTest::Always
+            },
+        )
     }
 
     /// Whether something is given to what is written besides its bytes.
@@ -165,6 +167,12 @@ impl CopyOptions {
                     named("max-delete"),
                     named("backup-to")
                 ),
+            );
+        }
+        if self.delete && self.if_exists == IfExists::KeepBoth {
+            return refused(
+                "a copy that is kept beside another has a name that the source does not have, which would be deleted",
+                format!("leave {} out, or say what else is done with what exists", named("delete")),
             );
         }
         if self.delete && self.files.is_some() {

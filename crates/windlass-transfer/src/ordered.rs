@@ -2,6 +2,7 @@
 
 use crate::beside::sum_side_by_side;
 use crate::digest::{Expected, Sum};
+use crate::object::broken;
 use crate::tuning::Range;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use windlass_types::Result;
 
 /// What is there of a range that is to be summed.
 pub(crate) enum Reported {
@@ -22,48 +24,58 @@ pub(crate) enum Reported {
 /// A range, and what is there of it.
 pub(crate) type Arrived = (Range, Reported);
 
-/// Sums ranges as they come. False if they are not what is expected.
-pub(crate) fn sum_all(
-    expected: &Expected,
-    file: Option<&File>,
+/// Sums ranges as they come. False if they are not what is expected. Threads are taken for what is
+/// there, and never wait; whoever drops the future ends them.
+pub(crate) async fn sum_all(
+    expected: Arc<Expected>,
+    file: Option<Arc<File>>,
     arriving: mpsc::UnboundedReceiver<Arrived>,
-) -> bool {
-    match (expected, file) {
+) -> Result<bool> {
+    match (&*expected, file) {
         (Expected::Parts(etag, sizes), Some(file)) if sizes.len() > 1 => {
-            sum_side_by_side(etag, sizes, file, arriving)
+            sum_side_by_side(etag, sizes, file, arriving).await
         }
-        _ => sum_in_order(Sum::new(expected), file, arriving),
+        (expected, file) => sum_in_order(Sum::new(expected), file, arriving).await,
     }
 }
 
 /// Sums ranges in the order of their numbers.
-fn sum_in_order(
+async fn sum_in_order(
     mut sum: Sum,
-    file: Option<&File>,
+    file: Option<Arc<File>>,
     mut arriving: mpsc::UnboundedReceiver<Arrived>,
-) -> bool {
+) -> Result<bool> {
     let mut waiting = BTreeMap::new();
     let mut next = 1;
-    while let Some((range, reported)) = arriving.blocking_recv() {
+    while let Some((range, reported)) = arriving.recv().await {
         // What is not whole may be begun anew, and a sum cannot be taken back.
         if matches!(reported, Reported::InFile(there) if there < range.length) {
             continue;
         }
         waiting.insert(range.number, (range, reported));
         while let Some((range, reported)) = waiting.remove(&next) {
-            match (reported, file) {
-                (Reported::Here(bytes, _memory), _) => sum.update(&bytes),
-                (Reported::InFile(_), Some(file)) => {
-                    if !read_range(file, range, |piece| sum.update(piece)) {
-                        return false;
+            let file = file.clone();
+            let summing = tokio::task::spawn_blocking(move || {
+                let read = match (reported, file) {
+                    (Reported::Here(bytes, _memory), _) => {
+                        sum.update(&bytes);
+                        true
                     }
-                }
-                (Reported::InFile(_), None) => return false,
+                    (Reported::InFile(_), Some(file)) => {
+                        read_range(&file, range, |piece| sum.update(piece))
+                    }
+                    (Reported::InFile(_), None) => false,
+                };
+                read.then_some(sum)
+            });
+            match summing.await.map_err(broken)? {
+                Some(so_far) => sum = so_far,
+                None => return Ok(false),
             }
             next += 1;
         }
     }
-    waiting.is_empty() && sum.holds()
+    Ok(waiting.is_empty() && sum.holds())
 }
 
 /// Reads what lies in a file; false if it cannot be read.
@@ -96,12 +108,12 @@ mod tests {
     use crate::digest::{hex, md5};
     use std::io::Write as _;
 
-    #[test]
-    fn ranges_are_summed_in_order_once_they_are_whole() {
+    #[tokio::test]
+    async fn ranges_are_summed_in_order_once_they_are_whole() {
         let content: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&content).unwrap();
-        let expected = Expected::Md5(hex(&md5(&content)));
+        let (expected, file) = (Arc::new(Expected::Md5(hex(&md5(&content)))), Arc::new(file));
         let holds = |order: &[i32]| {
             let (sender, receiver) = mpsc::unbounded_channel();
             for number in order {
@@ -113,9 +125,9 @@ mod tests {
                 }
             }
             drop(sender);
-            sum_all(&expected, Some(&file), receiver)
+            sum_all(Arc::clone(&expected), Some(Arc::clone(&file)), receiver)
         };
-        assert!(holds(&[3, 1, 2]));
-        assert!(!holds(&[3, 1]), "a range is missing");
+        assert!(holds(&[3, 1, 2]).await.unwrap());
+        assert!(!holds(&[3, 1]).await.unwrap(), "a range is missing");
     }
 }

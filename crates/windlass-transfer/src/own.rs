@@ -112,7 +112,9 @@ async fn is_copied(
     let entry = found.entry();
     Ok(Wanted::new(&run.options).takes(&entry)
         && match filter {
-            Some(filter) => filter.takes(&[entry])?.first() == Some(&true),
+            Some(filter) => {
+                filter.takes(planner.naming().source.base(), &[entry])?.first() == Some(&true)
+            }
             None => true,
         })
 }

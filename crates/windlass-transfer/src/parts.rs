@@ -18,6 +18,7 @@ use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 use windlass_s3::{FileRange, ObjectMeta, Part, PartRange, PutOptions, See, StoredPart, Upload};
 use windlass_types::{Error, ErrorCode, ObjectPath, Result};
 
@@ -226,10 +227,8 @@ impl Run {
         let file = self.destination.storage.placed_in(&upload);
         let (to_sum, summing) = if expected.needs_order() {
             let (sender, receiver) = mpsc::unbounded_channel();
-            let (expected, file) = (Arc::clone(expected), file.clone());
-            let summing =
-                tokio::task::spawn_blocking(move || sum_all(&expected, file.as_deref(), receiver));
-            (Some(sender), Some(summing))
+            let summing = tokio::spawn(sum_all(Arc::clone(expected), file.clone(), receiver));
+            (Some(sender), Some(AbortOnDropHandle::new(summing)))
         } else {
             (None, None)
         };
@@ -304,7 +303,10 @@ impl Run {
         }
         sent.sort_by_key(|sent| sent.part.number);
         let holds = match summing {
-            Some(summing) => summing.await.map_err(broken)?,
+            Some(summing) => tokio::select! {
+                () = self.cancel.cancelled() => return Err(interrupted()),
+                holds = summing => holds.map_err(broken)??,
+            },
             None => joined(expected, sent.iter().filter_map(|sent| Some((sent.crc?, sent.length)))),
         };
         if holds || !self.is_regular(from, meta, expected).await? {
@@ -441,7 +443,7 @@ impl Tell {
 
     /// These bytes are written next: those before them are there.
     fn next(&mut self, bytes: &[u8]) {
-        if self.seen >= self.told + TOLD {
+        if self.seen >= self.told + TOLD && !bytes.is_empty() {
             self.told = self.seen;
             self.tell(self.seen);
         }

@@ -8,6 +8,7 @@ use crate::naming::{Beside, Naming, check_destination};
 use crate::options::{CopyOptions, OnTrouble};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use windlass_types::{Entry, EntryKind, KeyPattern, Result};
 
 /// The reason of what needs nothing.
@@ -176,7 +177,9 @@ pub(crate) struct Planner {
     filter: Filter,
     target: Target,
     beside: Beside,
-    pub(crate) cases: Cases,
+    cases: Cases,
+    /// Names at the destination that were chosen where the source's own could not be.
+    renamed: HashSet<String>,
     /// Entries that belong to the source, wanted or not.
     pub(crate) seen: u64,
     /// Whether one of them is more than the mark of the folder itself, or a link that leads nowhere.
@@ -206,6 +209,7 @@ impl Planner {
             target,
             beside: Beside::default(),
             cases: Cases::default(),
+            renamed: HashSet::new(),
             seen: 0,
             has_some: false,
             impossible: 0,
@@ -236,6 +240,17 @@ impl Planner {
         self.naming.source.relative(&key).is_some() && self.filter.takes(path)
     }
 
+    /// Whether something of the source has this key at the destination, though under another name: one
+    /// that it was given, or another spelling of it. Known once the source is listed.
+    pub(crate) fn has_otherwise(&self, key: &str) -> bool {
+        self.renamed.contains(key) || (!self.target.tells_case && self.cases.has(key))
+    }
+
+    /// Whether [`Self::has_otherwise`] holds of anything.
+    pub(crate) fn has_any_otherwise(&self) -> bool {
+        !self.renamed.is_empty() || !self.target.tells_case
+    }
+
     /// The step for one entry of which [`Self::path`] said that it is wanted, as if nothing were at
     /// the destination; and whether its name had to be changed.
     pub(crate) fn step(&mut self, entry: Entry) -> Option<(Step, bool)> {
@@ -264,6 +279,9 @@ impl Planner {
         // Each rename solves one trouble of one level; a key has not more than these.
         for attempt in 0..64 {
             let Some(trouble) = self.trouble(&found, &to, attempt > 0) else {
+                if attempt > 0 {
+                    self.renamed.insert(to.clone());
+                }
                 let step = Step::Copy(found, to, Existing::Unknown);
                 return Some((step, attempt > 0));
             };

@@ -180,8 +180,7 @@ fn round(home: &Home, s3: &TestS3, name: &str) {
     holds_the_tree(home, &at("home/"));
     assert!(s3.state().get("lake", &format!("moved-{name}/a.txt")).is_none());
     // What is there is not written over unless that was meant.
-    let held =
-        home.run(&["-o", "json", "cp", "--if-exists", "fail", "lake:src/a.txt", &at("in/a.txt")]);
+    let held = home.run(&["-o", "json", "cp", "--if-exists", "fail", &more, &at("in/a.txt")]);
     assert_ne!(held.code, 0, "{held:?}");
     home.run(&["rm", "-r", "--yes", &at("in/")]).good();
     assert_eq!(keys(home, &at("in/")), Vec::<String>::new());

@@ -224,3 +224,18 @@ async fn copying_inside_a_folder_keeps_time_and_checks_the_state() {
     let first = store.list(&location, ListOptions::default()).try_next().await.unwrap().unwrap();
     assert_eq!((first.kind, first.path.as_str()), (EntryKind::Object, "a"));
 }
+
+#[tokio::test]
+async fn two_runs_of_one_process_that_upload_the_same_do_not_meet() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let options = || PutOptions { token: Some("same".to_owned()), ..PutOptions::default() };
+    let one = store.create_upload(&object("x"), options()).await.unwrap();
+    let two = store.create_upload(&object("x"), options()).await.unwrap();
+    assert_ne!(one.id, two.id);
+    for (upload, text) in [(&two, "two"), (&one, "one")] {
+        let part = store.upload_part(upload, 1, Bytes::from(text)).await.unwrap();
+        store.complete_upload(upload, &[part], &options()).await.unwrap();
+        assert_eq!(self::text(&store, "x", GetOptions::default()).await.unwrap(), text);
+    }
+}

@@ -13,7 +13,7 @@ use futures::stream::BoxStream;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::{self, Read, Seek, SeekFrom, Write as _};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -126,22 +126,27 @@ impl Uploads {
         }
         let place = parent(&target)?;
         let prefix = stale::upload_prefix();
+        let of_its_own = || {
+            tempfile::Builder::new()
+                .prefix(&prefix)
+                .rand_bytes(12)
+                .tempdir_in(place)
+                .map(tempfile::TempDir::keep)
+                .map_err(|error| disk("write into", place, error))
+        };
         let mut resumed = false;
         let folder = match token.map(|token| ending(&target, token)) {
             Some((to, from)) => {
                 let path = place.join(format!("{prefix}{to}-{from}"));
                 resumed = left_by_others(place, &path, &to, &from)?;
-                if !resumed {
-                    fs::create_dir(&path).map_err(|error| disk("write into", place, error))?;
+                match if resumed { Ok(()) } else { fs::create_dir(&path) } {
+                    Ok(()) => path,
+                    // Another run of this process writes the same.
+                    Err(error) if error.kind() == ErrorKind::AlreadyExists => of_its_own()?,
+                    Err(error) => return Err(disk("write into", place, error)),
                 }
-                path
             }
-            None => tempfile::Builder::new()
-                .prefix(&prefix)
-                .rand_bytes(12)
-                .tempdir_in(place)
-                .map_err(|error| disk("write into", place, error))?
-                .keep(),
+            None => of_its_own()?,
         };
         let folder = Hidden(folder);
         let failed = |error| disk("write into", &folder.0, error);

@@ -1,9 +1,10 @@
 //! What a run must not do by mistake: empty a destination, lose a backup, write over its own copies,
 //! or say that nothing was done.
 
-use super::tests::{folder, go, pair, request};
+use super::tests::{body, folder, go, pair, request};
+use crate::change::IfExists;
 use crate::fake::{Fake, Fault};
-use crate::options::CopyOptions;
+use crate::options::{CopyOptions, OnTrouble};
 use crate::request::{CopyRequest, Side};
 use std::sync::Arc;
 use windlass_types::{ErrorCode, RunId};
@@ -214,4 +215,77 @@ async fn folders_have_no_metadata_and_say_so() {
         o.metadata = Some([].into());
     });
     go(dropped).await.0.unwrap();
+}
+
+#[tokio::test]
+async fn what_got_another_name_is_not_deleted_by_the_next_sync() {
+    let root = tempfile::tempdir().unwrap();
+    let one = Arc::new(Fake::new("one"));
+    for key in ["a/b", "a/b/c", "a//e", "a/../up", "a/./d"] {
+        one.set(key, key.to_owned());
+    }
+    let again = |most: Option<&str>| {
+        with(one.side("a/"), folder(root.path(), "d/"), |o| {
+            (o.sync, o.delete, o.names) = (true, true, OnTrouble::Rename);
+            o.max_delete = most.map(|most| most.parse().unwrap());
+        })
+    };
+    assert_eq!(go(again(None)).await.0.unwrap().copied, 5);
+    std::fs::write(root.path().join("d/old"), "old").unwrap();
+    let (done, seen) = go(again(Some("1"))).await;
+    let done = done.unwrap();
+    assert_eq!((done.copied, done.deleted, done.skipped), (0, 1, 5), "{}", seen.lines());
+    let done = go(again(None)).await.0.unwrap();
+    assert_eq!((done.copied, done.deleted, done.skipped), (0, 0, 5));
+}
+
+#[tokio::test]
+async fn a_sync_that_deletes_keeps_nothing_beside() {
+    let (one, two) = pair();
+    one.set("a/x", "1");
+    let (refused, _) = go(with(one.side("a/"), two.side(""), |o| {
+        (o.sync, o.delete, o.if_exists) = (true, true, IfExists::KeepBoth);
+    }))
+    .await;
+    assert_eq!(refused.unwrap_err().code(), ErrorCode::UsageInvalid);
+    assert!(two.keys().is_empty());
+}
+
+#[tokio::test]
+async fn a_listed_name_that_the_service_refuses_fails_alone() {
+    let (one, two) = pair();
+    one.set("a/good", "1");
+    one.set("a/bad", "1");
+    for operation in ["stat", "get"] {
+        one.fault(operation, "a/bad", 99, Fault::Denied);
+    }
+    let listed = with(one.side("a/"), two.side(""), |o| {
+        o.files = Some(vec!["bad".to_owned(), "good".to_owned()]);
+    });
+    let done = go(listed).await.0.unwrap();
+    assert_eq!((done.copied, done.failed), (1, 1));
+    assert_eq!(two.keys(), ["good"]);
+}
+
+#[tokio::test]
+async fn a_condition_that_holds_for_whole_objects_only_does_not_stop_a_copy() {
+    let one = Fake::with("one", |fake| fake.parts_differ = true);
+    let root = tempfile::tempdir().unwrap();
+    let up = Arc::new(Fake::new("up"));
+    up.set("x", body(5000, 1));
+    assert_eq!(go(request(up.side("x"), one.side("a/large"))).await.0.unwrap().copied, 1);
+    assert!(one.get_now("a/large").unwrap().meta.etag.unwrap().contains('-'));
+    let (done, seen) = go(request(one.side("a/"), folder(root.path(), "d/"))).await;
+    assert_eq!(done.unwrap().copied, 1, "{}", seen.lines());
+    assert_eq!(std::fs::read(root.path().join("d/large")).unwrap(), body(5000, 1));
+}
+
+#[tokio::test]
+async fn a_source_that_changes_all_the_time_is_said_to_whatever_the_destination_is() {
+    let (one, two) = pair();
+    one.set("a/x", "1");
+    one.fault("get", "a/x", 99, Fault::Change);
+    let (done, seen) = go(with(one.side("a/"), two.side(""), |o| o.sync = true)).await;
+    assert_eq!(done.unwrap().failed, 1);
+    assert!(seen.lines().contains("changed while reading"), "{}", seen.lines());
 }

@@ -168,6 +168,13 @@ async fn what_is_there_is_skipped_failed_or_kept_beside_as_asked() {
     let (old, new) = (Bytes::from("old"), Bytes::from("new"));
     assert_eq!(run(IfExists::Skip).await, (1, 0, 1, 0, old.clone(), 2));
     assert_eq!(run(IfExists::Fail).await, (1, 0, 0, 1, old.clone(), 2));
+    let (one, two) = pair();
+    one.set("a/same", "1");
+    two.set("same", "1");
+    let mut same = request(one.side("a/"), two.side(""));
+    same.options.if_exists = IfExists::Fail;
+    let done = go(same).await.0.unwrap();
+    assert_eq!((done.skipped, done.failed), (1, 0), "what is the same stands in no way");
     assert_eq!(run(IfExists::KeepBoth).await, (2, 0, 0, 0, old.clone(), 3));
     // Both clocks of the fakes start alike: the source's object is not newer.
     assert_eq!(run(IfExists::KeepNewer).await, (1, 0, 1, 0, old, 2));

@@ -18,7 +18,7 @@ pub struct Options {
     /// No names below SRC that match, also if included; may be repeated
     #[arg(long, value_name = "GLOB", help_heading = "What")]
     pub exclude: Vec<String>,
-    /// Only objects for which a SQL expression over key, size, `last_modified`, etag and `storage_class` is true
+    /// Only objects for which a SQL expression over key, path (below SRC), size, `last_modified`, etag and `storage_class` is true
     #[arg(long = "where", value_name = "EXPR", help_heading = "What")]
     pub where_: Option<String>,
     /// Only objects written since then: a time, a day, or an age such as `2h`
