@@ -36,6 +36,13 @@ pub struct Cli {
     pub command: Command,
 }
 
+impl Cli {
+    /// Whether it runs queries, which may keep as many threads busy as there are processors.
+    pub fn queries(&self) -> bool {
+        matches!(self.command, Command::Sql(_) | Command::Serve(_) | Command::Demo(_))
+    }
+}
+
 /// Options of every command.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Global {

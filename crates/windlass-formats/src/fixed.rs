@@ -1,6 +1,6 @@
 //! Fields at fixed places of a record (P-2.5).
 
-use crate::format::{Failure, Format, Limits, Reading, Rows};
+use crate::format::{Failure, Format, Limits, OnError, Reading, Rows, or_end};
 use crate::source::{Source, line, too_long, without_mark};
 use crate::typed::{Guesses, Texts};
 use arrow::datatypes::{DataType, Field, Schema};
@@ -165,7 +165,14 @@ impl Rows for FixedWidth {
                 Some(FixedColumn { kind: Some(field.data_type().clone()), ..found.clone() })
             })
             .collect();
-        while let Some((number, record)) = records.next()? {
+        let ended: Result<(), Failure> = loop {
+            let (number, record) = match records.next() {
+                Ok(Some(record)) => record,
+                Ok(None) => break Ok(()),
+                Err(error) if reading.on_error == OnError::Fail => return Err(error.into()),
+                // What comes before it is handed out first.
+                Err(error) => break Err(error.into()),
+            };
             let Ok(text) = std::str::from_utf8(record) else {
                 reading.reject(Some(number), "it is not UTF-8; say what it is with ENCODING")?;
                 continue;
@@ -185,19 +192,31 @@ impl Rows for FixedWidth {
             if texts.is_full() && !texts.flush(reading)? {
                 return Ok(());
             }
-        }
+        };
         texts.flush(reading)?;
-        Ok(())
+        ended
     }
 }
 
 impl Format for FixedWidth {
     fn infer(&self, source: &dyn Source, limits: &Limits) -> Result<Schema, Failure> {
+        self.learn(source, limits, false)
+    }
+
+    fn infer_broken(&self, source: &dyn Source, limits: &Limits) -> Result<Schema, Failure> {
+        self.learn(source, limits, true)
+    }
+}
+
+impl FixedWidth {
+    fn learn(&self, source: &dyn Source, limits: &Limits, broken: bool) -> Result<Schema, Failure> {
         let mut guesses = Guesses::new(self.columns.iter().map(|column| column.name.clone()));
         let mut records = self.open(source, limits.longest)?;
         let (mut rows, mut read) = (0, 0);
         if self.columns.iter().any(|column| column.kind.is_none()) {
-            while let Some((_, record)) = records.next()? {
+            loop {
+                let next = records.next().map_err(Failure::from);
+                let Some((_, record)) = or_end(next, broken && rows > 0)? else { break };
                 read += record.len();
                 rows += 1;
                 let Ok(text) = std::str::from_utf8(record) else { continue };

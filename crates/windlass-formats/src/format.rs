@@ -22,6 +22,19 @@ pub trait Rows: fmt::Debug + Send + Sync {
 pub trait Format: Rows {
     /// The columns of one file, by its first rows; none for a file without rows and header.
     fn infer(&self, source: &dyn Source, limits: &Limits) -> Result<Schema, Failure>;
+
+    /// The same where a bad file ends where it is bad: by the rows before that, if there are any.
+    fn infer_broken(&self, source: &dyn Source, limits: &Limits) -> Result<Schema, Failure> {
+        self.infer(source, limits)
+    }
+}
+
+/// The next row for who learns columns; a failure is the end if the rows before it decide.
+pub(crate) fn or_end<T>(
+    next: Result<Option<T>, Failure>,
+    decided: bool,
+) -> Result<Option<T>, Failure> {
+    if decided && next.is_err() { Ok(None) } else { next }
 }
 
 /// How much is read to learn columns.

@@ -28,12 +28,7 @@ impl Guess {
         }
         let (kind, note) = of_text(value);
         self.note = self.note.or(note);
-        self.kind = match (&self.kind, &kind) {
-            (DataType::Timestamp(a, None), DataType::Timestamp(b, None)) => {
-                DataType::Timestamp(*a.max(b), None)
-            }
-            (known, kind) => widen(known, kind),
-        };
+        self.kind = fit(&self.kind, &kind);
     }
 
     /// The type all values so far have; Null: there was none.
@@ -50,6 +45,16 @@ impl Guess {
             }
             _ => field,
         }
+    }
+}
+
+/// The type both guessed ones fit.
+pub(crate) fn fit(a: &DataType, b: &DataType) -> DataType {
+    match (a, b) {
+        (DataType::Timestamp(x, None), DataType::Timestamp(y, None)) => {
+            DataType::Timestamp(*x.max(y), None)
+        }
+        _ => widen(a, b),
     }
 }
 

@@ -3,7 +3,7 @@
 mod cut;
 mod rewrite;
 
-use crate::format::{Failure, Format, Limits, OnError, Reading, Rows, reason};
+use crate::format::{Failure, Format, Limits, OnError, Reading, Rows, or_end, reason};
 use crate::infer::{join, of_json};
 use crate::source::Source;
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
@@ -110,25 +110,45 @@ impl Rows for Json {
             rewrite: Rewrite { text_column: self.text_column.as_deref(), texts: false },
             piece: Piece::default(),
         };
-        while let Some(value) = cutter.next()? {
+        let ended: Result<(), Failure> = loop {
+            let value = match cutter.next() {
+                Ok(Some(value)) => value,
+                Ok(None) => break Ok(()),
+                Err(error) if reading.on_error == OnError::Fail => return Err(error.into()),
+                // What comes before it is handed out first.
+                Err(error) => break Err(error.into()),
+            };
             rows.push(&value);
             if (rows.piece.rows.len() >= reading.rows || rows.piece.bytes.len() >= PIECE)
                 && !rows.flush(reading)?
             {
                 return Ok(());
             }
-        }
+        };
         rows.flush(reading)?;
-        Ok(())
+        ended
     }
 }
 
 impl Format for Json {
     fn infer(&self, source: &dyn Source, limits: &Limits) -> Result<Schema, Failure> {
+        // Columns of lines are learnt by this only where bad rows are left out.
+        self.learn(source, limits, self.lines)
+    }
+
+    fn infer_broken(&self, source: &dyn Source, limits: &Limits) -> Result<Schema, Failure> {
+        self.learn(source, limits, true)
+    }
+}
+
+impl Json {
+    fn learn(&self, source: &dyn Source, limits: &Limits, broken: bool) -> Result<Schema, Failure> {
         let mut cutter = self.cutter(source, limits.longest)?;
         let mut found = DataType::Null;
         let (mut rows, mut read, mut wrong) = (0, 0, None);
-        while let Some(value) = cutter.next()? {
+        loop {
+            let next = cutter.next().map_err(Failure::from);
+            let Some(value) = or_end(next, broken && rows > 0)? else { break };
             read += value.bytes.len();
             match self.kind(&value) {
                 Ok(fields) => found = join(&found, &DataType::Struct(fields)),

@@ -38,3 +38,6 @@ pub use source::Source;
 pub use typed::typed;
 pub use xlsx::{RowRule, Sheets, Xlsx};
 pub use xml::Xml;
+
+#[cfg(test)]
+mod tests;

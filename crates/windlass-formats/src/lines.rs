@@ -1,6 +1,6 @@
 //! Plain lines, and lines that a regular expression takes apart.
 
-use crate::format::{Failure, Format, Limits, Reading, Rows};
+use crate::format::{Failure, Format, Limits, OnError, Reading, Rows};
 use crate::source::{Source, line, without_mark};
 use crate::typed::{Guesses, Texts};
 use arrow::datatypes::{DataType, Field, Schema};
@@ -68,6 +68,19 @@ fn each(
     }
 }
 
+/// Hands over the last rows, also those before a break unless that fails.
+fn finish(
+    texts: &mut Texts,
+    reading: &mut Reading<'_>,
+    ended: Result<(), Failure>,
+    more: bool,
+) -> Result<(), Failure> {
+    if more && (ended.is_ok() || reading.on_error != OnError::Fail) {
+        texts.flush(reading)?;
+    }
+    ended
+}
+
 const NOT_UTF8: &str = "it is not UTF-8; say what it is with ENCODING";
 
 impl Rows for Lines {
@@ -79,7 +92,7 @@ impl Rows for Lines {
         let mut texts = Texts::new(reading);
         let longest = reading.longest;
         let mut more = true;
-        each(source, longest, |number, _, text| {
+        let ended = each(source, longest, |number, _, text| {
             match text {
                 Ok(text) => texts.push(number, |_| Some(text)),
                 Err(_) => reading.reject(Some(number), NOT_UTF8)?,
@@ -88,11 +101,8 @@ impl Rows for Lines {
                 more = texts.flush(reading)?;
             }
             Ok(more)
-        })?;
-        if more {
-            texts.flush(reading)?;
-        }
-        Ok(())
+        });
+        finish(&mut texts, reading, ended, more)
     }
 }
 
@@ -117,7 +127,7 @@ impl Rows for Regex {
             .map(|field| self.names.iter().position(|name| name == field.name()))
             .collect();
         let mut more = true;
-        each(source, longest, |number, _, text| {
+        let ended = each(source, longest, |number, _, text| {
             let captures = match text {
                 Ok("") => return Ok(true),
                 Ok(text) => self.pattern.captures(text),
@@ -138,19 +148,26 @@ impl Rows for Regex {
                 more = texts.flush(reading)?;
             }
             Ok(more)
-        })?;
-        if more {
-            texts.flush(reading)?;
-        }
-        Ok(())
+        });
+        finish(&mut texts, reading, ended, more)
     }
 }
 
 impl Format for Regex {
     fn infer(&self, source: &dyn Source, limits: &Limits) -> Result<Schema, Failure> {
+        self.learn(source, limits, false)
+    }
+
+    fn infer_broken(&self, source: &dyn Source, limits: &Limits) -> Result<Schema, Failure> {
+        self.learn(source, limits, true)
+    }
+}
+
+impl Regex {
+    fn learn(&self, source: &dyn Source, limits: &Limits, broken: bool) -> Result<Schema, Failure> {
         let mut guesses = Guesses::new(self.names.iter().cloned());
         let mut rows = 0;
-        each(source, limits.longest, |_, read, text| {
+        let ended = each(source, limits.longest, |_, read, text| {
             if let Some(captures) = text.ok().and_then(|text| self.pattern.captures(text)) {
                 for column in 0..self.names.len() {
                     if let Some(value) = self.group(&captures, column).filter(|v| !v.is_empty()) {
@@ -161,7 +178,10 @@ impl Format for Regex {
             }
             // Lines that do not match count, or a wrong pattern would read the whole file.
             Ok(!limits.enough(rows.max(read / 1024), read))
-        })?;
+        });
+        if !broken || rows == 0 {
+            ended?;
+        }
         Ok(guesses.schema(limits.text))
     }
 }

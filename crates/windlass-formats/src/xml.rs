@@ -6,7 +6,7 @@ mod shape;
 mod tree;
 
 use crate::encoding::{Charset, Decoding};
-use crate::format::{Failure, Format, Limits, OnError, Reading, Rows, reason};
+use crate::format::{Failure, Format, Limits, OnError, Reading, Rows, or_end, reason};
 use crate::source::{Source, without_mark};
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -85,25 +85,42 @@ impl Rows for Xml {
         let mut rows = self.open(source, reading.longest)?;
         let schema = Arc::clone(&reading.schema);
         let mut nodes: Vec<(u64, Node)> = Vec::new();
-        while let Some((line, node)) = rows.next()? {
+        let ended: Result<(), Failure> = loop {
+            let (line, node) = match rows.next() {
+                Ok(Some(row)) => row,
+                Ok(None) => break Ok(()),
+                Err(failure) if reading.on_error == OnError::Fail => return Err(failure),
+                // What comes before it is handed out first.
+                Err(failure) => break Err(failure),
+            };
             let node = row(node);
             reading.check_names(node.parts.iter().map(|(name, _)| name.as_str()))?;
             nodes.push((line, node));
             if nodes.len() >= reading.rows.min(ROWS) && !flush(&schema, &mut nodes, reading)? {
                 return Ok(());
             }
-        }
+        };
         flush(&schema, &mut nodes, reading)?;
-        Ok(())
+        ended
     }
 }
 
 impl Format for Xml {
     fn infer(&self, source: &dyn Source, limits: &Limits) -> Result<Schema, Failure> {
+        self.learn(source, limits, false)
+    }
+
+    fn infer_broken(&self, source: &dyn Source, limits: &Limits) -> Result<Schema, Failure> {
+        self.learn(source, limits, true)
+    }
+}
+
+impl Xml {
+    fn learn(&self, source: &dyn Source, limits: &Limits, broken: bool) -> Result<Schema, Failure> {
         let mut rows = self.open(source, limits.longest)?;
         let mut shape = Shape::default();
         let mut count = 0;
-        while let Some((_, node)) = rows.next()? {
+        while let Some((_, node)) = or_end(rows.next(), broken && count > 0)? {
             shape.add(&row(node));
             count += 1;
             if limits.enough(count, rows.read()) {

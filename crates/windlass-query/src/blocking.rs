@@ -243,11 +243,16 @@ pub(crate) async fn infer(
     file: &Arc<SourceFile>,
     options: &TextOptions,
     limits: Limits,
+    on_error: OnError,
 ) -> Result<Schema> {
     let source = FileSource::new(file, options);
     let label = format.label();
     let task = SpawnedTask::spawn_blocking(move || {
-        format.infer(&source, &limits).map_err(|failure| source.explain(format.label(), failure))
+        let learnt = match on_error {
+            OnError::Fail => format.infer(&source, &limits),
+            OnError::Skip | OnError::Null => format.infer_broken(&source, &limits),
+        };
+        learnt.map_err(|failure| source.explain(format.label(), failure))
     });
     task.join().await.map_err(|error| lost(file, label, error))?
 }

@@ -105,6 +105,7 @@ impl<'a> Records<'a> {
                 let length = match record_end(rest, quoting) {
                     Some(length) => length,
                     None if !self.ended && rest.len() <= self.options.longest => break,
+                    None if self.ended && self.is_last(rest, quoting) => rest.len(),
                     // A record that the file breaks off in is none.
                     None if self.failed.is_some() => break,
                     // A quote that is never closed would take the rest of the file with it.
@@ -139,6 +140,13 @@ impl<'a> Records<'a> {
         }
     }
 
+    /// Whether the rest of the file is one record, with a last `\r` or no line end at all.
+    fn is_last(&self, rest: &[u8], quoting: Option<&TextOptions>) -> bool {
+        // What comes before a break may have more to come.
+        (self.failed.is_none() || rest.ends_with(b"\r"))
+            && record_end(&[rest, b"\n".as_slice()].concat(), quoting) == Some(rest.len() + 1)
+    }
+
     fn pass(&mut self, length: usize) {
         self.lines.pass(&self.buffer[self.done..self.done + length]);
         self.done += length;
@@ -149,7 +157,7 @@ impl<'a> Records<'a> {
     }
 }
 
-/// Decodes records of so many columns to text.
+/// Decodes so many records of so many columns to text.
 fn decoder(
     columns: usize,
     options: &TextOptions,
@@ -160,7 +168,8 @@ fn decoder(
         (0..columns).map(|at| Field::new(at.to_string(), DataType::Utf8, true)).collect();
     let mut builder = ReaderBuilder::new(Arc::new(Schema::new(fields)))
         .with_format(format(options)?.with_truncated_rows(truncated))
-        .with_batch_size(rows);
+        // A batch that is full takes no more bytes, and a record ends with the `\r` of a `\r\n`.
+        .with_batch_size(rows + 1);
     if let Some(null) = null_pattern(options)? {
         builder = builder.with_null_regex(null);
     }

@@ -381,6 +381,7 @@ pub(crate) fn only_reads(statement: &Statement) -> Result<()> {
         }
         Statement::Reset(_) => return Err(refused("RESET")),
     };
+    crate::passed_over::refuse(tree)?;
     match tree {
         Tree::Query(query) => match query.body.as_ref() {
             SetExpr::Insert(_) => Err(refused("INSERT")),

@@ -388,6 +388,11 @@ impl Declared {
         self.json.text_column.is_some() || !self.json.split
     }
 
+    /// What reads JSON lines row by row where it must: it makes texts of objects and lists.
+    pub(crate) fn lines_of_json(&self) -> Arc<Json> {
+        Arc::new(Json { lines: true, ..self.json.clone() })
+    }
+
     /// What reads the rows of files of this kind; None as for [`Self::format`].
     pub(crate) fn rows(&self, kind: Kind) -> Result<Option<Arc<dyn Rows>>> {
         Ok(self.format(kind)?.map(|format| format as Arc<dyn Rows>))
@@ -399,7 +404,7 @@ impl Declared {
         let careful = self.on_error != OnError::Fail;
         Ok(Some(match kind {
             Kind::Csv | Kind::Tsv if careful => Arc::new(Careful { options: self.text(kind) }),
-            Kind::JsonLines if careful => Arc::new(Json { lines: true, ..self.json.clone() }),
+            Kind::JsonLines if careful => self.lines_of_json(),
             Kind::Parquet | Kind::Csv | Kind::Tsv | Kind::JsonLines => return Ok(None),
             Kind::Json => Arc::new(self.json.clone()),
             Kind::Avro => Arc::new(Avro),

@@ -32,6 +32,7 @@ mod look;
 mod memory;
 mod parquet_file;
 mod partition;
+mod passed_over;
 mod pg;
 mod profile;
 mod prune;

@@ -18,7 +18,8 @@ pub(crate) struct Partitions {
     pub(crate) values: Vec<Vec<ScalarValue>>,
 }
 
-/// Decides columns and types: all whole numbers are BIGINT, all `yyyy-mm-dd` are DATE, else TEXT.
+/// Decides columns and types: all whole numbers without zeros before them, or of at most two digits, are BIGINT,
+/// all `yyyy-mm-dd` are DATE, else TEXT.
 /// `others` are files that have a say in it besides those whose values are wanted.
 pub(crate) fn partitions(
     files: &[Arc<SourceFile>],
@@ -88,13 +89,21 @@ fn kind(texts: &[Option<&str>]) -> DataType {
     let mut known = texts.iter().flatten().peekable();
     if known.peek().is_none() {
         DataType::Utf8
-    } else if known.clone().all(|text| text.parse::<i64>().is_ok()) {
+    } else if are_numbers(known.clone().copied()) {
         DataType::Int64
     } else if known.all(|text| date(text).is_some()) {
         DataType::Date32
     } else {
         DataType::Utf8
     }
+}
+
+/// Whether all are whole numbers, and nothing but numbers: zeros before them are part of a postal code or
+/// a name, unless none has more than two digits, as months, days and hours are written.
+fn are_numbers<'a>(mut texts: impl Iterator<Item = &'a str> + Clone) -> bool {
+    let number = |text: &str| text.parse::<i64>().ok();
+    let short = texts.clone().all(|text| text.len() <= 2);
+    texts.all(|text| number(text).is_some_and(|number| short || number.to_string() == text))
 }
 
 fn date(text: &str) -> Option<i32> {
@@ -118,6 +127,18 @@ pub(crate) fn value(kind: &DataType, text: Option<&str>) -> ScalarValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zeros_before_a_number_are_part_of_a_text() {
+        let of = |texts: &[&str]| kind(&texts.iter().map(|text| Some(*text)).collect::<Vec<_>>());
+        for numbers in [["1", "12"], ["01", "12"], ["-1", "0"]] {
+            assert_eq!(of(&numbers), DataType::Int64, "{numbers:?}");
+        }
+        for texts in [["01234", "1234"], ["007", "008"], ["+12", "2"]] {
+            assert_eq!(of(&texts), DataType::Utf8, "{texts:?}");
+        }
+        assert_eq!(of(&["2024-01-31"]), DataType::Date32);
+    }
 
     #[test]
     fn folder_names_are_decoded_and_the_default_partition_is_null() {

@@ -7,7 +7,7 @@ use crate::format::{Declared, Infer, Kind, TextOptions, by_names};
 use crate::guarded;
 use crate::read::Layout;
 use crate::records::{Lines, last_start, line_end};
-use crate::schema::{Column, merge};
+use crate::schema::{Column, loses, merge};
 use crate::store::QueryStore;
 use crate::text::{self, first_record, header};
 use arrow::array::AsArray as _;
@@ -54,12 +54,14 @@ pub(crate) struct Sample {
     pub(crate) schema: Schema,
     /// The first values of columns of text, as many as were asked for.
     pub(crate) values: Vec<(String, Vec<String>)>,
+    /// A column of text has objects or lists in some rows.
+    mixed: bool,
 }
 
 impl Sample {
     /// Of a file whose metadata says its columns.
     pub(crate) fn of(schema: Schema) -> Self {
-        Self { schema, values: Vec::new() }
+        Self { schema, values: Vec::new(), mixed: false }
     }
 }
 
@@ -152,6 +154,7 @@ pub(crate) async fn learn(
     let text = declared.text(kind);
     let mut bad = HashSet::new();
     let mut schemas = Vec::with_capacity(samples.len());
+    let mut mixed = false;
     for (file, sample) in chosen.iter().zip(samples) {
         let sample = match sample {
             Ok(sample) => sample,
@@ -162,6 +165,7 @@ pub(crate) async fn learn(
             }
             Err(error) => return Err(error),
         };
+        mixed |= sample.mixed;
         schemas.push((file.name().to_owned(), sample.schema));
     }
     if schemas.iter().all(|(_, schema)| schema.fields().is_empty()) {
@@ -171,7 +175,14 @@ pub(crate) async fn learn(
     for (name, kind) in &declared.types {
         declare(&mut columns, name, kind)?;
     }
-    let rows = declared.rows(kind)?;
+    mixed |= columns
+        .iter()
+        .any(|column| column.from.iter().any(|(kind, _)| loses(column.field.data_type(), kind)));
+    let rows = if mixed && kind == Kind::JsonLines {
+        Some(declared.lines_of_json() as _)
+    } else {
+        declared.rows(kind)?
+    };
     Ok(Learnt { kind, why, text, rows, columns, sampled: schemas.len(), bad })
 }
 
@@ -285,7 +296,8 @@ pub(crate) async fn one(
                 text: infer == Infer::None,
                 longest: text.longest,
             };
-            Ok(Sample::of(blocking::infer(format, file, text, limits).await?))
+            let on_error = declared.on_error;
+            Ok(Sample::of(blocking::infer(format, file, text, limits, on_error).await?))
         }
         (Kind::JsonLines, None) => json(file, text, infer, values).await,
         (_, None) => csv(file, kind, text, infer, values).await,
@@ -474,6 +486,7 @@ async fn json(
     let mut rest: Vec<u8> = Vec::new();
     let mut count = Lines::default();
     let (mut records, mut read, mut seen, mut whole) = (0, 0, 0, false);
+    let mut mixed = false;
     while !whole {
         match stream.try_next().await.map_err(|error| from_io(error, file))? {
             Some(chunk) => {
@@ -512,7 +525,9 @@ async fn json(
                 if records < values {
                     tell(value, &mut told);
                 }
-                kind = join(&kind, &found);
+                let joined = join(&kind, &found);
+                mixed |= joined != kind && (loses(&joined, &kind) || loses(&joined, &found));
+                kind = joined;
                 records += 1;
             }
             count.pass(line);
@@ -540,7 +555,7 @@ async fn json(
             }
         })
         .collect();
-    Ok(Sample { values: told, ..Sample::of(Schema::new(fields)) })
+    Ok(Sample { values: told, mixed, ..Sample::of(Schema::new(fields)) })
 }
 
 /// Adds the texts that an object has to those of its columns.

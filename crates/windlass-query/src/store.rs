@@ -20,7 +20,7 @@ use object_store::{
     ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
     coalesce_ranges,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use windlass_formats::bad::BadFiles;
 use windlass_s3::access::ByteRange;
 use windlass_types::error::ErrorBody;
-use windlass_types::{Error, ErrorCode};
+use windlass_types::{Error, ErrorCode, ObjectPath};
 
 /// Where one query tells of bad rows and files.
 #[derive(Debug, Clone)]
@@ -36,15 +36,34 @@ pub(crate) struct Told {
     files: Arc<BadFiles>,
     fabric: Arc<str>,
     query: u64,
+    /// Files that something was told of.
+    pub(crate) of: LeftOut,
+}
+
+/// The files of a query of which not every row could be read as it is.
+#[derive(Debug, Clone, Default)]
+pub struct LeftOut(Arc<Mutex<HashSet<ObjectPath>>>);
+
+impl LeftOut {
+    /// Whether this file is one of them; known once the query has ended.
+    pub fn has(&self, bucket: &str, key: &str) -> bool {
+        let file = ObjectPath { bucket: bucket.to_owned(), key: key.to_owned() };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&file)
+    }
 }
 
 impl Told {
     pub(crate) fn new(files: Arc<BadFiles>, fabric: &str, query: u64) -> Self {
-        Self { files, fabric: fabric.into(), query }
+        Self { files, fabric: fabric.into(), query, of: LeftOut::default() }
     }
 
     /// Tells of a bad row of a file, or of the file if there is no line.
     pub(crate) fn add(&self, file: &SourceFile, line: Option<u64>, why: &str) {
+        let mut of = self.of.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !of.contains(&file.object) {
+            of.insert(file.object.clone());
+        }
+        drop(of);
         self.files.add((&self.fabric, self.query), Utc::now(), &file.address(), line, why);
     }
 

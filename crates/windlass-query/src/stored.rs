@@ -100,7 +100,10 @@ pub(crate) fn agree(
         if policy == OnChange::Fail {
             agreed.refused = among_themselves(&learnt, table);
         }
-        agreed.keep = Some(schema_of(&learnt, false));
+        // What is refused must not be what the next query goes by.
+        if agreed.refused.is_none() {
+            agreed.keep = Some(schema_of(&learnt, false));
+        }
         agreed.columns = learnt;
         return agreed;
     };

@@ -9,12 +9,15 @@
 
 mod files;
 mod folders;
+mod insert;
 pub(crate) mod lineage;
 mod overflow;
 mod source;
 mod upload;
 
+pub use crate::store::LeftOut;
 pub use folders::{DatePattern, Layout};
+pub use insert::{InsertInto, InsertTarget};
 pub use lineage::{Lineage, ReadPlace};
 pub(crate) use source::ReadLog;
 pub use source::{ReadFile, Source};

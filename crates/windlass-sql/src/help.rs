@@ -196,8 +196,8 @@ const HELP: &[Help] = &[
         "COPY (SELECT * FROM landing.\"orders/*.csv\" WHERE amount > 10) TO 'landing:big/orders.parquet' OPTIONS (MODE = OVERWRITE)",
     ),
     row(
-        "INSERT INTO connection.\"path\"|[schema.]table [OPTIONS (option = value, ...)] query",
-        "The same; files are added to those of a folder, or of a file table.",
+        "INSERT INTO connection.\"path\"|[schema.]table [(column, ...)] [OPTIONS (option = value, ...)] query",
+        "The same; files are added to those of a folder, or of a file table, whose columns are given in order or as listed.",
         "INSERT INTO landing.\"log/\" OPTIONS (FILE_FORMAT = JSON, COMPRESSION = GZIP) SELECT * FROM system.runs",
     ),
     row(

@@ -242,9 +242,16 @@ fn write() -> BoxedStrategy<Statement> {
     };
     let to = prop_oneof![
         place().prop_map(WriteTo::Place),
-        (option::of(name()), text().prop_filter("a name", |text| !text.is_empty())).prop_map(
-            |(first, last)| WriteTo::Named { first: first.map(|n| n.as_str().to_owned()), last }
-        ),
+        (
+            option::of(name()),
+            text().prop_filter("a name", |text| !text.is_empty()),
+            vec("[a-z][a-z0-9_ ]{0,8}", 0..3),
+        )
+            .prop_map(|(first, last, columns)| WriteTo::Named {
+                first: first.map(|n| n.as_str().to_owned()),
+                last,
+                columns,
+            }),
     ];
     let table = (any::<bool>(), table_name(), place())
         .prop_map(|(if_not_exists, name, place)| WriteTo::Table { if_not_exists, name, place });

@@ -5,6 +5,7 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::exit;
 use std::sync::Arc;
+use std::time::Duration;
 use windlass_cli::remote::Remote;
 use windlass_cli::{DemoParts, OpenRequest, Wiring};
 use windlass_core::engine::Engine;
@@ -18,6 +19,9 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 /// Where the demo's engine finds the secret key of the demo's service.
 const DEMO_SECRET: &str = "DEMO_SECRET";
 
+/// What is waited for at the end.
+const ENDING: Duration = Duration::from_secs(2);
+
 fn main() {
     if let Ok(shell) = std::env::var(windlass_cli::complete::VARIABLE)
         && !shell.is_empty()
@@ -30,19 +34,28 @@ fn main() {
     };
     log();
     let wiring = Wiring::new(open).with_demo(demo);
-    let code = runtime().block_on(windlass_cli::run(cli, wiring));
-    // A thread may still wait for standard input; it must not keep the process.
+    let runtime = runtime(cli.queries());
+    let code = runtime.block_on(windlass_cli::run(cli, wiring));
+    // Tasks clean up behind them. A thread may still wait for standard input, or be busy with a query
+    // that was given up: it must not keep the process.
+    runtime.shutdown_timeout(ENDING);
     exit(code.into());
 }
 
 /// Answers the script of a shell.
 fn complete(shell: &str) -> ! {
     let answer = windlass_cli::complete::complete(shell, std::env::args_os(), Wiring::new(open));
-    exit(runtime().block_on(answer).into());
+    exit(runtime(false).block_on(answer).into());
 }
 
-fn runtime() -> tokio::runtime::Runtime {
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+/// Where all runs. `queries`: one thread more than processors, so that timers, sockets and signals are
+/// heard while a join keeps every other one busy without a pause.
+fn runtime(queries: bool) -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if queries && let Ok(processors) = std::thread::available_parallelism() {
+        builder.worker_threads(processors.get() + 1);
+    }
+    match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error[internal]: cannot start the runtime: {error}");

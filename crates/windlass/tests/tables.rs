@@ -242,6 +242,21 @@ async fn explain_analyze_runs_the_query_and_tells_what_was_listed() {
     assert!(text.contains("output_rows") && text.contains("files=2"), "{text}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_that_never_pauses_ends_at_its_time_limit() {
+    let place = Place::new().await;
+    let rows: Vec<String> = (0..300_000).map(|n| n.to_string()).collect();
+    place.put("big.csv", &format!("v\n{}\n", rows.join("\n")));
+    let begin = std::time::Instant::now();
+    let refused = place
+        .home
+        .sql("SET statement_timeout = '2s'; SELECT count(*) FROM landing.\"big.csv\" a CROSS JOIN landing.\"big.csv\" b WHERE a.v + b.v = -1")
+        .refused(1);
+    assert!(refused.contains("took longer than 2000 ms"), "{refused}");
+    // Alone it takes far longer than this, however slow the machine.
+    assert!(begin.elapsed() < std::time::Duration::from_mins(3), "{:?}", begin.elapsed());
+}
+
 /// The bar of the issue: a table of 100,000 tiny files, within bounded memory and time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_thousand_tiny_files_are_one_table() {

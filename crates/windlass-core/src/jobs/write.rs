@@ -3,6 +3,7 @@
 
 mod after;
 mod commit;
+mod insert;
 mod kind;
 mod notes;
 mod recover;
@@ -61,6 +62,18 @@ pub(crate) struct WriteTable {
     pub(crate) name: Name,
 }
 
+/// The file table that rows are added to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WriteInto {
+    /// Its schema.
+    pub(crate) schema: Name,
+    /// Its name.
+    pub(crate) table: Name,
+    /// The columns that are listed; none: all, in order.
+    #[serde(default)]
+    pub(crate) columns: Vec<String>,
+}
+
 /// The payload of a run of the kind `write`. Stored: only add to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WriteWork {
@@ -79,6 +92,9 @@ pub(crate) struct WriteWork {
     /// The table that is made of it.
     #[serde(default)]
     pub(crate) table: Option<WriteTable>,
+    /// The table that INSERT INTO names; a payload of before it was noted has none.
+    #[serde(default)]
+    pub(crate) into: Option<WriteInto>,
 }
 
 /// A payload that can be done.
@@ -96,6 +112,11 @@ pub(crate) struct WritePlan {
 
 fn invalid(what: impl Into<String>) -> Error {
     Error::new(ErrorCode::OptionInvalid, what)
+}
+
+fn no_partitions() -> Error {
+    invalid("MODE = OVERWRITE_PARTITIONS is for files in folders of partitions")
+        .hint("add PARTITIONED_BY or DATE_PATTERN, or use MODE = OVERWRITE")
 }
 
 fn text<'a>(options: &'a OptionMap, name: &str) -> Option<&'a str> {
@@ -147,13 +168,14 @@ impl WriteWork {
         match mode {
             Mode::Append if one_file => Err(invalid("nothing can be added to one file")
                 .hint("end the path with `/` to add files below it, or use MODE = OVERWRITE")),
+            // A file table knows its partitions; they are looked at when it is written.
             Mode::OverwritePartitions
                 if one_file
-                    || (texts(&self.options, "PARTITIONED_BY").is_empty()
+                    || (self.into.is_none()
+                        && texts(&self.options, "PARTITIONED_BY").is_empty()
                         && text(&self.options, "DATE_PATTERN").is_none()) =>
             {
-                Err(invalid("MODE = OVERWRITE_PARTITIONS is for files in folders of partitions")
-                    .hint("add PARTITIONED_BY or DATE_PATTERN, or use MODE = OVERWRITE"))
+                Err(no_partitions())
             }
             mode => Ok(mode),
         }
@@ -182,6 +204,7 @@ impl WriteWork {
         let layout = Layout {
             partitioned_by: texts(options, "PARTITIONED_BY"),
             date_column: text(options, "DATE_COLUMN").map(str::to_owned),
+            date_goes: false,
             date,
             now,
             max_file_size: match options.get("MAX_FILE_SIZE") {

@@ -27,6 +27,8 @@ pub(super) struct Cutter {
     buffer: Vec<u8>,
 }
 
+const IN_ARRAY: &str = "the file ends inside of its array";
+
 /// A separator that some streams of JSON put before each value (RFC 7464).
 const RECORD: u8 = 0x1e;
 
@@ -83,11 +85,7 @@ impl Cutter {
         let mut comma = false;
         loop {
             let Some(byte) = self.peek()? else {
-                return if self.within {
-                    self.wrong("the file ends inside of its array")
-                } else {
-                    Ok(None)
-                };
+                return if self.within { self.wrong(IN_ARRAY) } else { Ok(None) };
             };
             match byte {
                 b'\n' => self.ended += 1,
@@ -180,10 +178,11 @@ impl Cutter {
     }
 
     fn word(&mut self) -> io::Result<()> {
-        self.take(|byte| {
+        let whole = self.take(|byte| {
             let ends = byte.is_ascii_whitespace() || b",]}{[\":\x1e".contains(&byte);
             (!ends, !ends)
         })?;
-        Ok(())
+        // A number that breaks off is another number.
+        if whole || !self.within { Ok(()) } else { self.wrong(IN_ARRAY) }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::TEXT;
 use super::tree::Node;
-use crate::infer::Guess;
+use crate::infer::{Guess, fit};
 use arrow::datatypes::{DataType, Field, Fields};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -59,7 +59,11 @@ impl Shape {
             .iter()
             .map(|name| {
                 let (shape, many) = &self.parts[name];
-                let kind = shape.kind(text);
+                let mut kind = shape.kind(text);
+                // A row without parts has its text as a part; the text of others is the same column.
+                if name == TEXT && !*many && (self.mixed || self.leaf) && !text {
+                    kind = fit(&kind, self.text.kind());
+                }
                 if *many {
                     let item = Arc::new(Field::new("item", kind, true));
                     Field::new(name, DataType::List(item), true)

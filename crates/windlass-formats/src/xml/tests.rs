@@ -76,3 +76,15 @@ fn broken_xml_says_where_and_entities_do_not_grow() {
     let deep = format!("<a>{}{}</a>", "<b>".repeat(1000), "</b>".repeat(1000));
     assert!(rows(&xml, &deep).contains("nested more than 128 deep"));
 }
+
+#[test]
+fn the_text_of_all_rows_decides_its_type() {
+    let xml = Xml { row_tag: Some("a".to_owned()), ..Xml::default() };
+    for (text, expected) in [
+        ("<o><r><a>1</a></r><r><a k=\"1\">cd</a></r></o>", "_VALUE|_k\n1|\ncd|1"),
+        ("<o><r><a k=\"1\">cd</a></r><r><a>1</a></r></o>", "_k|_VALUE\n1|cd\n|1"),
+        ("<o><r><a>1</a></r><r><a k=\"1\">2.5</a></r></o>", "_VALUE|_k\n1.0|\n2.5|1"),
+    ] {
+        same(&rows(&xml, text), expected);
+    }
+}

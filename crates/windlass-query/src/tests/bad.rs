@@ -73,3 +73,51 @@ async fn a_file_of_another_kind_is_left_out_and_errors_of_the_storage_are_not() 
     assert!(told[0].1.contains("p/a.parquet"), "{told:?}");
     assert!(!bench.ask("SELECT * FROM secret").await.contains("format.invalid"));
 }
+
+#[tokio::test]
+async fn records_end_with_any_line_end() {
+    let plain = "1|b\n2|c";
+    for (text, expected) in [
+        ("id,t\r\n1,b\r\n2,c\r\n", plain),
+        ("id,t\r\n1,b\r\n2,c", plain),
+        ("id,t\r\n1,b\r\n2,c\r", plain),
+        ("id,t\r1,b\r2,c\r", plain),
+        ("id,t\r1,b\r2,c", plain),
+        ("id,t\r\n\r\n1,b\r\n\r\n2,c\r\n\r\n\r", plain),
+        ("id,t\n1,b\r\n2,c\n", plain),
+        ("id,t\r\n1,\"b\r\nx\"\r\n2,\"c\r\ny\"\r\n", "1|b<>x\n2|c<>y"),
+        ("id,t\r\n1,\"b\r\nx\"\r\n2,\"c\r\ny\"\r", "1|b<>x\n2|c<>y"),
+        ("id,t\r1,\"b\rx\"\r2,\"c\ry\"", "1|b<x\n2|c<y"),
+    ] {
+        for rule in ["SKIP", "NULL"] {
+            let options = [("TYPE", word("CSV")), ("ON_ERROR", word(rule))];
+            let bench = Bench::new(&[("a.csv", text)]).table("t", "a.csv", &options);
+            let sql =
+                "SELECT id, replace(replace(t, chr(13), '<'), chr(10), '>') FROM t ORDER BY id";
+            assert_eq!(bench.ask(sql).await, expected, "{rule} {text:?}");
+            assert_eq!(bench.ask("SELECT count(*) FROM t").await, "2", "{rule} {text:?}");
+            let batches = bench.run("SELECT id FROM t").await.unwrap();
+            let schema = batches[0].schema();
+            assert_eq!(
+                *schema.field(0).data_type(),
+                arrow::datatypes::DataType::Int64,
+                "{rule} {text:?}"
+            );
+            assert!(bench.told().is_empty(), "{rule} {text:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn bad_rows_between_line_ends_of_two_bytes_are_left_out_alone() {
+    let text = "id,t\r\n1,b\r\nx,c\r\n3\r\n4,d,e\r\n5,f\r\n";
+    for (rule, expected) in [("SKIP", "1|b\n5|f"), ("NULL", "1|b\n3|\n4|d\n5|f\n|c")] {
+        let options =
+            [("TYPE", word("CSV")), ("ON_ERROR", word(rule)), ("TYPES", types(&["id BIGINT"]))];
+        let bench = Bench::new(&[("a.csv", text)]).table("t", "a.csv", &options);
+        assert_eq!(bench.ask("SELECT id, t FROM t ORDER BY id").await, expected, "{rule}");
+        let mut lines: Vec<_> = bench.told().into_iter().map(|(line, _)| line).collect();
+        lines.sort_unstable();
+        assert_eq!(lines, [Some(3), Some(4), Some(5)], "{rule}");
+    }
+}

@@ -39,6 +39,8 @@ pub struct Layout {
     pub date: Option<DatePattern>,
     /// The column of the date; without one it is `now`.
     pub date_column: Option<String>,
+    /// That column is not in the files: a table reads it from the path.
+    pub date_goes: bool,
     /// When the run began.
     pub now: DateTime<Utc>,
     /// Bytes at which a file is followed by another.
@@ -86,7 +88,7 @@ impl DatePattern {
     }
 
     /// The folder of a moment, with its `/`.
-    fn folder(&self, at: &DateTime<Utc>, to: &mut String) {
+    pub(super) fn folder(&self, at: &DateTime<Utc>, to: &mut String) {
         for piece in &self.0 {
             match piece {
                 Piece::Text(text) => to.push_str(text),
@@ -169,7 +171,10 @@ impl Folders {
                 .hint("cast it in the query: `CAST(x AS TIMESTAMP) AS x`"));
             }
         }
-        let goes = |at: &usize| partitions.iter().any(|(_, column)| column == at);
+        let goes = |at: &usize| {
+            partitions.iter().any(|(_, column)| column == at)
+                || (layout.date_goes && date_column == Some(*at))
+        };
         let stays: Vec<usize> = (0..schema.fields().len()).filter(|at| !goes(at)).collect();
         if stays.is_empty() {
             return Err(Error::new(

@@ -1,12 +1,13 @@
 //! The query whose rows are written, and the files it reads.
 
+use super::insert::InsertTarget;
 use super::lineage::{Lineage, ReadPlace, lineage};
 use crate::engine::{Engine, only_reads, plan};
 use crate::error::{from_engine, syntax};
 use crate::files::{Place, SourceFile};
-use crate::pg::Given;
+use crate::pg::{Given, bind};
 use crate::resolve::{MAIN, Resolver};
-use crate::store::QueryStore;
+use crate::store::{LeftOut, QueryStore};
 use datafusion::common::TableReference;
 use datafusion::common::tree_node::TreeNode as _;
 use datafusion::execution::TaskContext;
@@ -32,6 +33,9 @@ pub struct ReadFile {
     pub etag: Option<String>,
     /// Its bytes.
     pub size: u64,
+    /// Not all of it was read as it is: `ON_ERROR` left something out.
+    #[serde(default)]
+    pub bad: bool,
 }
 
 /// What a query reads: planning notes it.
@@ -51,6 +55,7 @@ impl ReadLog {
             key: file.object.key.clone(),
             etag: file.etag.clone(),
             size: file.size,
+            bad: false,
         };
         let place = (read.connection.clone(), read.bucket.clone(), read.key.clone());
         self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(place, read);
@@ -92,6 +97,13 @@ pub struct Source {
     pub limited: bool,
 }
 
+impl Source {
+    /// The files of which not every row is read as it is; complete once the rows are written.
+    pub fn left_out(&self) -> LeftOut {
+        self.store.told.of.clone()
+    }
+}
+
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Source").field("schema", &self.stream.schema()).finish_non_exhaustive()
@@ -99,10 +111,11 @@ impl std::fmt::Debug for Source {
 }
 
 impl Engine {
-    /// Plans a query whose rows are to be written.
+    /// Plans a query whose rows are to be written, with the columns of the table they are added to.
     pub async fn source(
         &self,
         sql: &str,
+        target: Option<&InsertTarget>,
         fabric: &str,
         resolver: Arc<dyn Resolver>,
     ) -> Result<Source> {
@@ -121,7 +134,11 @@ impl Engine {
         let log = Arc::new(ReadLog::default());
         session.state.config_mut().set_extension(Arc::clone(&log));
         self.prepare(&session, fabric, resolver.as_ref(), &mut statement).await?;
-        let plan = plan(&session.state, statement, Some(&Given::default())).await?;
+        let mut plan = plan(&session.state, statement, None).await?;
+        if let Some(target) = target {
+            plan = target.project(plan)?;
+        }
+        let plan = session.state.optimize(&bind(plan, &Given::default())?).map_err(from_engine)?;
         let limits = |plan: &LogicalPlan| Ok(matches!(plan, LogicalPlan::Limit(_)));
         let limited = plan.exists(limits).map_err(from_engine)?;
         let lineage = log.lineage(&plan, fabric);

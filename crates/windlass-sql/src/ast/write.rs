@@ -14,6 +14,8 @@ pub enum WriteTo {
         first: Option<String>,
         /// The path, or the table.
         last: String,
+        /// The columns that are listed; none: all, in order.
+        columns: Vec<String>,
     },
     /// `CREATE FILE TABLE [IF NOT EXISTS] name ON connection LOCATION = 'path' ... AS`
     Table {

@@ -1,6 +1,6 @@
 //! Writing files as text.
 
-use super::{Printed, Setting, identifier, text_literal, when};
+use super::{Printed, Setting, identifier, quoted, text_literal, when};
 use crate::ast::{WriteStatement, WriteTo};
 use std::fmt;
 
@@ -14,10 +14,16 @@ impl Printed<'_> {
                 write!(f, "COPY ({query}) TO {}", text_literal(&to))?;
                 self.group(f, options)
             }
-            WriteTo::Named { first, last } => {
+            WriteTo::Named { first, last, columns } => {
                 f.write_str("INSERT INTO ")?;
                 first.iter().try_for_each(|first| write!(f, "{}.", identifier(first)))?;
                 f.write_str(&identifier(last))?;
+                for (index, column) in columns.iter().enumerate() {
+                    f.write_str(if index == 0 { " (" } else { ", " })?;
+                    // Without quotes `(values` would begin a query.
+                    f.write_str(&quoted(column))?;
+                }
+                f.write_str(when(!columns.is_empty(), ")"))?;
                 self.group(f, options)?;
                 write!(f, " {query}")
             }

@@ -56,8 +56,8 @@ impl Parser<'_> {
         None
     }
 
-    /// `COPY (query) TO 'connection:path' [OPTIONS (...)]`, `INSERT INTO connection."path" [OPTIONS
-    /// (...)] query`, if it begins so. What else these words begin is the engine's.
+    /// `COPY (query) TO 'connection:path' [OPTIONS (...)]`, `INSERT INTO connection."path" [(column,
+    /// ...)] [OPTIONS (...)] query`, if it begins so. What else these words begin is the engine's.
     pub(super) fn write_statement(&mut self) -> Result<Option<Statement>> {
         let begin = self.pos;
         let found = if self.word("COPY") {
@@ -110,18 +110,37 @@ impl Parser<'_> {
             let want = Want::Path(parts[parts.len() - 1].clone());
             parts.push(self.identifier(want)?);
         }
-        // Columns, and names with a fabric, are the engine's, which refuses them.
-        if parts.len() > 2 || self.peek().is_some_and(|tok| tok.token == Token::LParen) {
-            let query = self.peek_at(1).is_some_and(|tok| QUERY.iter().any(|word| tok.is(word)));
-            if parts.len() > 2 || !query {
-                return Ok(None);
-            }
+        // Names with a fabric are the engine's, which refuses them.
+        if parts.len() > 2 {
+            return Ok(None);
         }
+        let columns = self.column_list()?;
         let options = self.write_options()?;
         let query = self.query()?;
         let last = parts.pop().unwrap_or_default();
-        let to = WriteTo::Named { first: parts.pop(), last };
+        let to = WriteTo::Named { first: parts.pop(), last, columns };
         Ok(Some(WriteStatement { to, options, query }))
+    }
+
+    /// `(column, ...)`, if it follows; a parenthesis may begin the query too.
+    fn column_list(&mut self) -> Result<Vec<String>> {
+        let mut columns = Vec::new();
+        let opens = self.peek().is_some_and(|tok| tok.token == Token::LParen);
+        let query = |tok: &Tok| tok.token == Token::LParen || QUERY.iter().any(|word| tok.is(word));
+        if !opens || self.peek_at(1).is_none_or(query) {
+            return Ok(columns);
+        }
+        self.pos += 1;
+        loop {
+            columns.push(self.identifier(Want::Literal("the name of a column"))?);
+            if !self.symbol(&Token::Comma, ",") {
+                break;
+            }
+        }
+        if !self.symbol(&Token::RParen, ")") {
+            return Err(self.fail());
+        }
+        Ok(columns)
     }
 
     /// `OPTIONS (NAME = value, ...)`, if it follows.

@@ -150,6 +150,69 @@ open("rows.jsonl", "w").write('{"id": 1}\n{"id": \n{"id": "x"}\n[2]\n{"id": 3}\n
 }
 
 #[test]
+fn what_comes_before_a_break_is_read() {
+    let lake = Lake::new();
+    lake.python(
+        r#"
+import gzip, json, os
+for folder in ["arrays", "xml", "regex"]: os.mkdir(folder)
+def cut(name, text):
+    packed = gzip.compress(text.encode())
+    open(name, "wb").write(packed[:len(packed) // 2])
+count = range(1, 30001)
+cut("rows.jsonl.gz", "".join(f'{{"id": {i}, "name": "n{i}"}}\n' for i in count))
+cut("app.log.gz", "".join(f"{i} n{i}\n" for i in count))
+cut("bank.txt.gz", "".join(f"{i:06} n{i:06}\n" for i in count))
+open("regex/a.txt", "w").write("1 n1\n")
+cut("regex/b.txt.gz", "".join(f"{i} n{i}\n" for i in count))
+open("arrays/a.json", "w").write('[{"id": 1, "name": "n1"}]')
+open("arrays/b.json", "w").write("[" + ",\n".join(f'{{"id": {i}, "name": "n{i}"}}' for i in count)[:-3])
+open("xml/a.xml", "w").write("<o><r><id>1</id><name>n1</name></r></o>")
+open("xml/b.xml", "w").write("<o>" + "\n".join(f"<r><id>{i}</id><name>n{i}</name></r>" for i in count)[:-3])
+"#,
+    );
+    let columns = "COLUMNS = ('id BIGINT 0 6', 'name TEXT 7 7')";
+    let pattern = r"PATTERN = '^(?P<id>\d+) (?P<name>\w+)$'";
+    for (name, path, options) in [
+        ("jsonl", "rows.jsonl.gz", "TYPE = JSONL, INFER = FULL".to_owned()),
+        ("log", "app.log.gz", "TYPE = LINES".to_owned()),
+        ("fixed", "bank.txt.gz", format!("TYPE = FIXED_WIDTH, {columns}")),
+        ("regex", "regex/", format!("TYPE = REGEX, {pattern}, SAMPLE_FILES = 1")),
+        ("arrays", "arrays/", "TYPE = JSON, SAMPLE_FILES = 1".to_owned()),
+        ("xml", "xml/", "TYPE = XML, SAMPLE_FILES = 1".to_owned()),
+    ] {
+        for rule in ["SKIP", "NULL"] {
+            let table = format!("{name}_{rule}").to_lowercase();
+            lake.table(&table, path, &format!("{options}, ON_ERROR = {rule}"));
+            let found = lake.home.run_with(
+                &["-o", "json", "sql", "-c", "-"],
+                format!("SELECT count(*) AS n FROM {table}; SELECT bad_rows, line FROM system.read_errors;")
+                    .as_bytes(),
+            );
+            let text = found.good();
+            let answers: Vec<Value> =
+                text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            let n = answers[0][0]["n"].as_u64().unwrap();
+            let expected = if path.ends_with('/') && name != "regex" {
+                // All rows but the one that is cut, and that of the whole file.
+                30_000..30_001
+            } else {
+                2000..29_000
+            };
+            assert!(expected.contains(&n), "{table}: {n}");
+            assert_eq!(answers[1], json!([{"bad_rows": 1, "line": null}]), "{table}");
+        }
+        let table = format!("{name}_fail");
+        lake.table(&table, path, &format!("{options}, ON_ERROR = FAIL"));
+        let error = lake.refused(&format!(
+            "SELECT count(*) AS n, max({}) FROM {table}",
+            if name == "log" { "line" } else { "id" }
+        ));
+        assert!(error.contains("error[format.invalid]"), "{table}: {error}");
+    }
+}
+
+#[test]
 fn nasty_files_are_read_or_refused() {
     let lake = Lake::new();
     lake.python(
@@ -249,4 +312,56 @@ duckdb.sql(f"COPY (SELECT *, id % 2 AS part FROM ({rows})) TO 'parts' (FORMAT pa
         lake.ask("SELECT part, count(*) AS n FROM lake.\"parts/\" GROUP BY part ORDER BY part"),
         [json!({"part": 0, "n": 2}), json!({"part": 1, "n": 2})]
     );
+}
+
+#[test]
+fn objects_in_columns_of_text_are_their_text_in_lines_of_json_too() {
+    let lake = Lake::new();
+    lake.put("mixed.jsonl", "{\"p\":1}\n{\"p\":[2]}\n{\"p\":{\"a\":3}}\n");
+    let texts = |rows: Vec<Value>| -> Vec<String> {
+        rows.iter().map(|row| row["p"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(texts(lake.rows("mixed.jsonl")), ["1", "[2]", "{\"a\":3}"]);
+    lake.put("objects.jsonl", "{\"p\":{\"a\":3}}\n{\"p\":{\"b\":4}}\n");
+    let declared =
+        lake.home.rows("SELECT p FROM read_json('lake', 'objects.jsonl', types => ['p TEXT'])");
+    assert_eq!(texts(declared), ["{\"a\":3}", "{\"b\":4}"]);
+    lake.put("apart/1.jsonl", "{\"p\":\"x\"}\n");
+    lake.put("apart/2.jsonl", "{\"p\":[1]}\n");
+    assert_eq!(texts(lake.home.rows("SELECT p FROM lake.\"apart/\" ORDER BY _file")), ["x", "[1]"]);
+}
+
+#[test]
+fn zeros_before_the_values_of_folders_are_kept() {
+    let lake = Lake::new();
+    for (zip, n) in [("01234", 1), ("1234", 2), ("007", 3)] {
+        lake.put(&format!("part/zip={zip}/f.csv"), format!("v\n{n}\n"));
+    }
+    let rows = lake.home.rows("SELECT zip, v FROM lake.\"part/\" WHERE zip = '01234'");
+    assert_eq!(rows, [serde_json::json!({"zip": "01234", "v": 1})]);
+}
+
+#[test]
+fn a_sample_that_would_be_no_sample_is_refused() {
+    let lake = Lake::new();
+    lake.put("t.csv", "a\n1\n2\n");
+    for table in ["lake.\"t.csv\"", "(SELECT 1) AS t"] {
+        let refused = lake
+            .home
+            .sql(&format!("SELECT count(*) FROM {table} TABLESAMPLE BERNOULLI (10)"))
+            .refused(1);
+        assert!(refused.contains("TABLESAMPLE is not possible here"), "{refused}");
+    }
+}
+
+#[test]
+fn files_that_must_not_differ_are_refused_every_time() {
+    let lake = Lake::new();
+    lake.put("t/1.csv", "a\n1\n");
+    lake.put("t/2.csv", "a\nx\n");
+    lake.sql("CREATE FILE TABLE t ON lake LOCATION = 't/' ON_SCHEMA_CHANGE = FAIL");
+    for _ in 0..2 {
+        let refused = lake.home.sql("SELECT count(*) FROM t").refused(1);
+        assert!(refused.contains("TEXT in `2.csv`"), "{refused}");
+    }
 }

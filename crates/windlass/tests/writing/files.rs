@@ -307,6 +307,26 @@ async fn what_was_read_goes_only_once_the_output_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_which_something_was_left_out_stays() {
+    let place = Place::new().await;
+    place.s3.state().put("lake", "in/good.csv", "a,b\n1,2\n");
+    place.s3.state().put("lake", "in/bad.csv", "a,b\n3,4\n5\n");
+    for on_error in ["SKIP", "NULL"] {
+        let wrote = place.home.sql(&format!(
+            "COPY (SELECT * FROM read_csv('lake', 'in/', on_error => '{on_error}')) TO 'lake:out/{on_error}.csv' OPTIONS (AFTER_READ = DELETE)"
+        ));
+        assert_eq!(wrote.code, 3, "{wrote:?}");
+        assert!(place.text(&format!("out/{on_error}.csv")).contains("3,4"));
+        assert_eq!(place.text("in/bad.csv"), "a,b\n3,4\n5\n");
+        assert!(!place.keys().contains(&"in/good.csv".to_owned()));
+    }
+    let items =
+        place.home.rows("SELECT source, reason FROM system.run_items WHERE status = 'failed'");
+    assert_eq!(items.len(), 2, "{items:?}");
+    assert!(items[0]["reason"].as_str().unwrap().contains("not all of it could be read"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_large_file_goes_in_parts_and_a_failed_one_leaves_nothing() {
     let place = Place::new().await;
     let query = "SELECT id, md5(CAST(id AS VARCHAR)) AS hash FROM (SELECT unnest(range(0, 700000)) AS id) AS s";

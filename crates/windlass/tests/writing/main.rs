@@ -8,6 +8,7 @@ mod commits;
 mod common;
 mod files;
 mod formats;
+mod insert;
 
 use common::Home;
 use serde_json::Value;

@@ -18,6 +18,11 @@ fn changed() -> Error {
     Error::new(ErrorCode::ObjectChanged, "it changed after it was read, and stays")
 }
 
+fn left_out() -> Error {
+    Error::new(ErrorCode::FormatInvalid, "not all of it could be read, so it stays")
+        .hint("ON_ERROR left something out; `system.read_errors` says what")
+}
+
 impl Windlass {
     /// Deletes or moves what was read. What cannot be is counted, and stays.
     pub(super) async fn after_read(
@@ -38,6 +43,8 @@ impl Windlass {
             let storage = self.open_row(&row).await?.storage();
             let from = storage.address(&file.bucket, &file.key);
             let (to, done) = match after {
+                // What was left out is nowhere else.
+                _ if file.bad => (String::new(), Err(left_out())),
                 After::Move(folder) => {
                     let to = moved_to(&storage, file, folder)?;
                     let shown = storage.address(&to.bucket, &to.key);

@@ -100,16 +100,17 @@ impl Windlass {
         notes: Arc<dyn UploadNotes>,
     ) -> Result<Outcome> {
         let began = context.now();
-        let plan = self.write_plan(context.fabric, &work, began).await?;
+        let mut plan = self.write_plan(context.fabric, &work, began).await?;
         refuse_delta(&plan.storage, &plan.bucket, folders(&plan.key)).await?;
         if plan.mode == Mode::Error {
             // Said before the query has run; looked at again when it has.
             super::commit::refuse_existing(&plan.storage, &plan.bucket, &plan.key).await?;
         }
         let fabric = self.fabric_of(context).await?;
+        let target = self.insert_target(&fabric, &work, &mut plan).await?;
         let engine = self.query().await?;
         let name = fabric.name.as_str().to_owned();
-        let source = engine.source(&work.query, &name, self.scope(fabric)).await?;
+        let source = engine.source(&work.query, target.as_ref(), &name, self.scope(fabric)).await?;
         self.check_after(
             context,
             &plan.after,
@@ -118,7 +119,8 @@ impl Windlass {
             source.limited,
         )
         .await?;
-        let (read, lineage) = (source.read.clone(), source.lineage.clone());
+        let (mut read, lineage) = (source.read.clone(), source.lineage.clone());
+        let left_out = source.left_out();
         let WritePlan { storage, bucket, key, format, layout, mode, after } = plan;
         let one_file = !key.is_empty() && !key.ends_with('/');
         let request = Arc::new(WriteRequest {
@@ -140,6 +142,9 @@ impl Windlass {
             })
         };
         let prepared = prepare(source, request, Arc::clone(&notes), watch, context.token()).await?;
+        for file in &mut read {
+            file.bad = left_out.has(&file.bucket, &file.key);
+        }
         let commit = Commit::new(prepared, bucket, key, mode, after, read, lineage, began);
         commit.begin(self, context, &work, &storage, notes.as_ref()).await
     }

@@ -1,7 +1,7 @@
 //! COPY TO, INSERT INTO a path or a file table, CREATE FILE TABLE AS: as one run, at once.
 
 use super::kind::Wrote;
-use super::{WRITE, WriteTable, WriteWork};
+use super::{WRITE, WriteInto, WriteTable, WriteWork};
 use crate::engine::{Answer, Grade};
 use crate::rows::{self, Columns, Kind, done};
 use crate::tables::{CreateFileTable, DEFAULT_SCHEMA};
@@ -43,6 +43,7 @@ impl Windlass {
             query: query.clone(),
             insert: false,
             table: None,
+            into: None,
         };
         match to {
             WriteTo::Place(place) => Ok(work(place.connection.clone(), place.location.clone())),
@@ -50,10 +51,17 @@ impl Windlass {
                 table: Some(WriteTable { schema: name.schema.clone(), name: name.table.clone() }),
                 ..work(place.connection.clone(), place.location.clone())
             }),
-            WriteTo::Named { first, last } => {
+            WriteTo::Named { first, last, columns } => {
                 if let Some(first) = first {
                     let name = Name::new(first)?;
                     if self.inner.store.find_connection(fabric.id, &name).await?.is_some() {
+                        if !columns.is_empty() {
+                            return Err(Error::new(
+                                ErrorCode::SqlPlan,
+                                "columns are listed, and files without a table have none to list",
+                            )
+                            .hint("name them in the query: SELECT 1 AS id; or make a table of them with CREATE FILE TABLE"));
+                        }
                         return Ok(WriteWork { insert: true, ..work(name, last.clone()) });
                     }
                 }
@@ -67,14 +75,13 @@ impl Windlass {
                     )
                 })?;
                 let mut all = row.options;
-                all.retain(|name, _| name == "CONTENT_TYPE");
-                if options.iter().any(|setting| setting.name == "FILE_FORMAT") {
-                    all.clear();
-                }
+                let format = options.iter().any(|setting| setting.name == "FILE_FORMAT");
+                all.retain(|name, _| name == "DATE_PATTERN" || (name == "CONTENT_TYPE" && !format));
                 all.extend(map(options));
                 Ok(WriteWork {
                     insert: true,
                     options: all,
+                    into: Some(WriteInto { schema, table, columns: columns.clone() }),
                     ..work(row.connection_name, row.location)
                 })
             }
