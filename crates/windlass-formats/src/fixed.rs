@@ -1,6 +1,6 @@
 //! Fields at fixed places of a record (P-2.5).
 
-use crate::format::{Failure, Format, Limits, OnError, Reading, Rows, or_end};
+use crate::format::{Failure, Format, Limits, Reading, Rows, or_end};
 use crate::source::{Source, line, too_long, without_mark};
 use crate::typed::{Guesses, Texts};
 use arrow::datatypes::{DataType, Field, Schema};
@@ -165,14 +165,10 @@ impl Rows for FixedWidth {
                 Some(FixedColumn { kind: Some(field.data_type().clone()), ..found.clone() })
             })
             .collect();
-        let ended: Result<(), Failure> = loop {
-            let (number, record) = match records.next() {
-                Ok(Some(record)) => record,
-                Ok(None) => break Ok(()),
-                Err(error) if reading.on_error == OnError::Fail => return Err(error.into()),
-                // What comes before it is handed out first.
-                Err(error) => break Err(error.into()),
-            };
+        let mut ended = Ok(());
+        while let Some((number, record)) =
+            reading.next(records.next().map_err(Failure::from), &mut ended)?
+        {
             let Ok(text) = std::str::from_utf8(record) else {
                 reading.reject(Some(number), "it is not UTF-8; say what it is with ENCODING")?;
                 continue;
@@ -192,7 +188,7 @@ impl Rows for FixedWidth {
             if texts.is_full() && !texts.flush(reading)? {
                 return Ok(());
             }
-        };
+        }
         texts.flush(reading)?;
         ended
     }

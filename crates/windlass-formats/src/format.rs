@@ -102,6 +102,22 @@ impl fmt::Debug for Reading<'_> {
 }
 
 impl Reading<'_> {
+    /// The next row. Unless bad files fail, what breaks off is the end: the rows before it are handed out,
+    /// and then `ended` is the answer.
+    pub(crate) fn next<T>(
+        &self,
+        next: Result<Option<T>, Failure>,
+        ended: &mut Result<(), Failure>,
+    ) -> Result<Option<T>, Failure> {
+        match next {
+            Err(failure) if self.on_error != OnError::Fail => {
+                *ended = Err(failure);
+                Ok(None)
+            }
+            next => next,
+        }
+    }
+
     /// Fails, or tells of a bad row and goes on.
     pub fn reject(&mut self, line: Option<u64>, reason: &str) -> Result<(), Failure> {
         if self.on_error == OnError::Fail {

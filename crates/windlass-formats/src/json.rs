@@ -110,21 +110,15 @@ impl Rows for Json {
             rewrite: Rewrite { text_column: self.text_column.as_deref(), texts: false },
             piece: Piece::default(),
         };
-        let ended: Result<(), Failure> = loop {
-            let value = match cutter.next() {
-                Ok(Some(value)) => value,
-                Ok(None) => break Ok(()),
-                Err(error) if reading.on_error == OnError::Fail => return Err(error.into()),
-                // What comes before it is handed out first.
-                Err(error) => break Err(error.into()),
-            };
+        let mut ended = Ok(());
+        while let Some(value) = reading.next(cutter.next().map_err(Failure::from), &mut ended)? {
             rows.push(&value);
             if (rows.piece.rows.len() >= reading.rows || rows.piece.bytes.len() >= PIECE)
                 && !rows.flush(reading)?
             {
                 return Ok(());
             }
-        };
+        }
         rows.flush(reading)?;
         ended
     }

@@ -85,21 +85,15 @@ impl Rows for Xml {
         let mut rows = self.open(source, reading.longest)?;
         let schema = Arc::clone(&reading.schema);
         let mut nodes: Vec<(u64, Node)> = Vec::new();
-        let ended: Result<(), Failure> = loop {
-            let (line, node) = match rows.next() {
-                Ok(Some(row)) => row,
-                Ok(None) => break Ok(()),
-                Err(failure) if reading.on_error == OnError::Fail => return Err(failure),
-                // What comes before it is handed out first.
-                Err(failure) => break Err(failure),
-            };
+        let mut ended = Ok(());
+        while let Some((line, node)) = reading.next(rows.next(), &mut ended)? {
             let node = row(node);
             reading.check_names(node.parts.iter().map(|(name, _)| name.as_str()))?;
             nodes.push((line, node));
             if nodes.len() >= reading.rows.min(ROWS) && !flush(&schema, &mut nodes, reading)? {
                 return Ok(());
             }
-        };
+        }
         flush(&schema, &mut nodes, reading)?;
         ended
     }

@@ -5,6 +5,7 @@ use crate::blocking::Ranged;
 use crate::files::SourceFile;
 use crate::footer;
 use crate::format::{Declared, Kind, kind_of};
+use crate::parted::{otherwise_parted, parts};
 use crate::sample::{self, Sample};
 use crate::schema::merge;
 use crate::text::unreadable;
@@ -107,9 +108,9 @@ pub async fn learn_files(
         }
     };
     let (mut read, mut why) = (all(&declared, kind, &sources).await, why);
-    if let Some((declared, how)) = sample::otherwise_parted(schemas_of(&read), &declared, kind) {
+    if let Some((declared, how)) = otherwise_parted(schemas_of(&read), &declared, kind) {
         let again = all(&declared, kind, &sources).await;
-        if again.iter().all(Result::is_ok) && sample::parts(schemas_of(&again)) {
+        if again.iter().all(Result::is_ok) && parts(schemas_of(&again)) {
             why = format!("{why}; {how}");
             read = again;
         }

@@ -31,6 +31,7 @@ mod listing;
 mod look;
 mod memory;
 mod parquet_file;
+mod parted;
 mod partition;
 mod passed_over;
 mod pg;

@@ -29,6 +29,7 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::StreamExt as _;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use windlass_s3::Storage;
 use windlass_types::{Error, ErrorCode, ObjectPath, Result};
 
@@ -128,7 +129,7 @@ async fn all(source: Source, files: &mut Files) -> Result<()> {
     // The query goes on while rows are encoded.
     let (sender, mut batches) = tokio::sync::mpsc::channel(2);
     let mut stream: SendableRecordBatchStream = stream;
-    let reading = tokio::spawn(async move {
+    let reading = AbortOnDropHandle::new(tokio::spawn(async move {
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(|error| store.explain(error));
             let ends = batch.is_err();
@@ -136,8 +137,7 @@ async fn all(source: Source, files: &mut Files) -> Result<()> {
                 return;
             }
         }
-    });
-    let _stop = StopOnDrop(reading.abort_handle());
+    }));
     while let Some(batch) = batches.recv().await {
         files.write(batch?, &task).await?;
     }
@@ -147,14 +147,6 @@ async fn all(source: Source, files: &mut Files) -> Result<()> {
         return Err(Error::new(ErrorCode::Internal, "the query broke").source(error));
     }
     files.sorted().await
-}
-
-struct StopOnDrop(tokio::task::AbortHandle);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 /// An error of Arrow as one of ours.

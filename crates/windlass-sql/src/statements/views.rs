@@ -41,18 +41,8 @@ impl Parser<'_> {
                 query,
             }));
         }
-        let mut columns = Vec::new();
-        if self.symbol(&Token::LParen, "(") {
-            loop {
-                columns.push(self.identifier(Want::Literal("the name of a column"))?);
-                if !self.symbol(&Token::Comma, ",") {
-                    break;
-                }
-            }
-            if !self.symbol(&Token::RParen, ")") {
-                return Err(self.fail());
-            }
-        }
+        let columns =
+            if self.symbol(&Token::LParen, "(") { self.names_of_columns()? } else { Vec::new() };
         self.advise("write CREATE VIEW name AS SELECT ...");
         self.need_word("AS")?;
         let query = self.rest()?;

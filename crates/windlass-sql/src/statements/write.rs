@@ -124,13 +124,18 @@ impl Parser<'_> {
 
     /// `(column, ...)`, if it follows; a parenthesis may begin the query too.
     fn column_list(&mut self) -> Result<Vec<String>> {
-        let mut columns = Vec::new();
         let opens = self.peek().is_some_and(|tok| tok.token == Token::LParen);
         let query = |tok: &Tok| tok.token == Token::LParen || QUERY.iter().any(|word| tok.is(word));
         if !opens || self.peek_at(1).is_none_or(query) {
-            return Ok(columns);
+            return Ok(Vec::new());
         }
         self.pos += 1;
+        self.names_of_columns()
+    }
+
+    /// `column, ...)`, whose parenthesis is open.
+    pub(crate) fn names_of_columns(&mut self) -> Result<Vec<String>> {
+        let mut columns = Vec::new();
         loop {
             columns.push(self.identifier(Want::Literal("the name of a column"))?);
             if !self.symbol(&Token::Comma, ",") {
