@@ -2,7 +2,7 @@
 //! to, while its bytes arrive in other parts and in any order.
 
 use crate::digest::multipart_etag;
-use crate::lanes::{self, LANES, MOST};
+use crate::lanes::{self, MOST};
 use crate::object::broken;
 use crate::ordered::{Arrived, Reported, fill};
 use crate::tuning::Range;
@@ -14,7 +14,10 @@ use tokio_util::sync::CancellationToken;
 use windlass_types::Result;
 
 /// Bytes that are summed at a time where fewer would do.
-const AT_A_TIME: u64 = 64 << 20;
+const AT_A_TIME: u64 = 512 << 20;
+
+/// Parts that are summed at a time where more would be too many bytes.
+const FEWER: usize = MOST / 2;
 
 /// Sums parts of these sizes as their bytes arrive. False if their `ETag` is another.
 pub(crate) async fn sum_side_by_side(
@@ -124,7 +127,7 @@ impl Parts {
     fn group(&mut self) -> Option<Vec<usize>> {
         let size = |part: &usize| self.begins[part + 1] - self.begins[*part];
         let bytes: u64 = self.ready.iter().take(MOST).map(size).sum();
-        let most = if bytes <= AT_A_TIME { MOST } else { LANES };
+        let most = if bytes <= AT_A_TIME { MOST } else { FEWER };
         let wanted = most.min(self.ready.len());
         let is_worth_it = wanted == most || self.awaited == 0;
         (wanted > 0 && is_worth_it).then(|| self.ready.drain(..wanted).collect())
@@ -157,8 +160,8 @@ mod tests {
     #[test]
     fn many_small_parts_are_waited_for_and_few_large_ones() {
         assert_eq!(ready(&[5 * MIB; 20], false), 8);
-        assert_eq!(ready(&[8 * MIB; 8], false), 8);
-        assert_eq!(ready(&[9 * MIB; 8], false), 4);
+        assert_eq!(ready(&[64 * MIB; 8], false), 8);
+        assert_eq!(ready(&[65 * MIB; 8], false), 4);
         assert_eq!(ready(&[5 * MIB; 7], false), 0);
         assert_eq!(ready(&[5 * MIB; 7], true), 7);
         assert_eq!(ready(&[50 * MIB; 3], false), 0);
