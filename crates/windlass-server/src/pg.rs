@@ -7,6 +7,7 @@ mod access;
 mod cancel;
 mod client;
 mod encode;
+mod literals;
 mod params;
 mod run;
 mod said;

@@ -9,6 +9,7 @@ mod help;
 mod lex;
 mod mask;
 mod parser;
+mod placeholders;
 mod print;
 mod reference;
 mod settings;
@@ -23,6 +24,7 @@ pub use ast::{
 pub use complete::{Completion, Suggestion, complete};
 pub use help::{Help, KEYWORDS, help};
 pub use mask::masked;
+pub use placeholders::{Placeholder, placeholders};
 pub use print::{identifier, print_connection, print_job, print_value, text_literal};
 pub use reference::reference_markdown;
 

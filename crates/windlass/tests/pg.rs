@@ -1,6 +1,8 @@
 //! `serve --pg`: psql and psycopg, as people use them.
 
 mod common;
+#[path = "pg/values.rs"]
+mod values;
 
 use common::{Home, Output, Pg};
 use std::fmt::Write as _;

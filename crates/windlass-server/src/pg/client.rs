@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use windlass_core::engine::{Answer, Ctx, Engine, Shape};
+use windlass_core::sql::Placeholder;
 use windlass_types::{Error, ErrorCode, Result};
 
 /// Messages that may wait while a statement runs; more are left on the wire.
@@ -72,12 +73,27 @@ pub(crate) struct Statement {
     pub(crate) types: Vec<Option<DataType>>,
     /// Object ids as the client said them.
     pub(crate) oids: Vec<u32>,
+    /// Where its parameters stand, if their values are written into its text.
+    pub(crate) places: Option<Vec<Placeholder>>,
+}
+
+impl Statement {
+    /// Types of the parameters of a statement into whose text their values are written: what the
+    /// client does not say is text.
+    pub(crate) fn written_types(&self) -> Option<Vec<DataType>> {
+        let most = self.places.as_ref()?.iter().map(|place| place.number).max();
+        let count = most.unwrap_or_default().max(self.types.len());
+        let said = |at: usize| self.types.get(at).cloned().flatten();
+        Some((0..count).map(|at| said(at).unwrap_or(DataType::Utf8)).collect())
+    }
 }
 
 /// A statement with its parameters, perhaps already running.
 pub(crate) struct Portal {
     pub(crate) statement: Arc<Statement>,
     pub(crate) parameters: Vec<ArrayRef>,
+    /// Its text with the values in it, if that is how it takes them.
+    pub(crate) written: Option<String>,
     pub(crate) formats: Vec<i16>,
     /// What it answers, once it was begun.
     pub(crate) begun: Option<Begun>,
@@ -303,10 +319,13 @@ impl Client {
         while cursor.current.as_ref().is_none_or(|(batch, row)| *row >= batch.num_rows()) {
             cursor.current = None;
             let next = cursor.batches.next();
-            match Self::watch(&mut self.wire, &mut self.waiting, cancel, next).await? {
-                None => return Ok(false),
-                Some(batch) => cursor.current = Some((batch?, 0)),
-            }
+            let next = Self::watch(&mut self.wire, &mut self.waiting, cancel, next).await?;
+            let Some(batch) = next else {
+                // A stream that has ended must not be asked again, but a cursor may be.
+                cursor.batches = futures::stream::empty().boxed();
+                return Ok(false);
+            };
+            cursor.current = Some((batch?, 0));
         }
         Ok(true)
     }

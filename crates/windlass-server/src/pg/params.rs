@@ -9,6 +9,7 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::{CastOptions, cast_with_options, concat};
 use arrow::datatypes::{DataType, Field, IntervalMonthDayNano};
+use pgwire::api::Type;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use windlass_types::{Error, ErrorCode, Result};
@@ -22,6 +23,30 @@ const DIGITS: usize = 38;
 
 fn wrong(at: usize, why: &str) -> Error {
     Error::new(ErrorCode::SqlExecution, format!("the value of ${} {why}", at + 1))
+}
+
+/// [`read`], of a value whose type the client gives as an object id (0: it does not say).
+pub(crate) fn read_as(
+    at: usize,
+    bytes: Option<&[u8]>,
+    binary: bool,
+    kind: &DataType,
+    oid: u32,
+) -> Result<ArrayRef> {
+    match (Type::from_oid(oid), bytes) {
+        // Here it is text; binary, and without hyphens, it is not yet.
+        (Some(Type::UUID), Some(bytes)) => {
+            let text = if binary { uuid(bytes) } else { uuid_of_text(bytes) };
+            let text = text.ok_or_else(|| wrong(at, "is not a UUID"))?;
+            read(at, Some(text.as_bytes()), false, kind)
+        }
+        // The number of its version comes first.
+        (Some(Type::JSONB), Some(bytes)) if binary => {
+            let text = bytes.strip_prefix(&[1u8]).ok_or_else(|| wrong(at, "is not JSON"))?;
+            read(at, Some(text), false, kind)
+        }
+        _ => read(at, bytes, binary, kind),
+    }
 }
 
 /// Reads the value of parameter `at` (from 0). `kind` is the type the query gives it; `binary` says
@@ -107,6 +132,19 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     }
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
     digits.chunks(2).map(|two| Some(digit(two[0])? << 4 | digit(two[1])?)).collect()
+}
+
+/// A UUID as it is written, from its bytes.
+fn uuid(bytes: &[u8]) -> Option<String> {
+    let hex = format!("{:032x}", u128::from_be_bytes(bytes.try_into().ok()?));
+    Some([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
+}
+
+/// The same of one that is written in another way PostgreSQL takes.
+fn uuid_of_text(text: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(text).ok()?;
+    let digits: String = text.trim().chars().filter(|c| !"{}-".contains(*c)).collect();
+    uuid(&unhex(&digits)?)
 }
 
 /// A decimal of exactly the digits after the point that it has.
@@ -206,7 +244,8 @@ fn list(at: usize, bytes: &[u8], kind: &DataType) -> Result<ArrayRef> {
     let read = || {
         let mut front = Front(bytes);
         let dimensions = front.i32()?;
-        let (_, _) = (front.i32()?, front.i32()?);
+        let (_, element) = (front.i32()?, front.i32()?);
+        let uuids = u32::try_from(element).ok() == Some(Type::UUID.oid());
         if dimensions == 0 {
             return Some(Vec::new());
         }
@@ -217,6 +256,9 @@ fn list(at: usize, bytes: &[u8], kind: &DataType) -> Result<ArrayRef> {
         let mut items = Vec::with_capacity(length);
         for _ in 0..length {
             items.push(match usize::try_from(front.i32()?) {
+                Ok(size) if uuids => {
+                    Arc::new(StringArray::from(vec![uuid(front.take(size)?)?])) as ArrayRef
+                }
                 Ok(size) => item(front.take(size)?, item_kind)?,
                 Err(_) => new_null_array(inner.data_type(), 1),
             });
@@ -360,6 +402,25 @@ mod tests {
         assert_eq!(text(r#"{"a b",c\,d,"q\""}"#, &list(DataType::Utf8)), r#"["a b","c,d","q\""]"#);
         assert_eq!(text("{}", &list(DataType::Int64)), "[]");
         assert_eq!(text("{{1}}", &list(DataType::Int64)), "the value of $1 is not an array");
+    }
+
+    #[test]
+    fn a_uuid_is_text_however_it_is_sent() {
+        let (kind, oid) = (DataType::Utf8, Type::UUID.oid());
+        let sent = |bytes: &[u8], binary: bool| match read_as(0, Some(bytes), binary, &kind, oid) {
+            Ok(array) => shown(&array),
+            Err(error) => error.message().to_owned(),
+        };
+        let five = "00000000-0000-0000-0000-000000000005";
+        assert_eq!(sent(&5u128.to_be_bytes(), true), five);
+        assert_eq!(sent(five.as_bytes(), false), five);
+        assert_eq!(sent(five.replace('-', "").as_bytes(), false), five);
+        let wrong: [(&[u8], bool); 3] = [(b"short", true), (b"short", false), (b"\xff", false)];
+        for (bytes, binary) in wrong {
+            assert_eq!(sent(bytes, binary), "the value of $1 is not a UUID");
+        }
+        let json = read_as(0, Some(&b"\x01{}"[..]), true, &kind, Type::JSONB.oid());
+        assert_eq!(shown(&json.unwrap()), "{}");
     }
 
     #[test]

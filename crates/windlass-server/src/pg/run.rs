@@ -2,11 +2,14 @@
 
 use super::client::{Begun, Client, Done, Fault, Portal, Statement};
 use super::encode::Rows;
+use super::literals;
 use super::said;
 use super::types::{Column, parameter};
 use super::words::{self, CopyFormat, Words};
 use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
 use futures::SinkExt as _;
+use pgwire::api::Type;
 use pgwire::messages::PgWireBackendMessage as Out;
 use pgwire::messages::copy::{CopyDone, CopyOutResponse};
 use pgwire::messages::data::{NoData, ParameterDescription};
@@ -18,7 +21,12 @@ use pgwire::messages::response::{EmptyQueryResponse, TransactionStatus};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use windlass_core::engine::Shape;
+use windlass_core::sql::Placeholder;
 use windlass_types::{Error, ErrorCode, Result};
+
+/// Advice for values that a statement does not take.
+const NO_PARAMETERS: &str =
+    "queries, and what keeps the rows of one, have parameters; write other values out";
 
 /// An error with a state of PostgreSQL's that no code of ours has.
 fn protocol(state: &str, message: String, hint: Option<&str>) -> Fault {
@@ -30,6 +38,21 @@ fn protocol(state: &str, message: String, hint: Option<&str>) -> Fault {
 fn split(text: &str) -> Result<Vec<String>> {
     let pieces = windlass_core::sql::split(text)?;
     Ok(pieces.into_iter().map(|(_, text)| text).collect())
+}
+
+/// Types of parameters, as far as the client or their places say them.
+fn parameter_types(oids: &[u32], places: &[Placeholder]) -> Vec<Option<DataType>> {
+    let mut types: Vec<_> = oids.iter().map(|oid| parameter(*oid)).collect();
+    for at in places.iter().filter(|place| place.list).map(|place| place.number - 1) {
+        if types.len() <= at {
+            types.resize(at + 1, None);
+        }
+        if oids.get(at).is_none_or(|oid| *oid == 0) {
+            // The engine would take it for text, which holds nothing.
+            types[at] = parameter(Type::TEXT_ARRAY.oid());
+        }
+    }
+    types
 }
 
 impl Client {
@@ -237,13 +260,22 @@ impl Client {
         let statement = match (statements.pop(), statements.is_empty()) {
             (None, _) => None,
             (Some(text), true) => {
+                let places = windlass_core::sql::placeholders(&text)?;
+                let mut kept = false;
                 // What cannot be read is refused here, as PostgreSQL does.
                 if words::read(&text)?.is_none() {
-                    windlass_core::sql::parse(&text)?;
+                    let parsed = windlass_core::sql::parse(&text)?;
+                    kept = parsed.iter().any(|parsed| literals::is_kept(&parsed.statement));
+                    let fixed = parsed.iter().any(|parsed| literals::is_fixed(&parsed.statement));
+                    if fixed && !places.is_empty() {
+                        let message = "this statement has no parameters".to_owned();
+                        return Err(protocol("42P02", message, Some(NO_PARAMETERS)));
+                    }
                 }
                 let oids = message.type_oids;
-                let types = oids.iter().map(|oid| parameter(*oid)).collect();
-                Some(Arc::new(Statement { text, types, oids }))
+                let types = parameter_types(&oids, &places);
+                let places = kept.then_some(places);
+                Some(Arc::new(Statement { text, types, oids, places }))
             }
             (Some(_), false) => {
                 return Err(protocol(
@@ -269,7 +301,9 @@ impl Client {
                 let given = &message.parameters;
                 let unsaid =
                     (0..given.len()).any(|at| statement.types.get(at).is_none_or(Option::is_none));
-                let types = if unsaid {
+                let types = if let Some(types) = statement.written_types() {
+                    types
+                } else if unsaid {
                     let cancel = self.ticket.begin();
                     match self.shape(&statement, &cancel).await? {
                         Shape::Rows { parameters, .. } => parameters,
@@ -282,7 +316,7 @@ impl Client {
                     return Err(protocol(
                         "08P01",
                         format!("{} values for {} parameters", given.len(), types.len()),
-                        None,
+                        types.is_empty().then_some(NO_PARAMETERS),
                     ));
                 }
                 let formats = &message.parameter_format_codes;
@@ -296,11 +330,16 @@ impl Client {
                     .zip(&types)
                     .enumerate()
                     .map(|(at, (bytes, kind))| {
-                        super::params::read(at, bytes.as_deref(), binary(at), kind)
+                        let oid = statement.oids.get(at).copied().unwrap_or_default();
+                        super::params::read_as(at, bytes.as_deref(), binary(at), kind, oid)
                     })
                     .collect::<Result<Vec<_>>>()?;
+                let written = match &statement.places {
+                    Some(places) => Some(literals::write(&statement.text, places, &parameters)?),
+                    None => None,
+                };
                 let formats = message.result_column_format_codes;
-                Some(Portal { statement, parameters, formats, begun: None, ended: false })
+                Some(Portal { statement, parameters, written, formats, begun: None, ended: false })
             }
         };
         self.portals.insert(message.portal_name.unwrap_or_default(), portal);
@@ -362,7 +401,9 @@ impl Client {
         };
         let (parameters, columns) = match shape {
             Shape::Rows { parameters, columns } => (parameters, Some(columns)),
-            Shape::Done | Shape::Unknown => (Vec::new(), None),
+            Shape::Done | Shape::Unknown => {
+                (statement.and_then(Statement::written_types).unwrap_or_default(), None)
+            }
         };
         let oids = parameters.iter().enumerate().map(|(at, kind)| {
             let said =
@@ -388,6 +429,7 @@ impl Client {
             return Ok(());
         }
         self.not_failed()?;
+        let text = portal.written.as_ref().unwrap_or(text);
         portal.begun =
             Some(self.begin(text, std::mem::take(&mut portal.parameters), cancel).await?);
         Ok(())

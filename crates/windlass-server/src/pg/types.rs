@@ -204,8 +204,11 @@ pub(crate) fn parameter(oid: u32) -> Option<DataType> {
         Type::INT2_ARRAY | Type::INT4_ARRAY | Type::INT8_ARRAY => list(DataType::Int64),
         Type::FLOAT4_ARRAY => list(DataType::Float32),
         Type::FLOAT8_ARRAY => list(DataType::Float64),
-        Type::TEXT_ARRAY | Type::VARCHAR_ARRAY => list(DataType::Utf8),
+        Type::TEXT_ARRAY | Type::VARCHAR_ARRAY | Type::UUID_ARRAY => list(DataType::Utf8),
+        Type::BYTEA_ARRAY => list(DataType::Binary),
         Type::DATE_ARRAY => list(DataType::Date32),
+        Type::TIMESTAMP_ARRAY => list(DataType::Timestamp(micros, None)),
+        Type::TIMESTAMPTZ_ARRAY => list(DataType::Timestamp(micros, Some("UTC".into()))),
         Type::TEXT
         | Type::VARCHAR
         | Type::BPCHAR
