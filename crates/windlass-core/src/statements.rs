@@ -207,7 +207,7 @@ impl Windlass {
             }
             Statement::Write(write) => {
                 self.end_dead_writes_once(&fabric).await;
-                self.run_write(&fabric, write).boxed().await
+                self.run_write(&fabric, write, &ctx.temporaries).boxed().await
             }
             Statement::Engine(text) => {
                 if let Some(set) = crate::session::read(&text)? {

@@ -31,6 +31,8 @@ pub(crate) struct Inner {
     pub(crate) query: OnceCell<Arc<QueryEngine>>,
     /// Copies asked of this process whose runs have not begun.
     pub(crate) here: Mutex<HashMap<String, crate::jobs::Here>>,
+    /// Temporary tables of sessions that wait for a write, by the token in its payload.
+    pub(crate) lent: Mutex<HashMap<String, Temporaries>>,
     /// Crawls asked of this process whose runs have not begun.
     pub(crate) crawls: Mutex<HashMap<String, crate::catalog::Ready>>,
     pub(crate) scheduler: OnceLock<windlass_jobs::Scheduler>,
@@ -78,6 +80,7 @@ impl Windlass {
                 store,
                 query: OnceCell::new(),
                 here: Mutex::default(),
+                lent: Mutex::default(),
                 crawls: Mutex::default(),
                 scheduler: OnceLock::new(),
                 looked: Mutex::default(),
@@ -219,12 +222,16 @@ impl Windlass {
 
     /// What a query sees of a fabric.
     pub(crate) fn scope(&self, fabric: Fabric) -> Arc<Scope> {
-        Arc::new(Scope { windlass: self.clone(), fabric, temporaries: Temporaries::default() })
+        self.scope_with(fabric, Temporaries::default())
     }
 
     /// What a query of a session sees: its temporary tables too.
     pub(crate) fn session_scope(&self, fabric: Fabric, ctx: &Ctx) -> Arc<Scope> {
-        let temporaries = ctx.temporaries.clone();
+        self.scope_with(fabric, ctx.temporaries.clone())
+    }
+
+    /// What a query sees that was lent these.
+    pub(crate) fn scope_with(&self, fabric: Fabric, temporaries: Temporaries) -> Arc<Scope> {
         Arc::new(Scope { windlass: self.clone(), fabric, temporaries })
     }
 }

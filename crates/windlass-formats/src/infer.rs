@@ -1,6 +1,6 @@
 //! Types of values: of CSV fields by what they look like and parse as, of JSON values exactly.
 
-use crate::schema::{NOTE, widen};
+use crate::schema::{NOTE, loses, widen};
 use arrow::compute::kernels::cast_utils::{Parser as _, string_to_datetime};
 use arrow::datatypes::{DataType, Date32Type, Field, Float64Type, TimeUnit};
 use chrono::Utc;
@@ -122,10 +122,16 @@ const DEPTH: usize = 128;
 
 /// The type of the one JSON value in `line`, whole numbers exactly; an error says what is wrong.
 pub fn of_json(line: &[u8]) -> Result<DataType, String> {
-    let mut reader = Json { bytes: line, at: 0 };
+    of_json_lists(line).map(|(kind, _)| kind)
+}
+
+/// The same, and whether a list in it has an object or a list where its other items make it one
+/// of texts.
+pub fn of_json_lists(line: &[u8]) -> Result<(DataType, bool), String> {
+    let mut reader = Json { bytes: line, at: 0, mixed: false };
     let kind = reader.value(0)?;
     match reader.peek() {
-        None => Ok(kind),
+        None => Ok((kind, reader.mixed)),
         Some(_) => Err(format!("there is more after the value, at byte {}", reader.at + 1)),
     }
 }
@@ -133,6 +139,8 @@ pub fn of_json(line: &[u8]) -> Result<DataType, String> {
 struct Json<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// Items of some list do not all fit it but as text.
+    mixed: bool,
 }
 
 impl Json<'_> {
@@ -256,7 +264,9 @@ impl Json<'_> {
         let mut item = DataType::Null;
         while self.peek() != Some(b']') {
             let kind = self.value(depth + 1)?;
-            item = join(&item, &kind);
+            let joined = join(&item, &kind);
+            self.mixed |= loses(&joined, &item) || loses(&joined, &kind);
+            item = joined;
             match self.peek() {
                 Some(b',') => self.at += 1,
                 Some(b']') => {}
@@ -364,5 +374,20 @@ mod tests {
             assert!(kind(text).is_err(), "{text}");
         }
         assert!(kind(&"[".repeat(10_000)).is_err());
+    }
+
+    #[test]
+    fn lists_of_items_that_only_text_fits_are_told() {
+        for (text, mixed) in [
+            ("[1,{\"b\":2}]", true),
+            ("{\"a\":[\"x\",[1]]}", true),
+            ("{\"a\":[{\"b\":1},{\"b\":{\"c\":1}}]}", true),
+            ("[[[1],[[2]]]]", true),
+            ("[1,\"x\",null,2.5]", false),
+            ("[null,{\"b\":1},{\"c\":[]}]", false),
+            ("{\"a\":1,\"b\":{\"c\":\"x\"}}", false),
+        ] {
+            assert_eq!(of_json_lists(text.as_bytes()).unwrap().1, mixed, "{text}");
+        }
     }
 }

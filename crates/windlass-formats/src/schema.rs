@@ -66,6 +66,21 @@ fn widen_fields(a: &Fields, b: &Fields) -> Fields {
     fields.into()
 }
 
+/// Whether a column of this type has texts where a row has an object or a list.
+pub fn loses(kind: &DataType, of_row: &DataType) -> bool {
+    match (kind, of_row) {
+        (DataType::Utf8, nested) => nested.is_nested(),
+        (DataType::List(kind), DataType::List(of_row)) => {
+            loses(kind.data_type(), of_row.data_type())
+        }
+        (DataType::Struct(fields), DataType::Struct(of_row)) => of_row.iter().any(|field| {
+            let known = fields.iter().find(|known| known.name() == field.name());
+            known.is_some_and(|known| loses(known.data_type(), field.data_type()))
+        }),
+        _ => false,
+    }
+}
+
 /// A type as SQL names it.
 pub fn sql(kind: &DataType) -> String {
     use DataType as T;

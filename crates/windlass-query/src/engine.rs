@@ -1,13 +1,14 @@
 //! Running a statement: parse, resolve, plan, stream.
 
 use crate::as_views::{plain, plainly};
+use crate::associate::associate;
 use crate::describe::describe;
 use crate::error::{from_engine, missing_column, syntax};
-use crate::identifiers::{correct, distinct};
+use crate::identifiers::{correct, name_all};
 use crate::memory::Budget;
 use crate::pg::{Given, bind};
 use crate::resolve::{MAIN, Resolver, columns, tables};
-use crate::scope::{Opened, Scope};
+use crate::scope::{Opened, Scope, tree};
 use crate::sources::WasListed;
 use crate::store::{QueryStore, Told, url};
 use arrow::array::{ArrayRef, StringArray};
@@ -326,7 +327,10 @@ pub(crate) fn reference(name: &ObjectName) -> Result<TableReference> {
 /// Plans; column names that differ only by case are corrected one after the other.
 pub(crate) async fn logical(state: &SessionState, mut statement: Statement) -> Result<LogicalPlan> {
     let mut corrections = 0;
-    distinct(&mut statement);
+    if let Some(tree) = tree(&mut statement) {
+        associate(tree);
+    }
+    name_all(&mut statement);
     loop {
         match state.statement_to_plan(statement.clone()).await {
             Ok(plan) => return Ok(plan),

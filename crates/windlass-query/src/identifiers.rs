@@ -1,4 +1,4 @@
-//! Column names that differ from what was written only by case, and columns that are written twice.
+//! Column names that differ from what was written only by case, and names of what a SELECT gives none.
 //!
 //! Bare names fold to lower case. Where the folded name is not a column but exactly one column differs
 //! from it only by case, the statement is rewritten to name that one.
@@ -14,11 +14,13 @@ use sqlparser::ast::{
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-/// Gives what a SELECT has twice a name of its own: of `SELECT x, x` the second is `x_2`. The engine
-/// takes a name once, where every other SQL takes it as often as it is written.
-pub(crate) fn distinct(statement: &mut Statement) {
+/// Names what a SELECT gives no name: a column that is cast keeps its own, everything else is called as
+/// it is written (`sum(x)`), where the engine would say `sum(lake.t.x)` or `Utf8("a")`. What is there
+/// twice is counted: of `SELECT x, x` the second is `x_2`. The engine takes a name once, where every
+/// other SQL takes it as often as it is written.
+pub(crate) fn name_all(statement: &mut Statement) {
     if let Some(tree) = tree(statement) {
-        let _ = tree.visit(&mut Distinct);
+        let _ = tree.visit(&mut Named);
     }
 }
 
@@ -34,26 +36,62 @@ fn selects(body: &mut SetExpr, each: &mut impl FnMut(&mut Select)) {
     }
 }
 
-struct Distinct;
+struct Named;
 
-impl Distinct {
+/// The name of a column as the engine takes it.
+fn folded(ident: &Ident) -> String {
+    if ident.quote_style.is_none() { ident.value.to_ascii_lowercase() } else { ident.value.clone() }
+}
+
+/// The column that is meant, if it is one.
+fn column(expr: &Expr) -> Option<&Ident> {
+    match expr {
+        Expr::Identifier(ident) => Some(ident),
+        Expr::CompoundIdentifier(parts) => parts.last(),
+        _ => None,
+    }
+}
+
+/// The column that is cast.
+fn cast(expr: &Expr) -> Option<&Ident> {
+    match expr {
+        Expr::Cast { expr, .. } => column(expr).or_else(|| cast(expr)),
+        Expr::Nested(expr) => cast(expr),
+        _ => None,
+    }
+}
+
+/// Columns that come from one expression get their names from the engine.
+fn is_many(expr: &Expr) -> bool {
+    matches!(expr, Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("unnest"))
+}
+
+impl Named {
     fn items(items: &mut [SelectItem]) {
-        let (mut seen, mut taken) = (HashSet::new(), HashSet::new());
+        let mut taken: HashSet<String> = HashSet::new();
+        let mut is_open = false;
+        for item in &*items {
+            match item {
+                SelectItem::ExprWithAlias { alias, .. } => {
+                    taken.insert(folded(alias));
+                }
+                SelectItem::UnnamedExpr(expr) => taken.extend(column(expr).map(folded)),
+                _ => is_open = true,
+            }
+        }
+        let mut seen = HashSet::new();
         for item in items {
             let SelectItem::UnnamedExpr(expr) = item else { continue };
             let text = expr.to_string();
-            let name = match expr {
-                Expr::Identifier(ident) => ident.value.clone(),
-                Expr::CompoundIdentifier(parts) => {
-                    parts.last().map_or_else(String::new, |ident| ident.value.clone())
-                }
-                _ => text.clone(),
-            };
-            if seen.insert(text) {
+            let is_first = seen.insert(text.clone());
+            if (is_first && column(expr).is_some()) || is_many(expr) {
                 continue;
             }
-            let mut free = (2..).map(|number| format!("{name}_{number}"));
-            if let Some(free) = free.find(|name| taken.insert(name.clone())) {
+            let base = column(expr).map_or(text, folded);
+            let own = cast(expr).filter(|_| !is_open).map(folded);
+            let counted = (2..).map(|number| format!("{base}_{number}"));
+            let mut names = own.into_iter().chain([base.clone()]).chain(counted);
+            if let Some(free) = names.find(|name| taken.insert(name.clone())) {
                 let alias = Ident::with_quote('"', free);
                 *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
             }
@@ -61,7 +99,7 @@ impl Distinct {
     }
 }
 
-impl VisitorMut for Distinct {
+impl VisitorMut for Named {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {

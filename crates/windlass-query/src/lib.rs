@@ -6,6 +6,7 @@
 mod ahead;
 mod archive;
 mod as_views;
+mod associate;
 mod blocking;
 mod cache;
 mod calls;

@@ -26,6 +26,8 @@ pub(crate) const PAGE: usize = if cfg!(test) { 8 } else { 1000 };
 const FOLDERS: usize = 64;
 /// Listings side by side.
 const AT_ONCE: usize = 8;
+/// Beginnings of names at one level that are looked at one by one at most.
+const STARTS: usize = 2 * AT_ONCE;
 
 /// What was listed of a path.
 #[derive(Debug, Default)]
@@ -162,12 +164,14 @@ struct Layout {
     folders: usize,
     /// A name is escaped that need not be, or one column is at two levels.
     odd: bool,
+    /// A number is written with a sign that it need not have.
+    signed: bool,
 }
 
 fn layout(files: &[Arc<SourceFile>]) -> Layout {
     let mut levels: Vec<BTreeSet<String>> = Vec::new();
     let mut folders: BTreeSet<&str> = BTreeSet::new();
-    let mut odd = false;
+    let (mut odd, mut signed) = (false, false);
     for file in files {
         let below = file.below();
         let folder = below.rfind('/').map_or("", |at| &below[..at]);
@@ -182,14 +186,15 @@ fn layout(files: &[Arc<SourceFile>]) -> Layout {
             }
             let raw = level.split_once('=').map_or("", |(raw, _)| raw);
             levels[at].insert(raw.to_owned());
-            if let Some((name, _)) = pair(level) {
+            if let Some((name, text)) = pair(level) {
                 odd |= seen.contains(&name);
+                signed |= text.is_some_and(|text| text.starts_with('+') || text == "-0");
                 seen.push(name);
             }
             odd |= needless(level);
         }
     }
-    Layout { levels, files: files.len(), folders: folders.len(), odd }
+    Layout { levels, files: files.len(), folders: folders.len(), odd, signed }
 }
 
 /// Whether a letter, digit, `-`, `_`, `.` or `~` is escaped: then names cannot be foretold.
@@ -449,8 +454,9 @@ impl Walk<'_> {
             return Ok(None); // one level is read at once
         }
         let Some(spans) = self.prune.spans(at) else { return Ok(None) };
-        let starts: BTreeSet<(String, bool)> = spans.iter().map(Span::in_folder).collect();
-        if starts.iter().any(|(start, _)| start.is_empty()) || starts.len() > AT_ONCE {
+        let signed = self.layout.signed && matches!(spans[..], [Span::Number(..), ..]);
+        let starts: BTreeSet<(String, bool)> = spans.iter().flat_map(Span::in_folders).collect();
+        if signed || starts.len() > STARTS || starts.iter().any(|(start, _)| start.is_empty()) {
             return Ok(None);
         }
         let block = format!("{folder}{raw}=");
@@ -470,7 +476,11 @@ impl Walk<'_> {
                 .collect();
             self.flats(flats.into_iter().collect()).await?;
         } else {
-            for (start, _) in &starts {
+            let starts: BTreeSet<&str> = starts.iter().map(|(start, _)| start.as_str()).collect();
+            for start in &starts {
+                if starts.iter().any(|other| start != other && start.starts_with(*other)) {
+                    continue; // it is listed with the other
+                }
                 levels.push(self.level(&format!("{block}{start}"), None).await?);
             }
         }
@@ -529,7 +539,7 @@ fn dated(pattern: &DatePattern, spans: &[Span]) -> Option<Vec<String>> {
         let (from, to) = match span {
             Span::Moment(from, to) => (*from, *to),
             Span::Day(from, to) => (from.and_hms_opt(0, 0, 0)?, to.and_hms_opt(0, 0, 0)?),
-            Span::Text(..) => return None,
+            Span::Text(..) | Span::Number(..) => return None,
         };
         prefixes.extend(pattern.prefixes(from, to, FOLDERS)?);
     }

@@ -34,6 +34,7 @@ pub(crate) struct Prune {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Span {
     Text(String, String),
+    Number(i64, i64),
     Day(NaiveDate, NaiveDate),
     Moment(NaiveDateTime, NaiveDateTime),
 }
@@ -180,6 +181,7 @@ pub(crate) fn unqualified(filter: Expr) -> datafusion::error::Result<Expr> {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Value {
     Text(String),
+    Number(i64),
     Day(NaiveDate),
     Moment(NaiveDateTime),
 }
@@ -187,6 +189,7 @@ enum Value {
 fn span(low: Value, high: Value) -> Option<Span> {
     Some(match (low, high) {
         (Value::Text(low), Value::Text(high)) => Span::Text(low, high),
+        (Value::Number(low), Value::Number(high)) => Span::Number(low, high),
         (Value::Day(low), Value::Day(high)) => Span::Day(low, high),
         (Value::Moment(low), Value::Moment(high)) => Span::Moment(low, high),
         _ => return None,
@@ -217,6 +220,7 @@ fn constant(expr: &Expr, field: &Field) -> Option<Value> {
             | ScalarValue::LargeUtf8(Some(text))
             | ScalarValue::Utf8View(Some(text)),
         ) => Some(Value::Text(text.clone())),
+        (DataType::Int64, ScalarValue::Int64(Some(number))) => Some(Value::Number(*number)),
         (DataType::Date32, ScalarValue::Date32(Some(days))) => NaiveDate::default()
             .checked_add_signed(TimeDelta::days(i64::from(*days)))
             .map(Value::Day),
@@ -322,11 +326,50 @@ pub(crate) fn common<'a>(a: &'a str, b: &str) -> &'a str {
     }
 }
 
+/// What numbers begin with in names of folders, where those of one digit may have a zero before it.
+fn numbers(from: i64, to: i64) -> Vec<(String, bool)> {
+    if from == to {
+        let padded = (0..=9).contains(&from).then(|| (format!("0{from}"), true));
+        return std::iter::once((from.to_string(), true)).chain(padded).collect();
+    }
+    if from > to {
+        return vec![(String::new(), false)];
+    }
+    let mut starts = Vec::new();
+    if from < 0 {
+        starts.push(("-".to_owned(), false));
+    }
+    let (mut low, mut end) = (from.max(0), 9i64);
+    while low <= to {
+        // Numbers of as many digits begin with what the first and the last of them begin with.
+        while end < low {
+            end = end.saturating_mul(10).saturating_add(9);
+        }
+        let (first, last) = (low.to_string(), end.min(to).to_string());
+        let start = common(&first, &last);
+        if start.is_empty() {
+            let digits = first.as_bytes()[0]..=last.as_bytes()[0];
+            starts.extend(digits.map(|digit| (char::from(digit).to_string(), false)));
+        } else {
+            starts.push((start.to_owned(), false));
+        }
+        if low <= 9 {
+            starts.push(("0".to_owned(), false));
+        }
+        if end >= to {
+            break;
+        }
+        low = end + 1;
+    }
+    starts
+}
+
 impl Span {
-    /// What the value in the name of a folder begins with, as far as no writer escapes it, and
-    /// whether that is all of it.
-    pub(crate) fn in_folder(&self) -> (String, bool) {
+    /// What the values in the names of folders begin with, as far as no writer escapes it, and
+    /// whether that is all of it; an empty text: with anything.
+    pub(crate) fn in_folders(&self) -> Vec<(String, bool)> {
         let text = match self {
+            Self::Number(from, to) => return numbers(*from, *to),
             Self::Text(from, to) => common(from, to).to_owned(),
             Self::Day(from, to) => {
                 common(&from.format("%Y-%m-%d").to_string(), &to.format("%Y-%m-%d").to_string())
@@ -337,15 +380,49 @@ impl Span {
         let plain = |c: &char| c.is_ascii_alphanumeric() || "-_.~".contains(*c);
         let start: String = text.chars().take_while(plain).collect();
         let whole = self.is_point() && start.len() == text.len();
-        (start, whole)
+        vec![(start, whole)]
     }
 
     /// Whether it is one value.
     pub(crate) fn is_point(&self) -> bool {
         match self {
             Self::Text(from, to) => from == to,
+            Self::Number(from, to) => from == to,
             Self::Day(from, to) => from == to,
             Self::Moment(from, to) => from == to,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_looked_for_as_they_may_be_written() {
+        let starts = |from, to| {
+            let starts = Span::Number(from, to).in_folders().into_iter();
+            starts.map(|(start, whole)| if whole { format!("{start}/") } else { start })
+        };
+        let of = |from, to| starts(from, to).collect::<Vec<_>>().join(" ");
+        assert_eq!(of(7, 7), "7/ 07/");
+        assert_eq!(of(0, 0), "0/ 00/");
+        assert_eq!(of(777, 777), "777/");
+        assert_eq!(of(-5, -5), "-5/");
+        assert_eq!(of(700, 720), "7");
+        assert_eq!(of(95, 105), "9 10");
+        assert_eq!(of(8, 12), "8 9 0 1");
+        assert_eq!(of(-3, 2), "- 0 1 2 0");
+        assert_eq!(of(12, 7), "", "nothing is known of what cannot be");
+        // Every number between begins with one of them.
+        for (from, to) in [(0, 9), (5, 120), (-20, 1005), (98, 10_001), (i64::MAX - 3, i64::MAX)] {
+            let found: Vec<String> = starts(from, to).collect();
+            let last = to.min(from.saturating_add(20_000));
+            for number in from..=last {
+                let plain = number.to_string();
+                assert!(found.iter().any(|start| plain.starts_with(start)), "{number}: {found:?}");
+            }
+        }
+        assert_eq!(Span::Number(i64::MIN, i64::MAX).in_folders().len(), 174);
     }
 }

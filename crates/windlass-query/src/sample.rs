@@ -23,7 +23,7 @@ use object_store::ObjectStore;
 use std::collections::HashSet;
 use std::sync::Arc;
 use windlass_formats::detect;
-use windlass_formats::infer::{Guess, join, of_json};
+use windlass_formats::infer::{Guess, join, of_json_lists};
 use windlass_formats::{Format, Limits, OnError, Rows};
 use windlass_types::{Error, ErrorCode, Result};
 
@@ -486,12 +486,14 @@ async fn json(
             }
             let value = text::without_mark(line).trim_ascii();
             if !value.is_empty() && (records < RECORDS || infer == Infer::Full) {
-                let found = object(file, value, count.ended + 1, records)?;
+                let (found, lists) = object(file, value, count.ended + 1, records)?;
                 if records < values {
                     tell(value, &mut told);
                 }
                 let joined = join(&kind, &found);
-                mixed |= joined != kind && (loses(&joined, &kind) || loses(&joined, &found));
+                mixed |= lists
+                    || (joined != kind && loses(&joined, &kind))
+                    || (joined != found && loses(&joined, &found));
                 kind = joined;
                 records += 1;
             }
@@ -535,8 +537,9 @@ fn tell(object: &[u8], told: &mut Vec<(String, Vec<String>)>) {
     }
 }
 
-/// The type of the object that is line number `line`.
-fn object(file: &SourceFile, value: &[u8], line: u64, before: usize) -> Result<DataType> {
+/// The type of the object that is line number `line`, and whether a list of it has an object or a list
+/// as a text.
+fn object(file: &SourceFile, value: &[u8], line: u64, before: usize) -> Result<(DataType, bool)> {
     if before == 0
         && let Some((found, why)) = detect::by_magic(value)
     {
@@ -554,8 +557,8 @@ fn object(file: &SourceFile, value: &[u8], line: u64, before: usize) -> Result<D
         text::unreadable(file, &Kind::JsonLines.to_string(), why)
             .hint("every line is one JSON object; `jq -c .` writes them so")
     };
-    match of_json(value).map_err(wrong)? {
-        kind @ DataType::Struct(_) => Ok(kind),
+    match of_json_lists(value).map_err(wrong)? {
+        (kind @ DataType::Struct(_), lists) => Ok((kind, lists)),
         _ => Err(wrong("it is not an object".to_owned())),
     }
 }

@@ -3,7 +3,7 @@
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use std::sync::Arc;
 use windlass_formats::schema::NOTE;
-pub(crate) use windlass_formats::schema::{sql, widen};
+pub(crate) use windlass_formats::schema::{loses, sql, widen};
 
 /// A column and what is worth telling about it.
 #[derive(Debug, Clone)]
@@ -73,21 +73,6 @@ pub(crate) fn merge(schemas: &[(String, Schema)]) -> Vec<Column> {
             }
         })
         .collect()
-}
-
-/// Whether a column of this type has texts where a row has an object or a list.
-pub(crate) fn loses(kind: &DataType, of_row: &DataType) -> bool {
-    match (kind, of_row) {
-        (DataType::Utf8, nested) => nested.is_nested(),
-        (DataType::List(kind), DataType::List(of_row)) => {
-            loses(kind.data_type(), of_row.data_type())
-        }
-        (DataType::Struct(fields), DataType::Struct(of_row)) => of_row.iter().any(|field| {
-            let known = fields.iter().find(|known| known.name() == field.name());
-            known.is_some_and(|known| loses(known.data_type(), field.data_type()))
-        }),
-        _ => false,
-    }
 }
 
 /// A column of nothing but NULL is text; so inside structs and lists.

@@ -152,6 +152,19 @@ async fn views_and_temporary_tables_are_of_the_fabric_and_of_the_session() {
         CREATE TEMP VIEW tv AS SELECT id + 1 AS id FROM t;\n\
         SELECT sum(id) FROM tv";
     assert_eq!(place.ask(session).lines().last(), Some("63"));
+    // Also where it is written, and over a stored one of its name.
+    let session = "CREATE VIEW hid AS SELECT 'stored' AS x;\n\
+        CREATE TEMP VIEW hid AS SELECT 'temporary' AS x;\n\
+        COPY (SELECT * FROM hid) TO 'landing:tmp/hid.csv';\n\
+        CREATE TEMP TABLE t AS SELECT 7 AS a; CREATE FILE TABLE made ON landing LOCATION = 'tmp/made/' AS SELECT * FROM t;\n\
+        INSERT INTO made SELECT a + 1 FROM t";
+    place.home.sql(session).good();
+    assert_eq!(
+        place.ask("SELECT x FROM landing.\"tmp/hid.csv\"").lines().last(),
+        Some("temporary")
+    );
+    assert_eq!(place.ask("SELECT sum(a) AS a FROM made").lines().last(), Some("15"));
+    place.home.sql("DROP VIEW hid").good();
     let gone = place.home.sql("SELECT * FROM t").refused(1);
     assert!(gone.contains("no table `t`"), "{gone}");
     let dropped = "CREATE TEMP TABLE t AS SELECT 1 AS a; DROP TABLE t; SELECT * FROM t";

@@ -7,6 +7,7 @@ mod insert;
 mod kind;
 mod notes;
 mod recover;
+mod session;
 mod statement;
 
 pub(crate) use kind::WriteKind;
@@ -95,6 +96,9 @@ pub(crate) struct WriteWork {
     /// The table that INSERT INTO names; a payload of before it was noted has none.
     #[serde(default)]
     pub(crate) into: Option<WriteInto>,
+    /// The token under which this process has the temporary tables of the session that asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) session: Option<String>,
 }
 
 /// A payload that can be done.

@@ -84,6 +84,20 @@ fn objects_are_text_where_other_rows_have_text() {
 }
 
 #[test]
+fn objects_and_lists_are_text_in_lists_where_other_items_are_text() {
+    let lines = Json { lines: true, ..Json::default() };
+    for (text, expected) in [
+        ("{\"a\":[1,{\"b\": 2}]}\n", "a\n[1, {\"b\": 2}]"),
+        ("{\"a\":[{\"b\":1},{\"b\":{\"c\":1}}]}\n", "a\n[{b: 1}, {b: {\"c\":1}}]"),
+        ("{\"a\":[[1],2]}\n{\"a\":[true,[ ]]}\n", "a\n[[1], 2]\n[true, [ ]]"),
+    ] {
+        assert_eq!(good(text), expected, "{text}");
+        assert_eq!(rows(&lines, text, OnError::Fail).0, expected, "{text}");
+    }
+    assert_eq!(good("[[1,[2]],[]]"), "value\n[1, [2]]\n[]");
+}
+
+#[test]
 fn what_is_wrong_is_said_with_its_line() {
     for (text, expected) in [
         ("[{\"a\":1}\n{\"a\":2}]", "line 2: `,` or `]` is expected"),

@@ -1,6 +1,6 @@
 use super::*;
-use ::arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
-use ::arrow::datatypes::{DataType, Field, Schema};
+use ::arrow::array::{ArrayRef, Float64Array, Int64Array, ListArray, StringArray, UInt64Array};
+use ::arrow::datatypes::{DataType, Field, Schema, UInt64Type};
 use std::io::Read as _;
 use windlass_types::OptionValue;
 
@@ -105,4 +105,35 @@ fn what_a_format_cannot_hold_is_an_error() {
     let odd = Arc::new(Schema::new(vec![Field::new("a b", DataType::Int64, true)]));
     let error = FileEncoder::new(&FileFormat::of(Format::Avro), &odd).unwrap_err();
     assert!(error.message().contains("`a b` cannot be the name"), "{}", error.message());
+}
+
+#[test]
+fn numbers_that_avro_cannot_hold_are_named_with_column_and_row() {
+    let rows = |numbers: [u64; 3]| {
+        let ids = Arc::new(Int64Array::from(vec![1, 2, 3])) as ArrayRef;
+        let lists = numbers.map(|number| Some(vec![Some(number.min(7))]));
+        let lists = Arc::new(ListArray::from_iter_primitive::<UInt64Type, _, _>(lists)) as ArrayRef;
+        let numbers = Arc::new(UInt64Array::from(numbers.to_vec())) as ArrayRef;
+        RecordBatch::try_from_iter([("id", ids), ("list", lists), ("big", numbers)]).unwrap()
+    };
+    let avro = FileFormat::of(Format::Avro);
+    let mut encoder = FileEncoder::new(&avro, &rows([1, 2, 3]).schema()).unwrap();
+    encoder.write(&rows([1, 2, 3])).unwrap();
+    let error = encoder.write(&rows([1, u64::MAX, 1 << 63])).unwrap_err();
+    let expected = "the value of `big` in row 5 is 18446744073709551615";
+    assert!(error.message().starts_with(expected), "{}", error.message());
+    assert!(error.hint_text().unwrap().contains("DECIMAL(20, 0)"));
+    assert!(!error.chain().contains("avro_custom_types"), "{}", error.chain());
+
+    let lists = [Some(vec![Some(1)]), None, Some(vec![Some(2), Some(u64::MAX)])];
+    let lists = Arc::new(ListArray::from_iter_primitive::<UInt64Type, _, _>(lists)) as ArrayRef;
+    let lists = RecordBatch::try_from_iter([("list", lists)]).unwrap();
+    let mut encoder = FileEncoder::new(&avro, &lists.schema()).unwrap();
+    let error = encoder.write(&lists).unwrap_err();
+    assert_eq!(
+        error.message(),
+        "the value of `list` in row 3 cannot be written in Avro: UInt64 value \
+         18446744073709551615 exceeds i64::MAX"
+    );
+    assert!(!error.chain().contains("avro_custom_types"), "{}", error.chain());
 }

@@ -55,6 +55,60 @@ async fn a_filter_on_a_partition_lists_what_it_can_want() {
 }
 
 #[tokio::test]
+async fn a_filter_on_a_number_lists_the_folders_that_may_spell_it() {
+    let numbers: Vec<(String, String)> =
+        (0..150).map(|n| (format!("t/p={n}/a.csv"), format!("id\n{n}\n"))).collect();
+    let bench = bench(&numbers);
+    let what = "SELECT count(*), sum(id)";
+    for (filter, prefixes) in [
+        ("p = 77", "[t/, t/p=77/]"),
+        ("p = 7", "[t/, t/p=07/, t/p=7/]"),
+        ("p IN (7, 77, 149)", "[t/, t/p=07/, t/p=149/, t/p=7/, t/p=77/]"),
+        ("p IN (11, 22, 33, 44, 55)", "[t/, t/p=11/, t/p=22/, t/p=33/, t/p=44/, t/p=55/]"),
+        ("p = 500", "[t/, t/p=500/]"),
+        ("p BETWEEN 70 AND 77", "t/p=7, "),
+        ("p >= 98 AND p < 102", "t/p=10, "),
+        ("p = -1", "[t/, t/p=-1/]"),
+    ] {
+        let sql = format!("{what} FROM landing.\"t/\" WHERE {filter}");
+        let whole = bench.ask(&format!("{what} FROM whole WHERE {filter}")).await;
+        assert_eq!(bench.ask(&sql).await, whole, "{filter}");
+        let told = listing(&bench, &sql).await;
+        assert!(told.contains("pruned by filters") && told.contains(prefixes), "{filter}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn numbers_with_zeros_or_signs_before_them_are_found() {
+    let what = "SELECT count(*), sum(id)";
+    let months: Vec<(String, String)> = (1..=12)
+        .flat_map(|month| (1..=9).map(move |day| (month, day)))
+        .map(|(month, day)| {
+            (format!("t/m={month:02}/d={day:02}/a.csv"), format!("id\n{}\n", month * 100 + day))
+        })
+        .collect();
+    let months = bench(&months);
+    for (filter, expected) in [
+        ("m = 3", "9|2745"),
+        ("m = 3 AND d = 7", "1|307"),
+        ("m IN (1, 12) AND d BETWEEN 2 AND 5", "8|5228"),
+        ("m BETWEEN 8 AND 11 AND d = 1", "4|3804"),
+    ] {
+        let sql = format!("{what} FROM landing.\"t/\" WHERE {filter}");
+        assert_eq!(months.ask(&sql).await, expected, "{filter}");
+        let told = listing(&months, &sql).await;
+        assert!(told.contains("pruned by filters"), "{filter}: {told}");
+    }
+    // Nobody writes such, and nobody loses it.
+    let mut signed: Vec<(String, String)> =
+        (0..12).map(|n| (format!("t/p={n}/a.csv"), format!("id\n{n}\n"))).collect();
+    signed.push(("t/p=+5/a.csv".to_owned(), "id\n500\n".to_owned()));
+    let signed = bench(&signed);
+    let sql = format!("{what} FROM landing.\"t/\" WHERE p = 5");
+    assert_eq!(signed.ask(&sql).await, "2|505");
+}
+
+#[tokio::test]
 async fn joins_subqueries_and_views_prune_where_the_optimizer_brings_the_filter() {
     let bench = bench(&days(0, 100))
         .view("v", "SELECT id, dt FROM landing.\"t/\"")

@@ -56,6 +56,27 @@ async fn whole_numbers_of_json_keep_their_digits() {
 }
 
 #[tokio::test]
+async fn objects_and_lists_in_lists_and_columns_of_text_are_their_text() {
+    let bench = Bench::new(&[
+        ("object.json", "{\"a\":[1,{\"b\":2}]}\n"),
+        ("deep.jsonl", "{\"a\":[{\"b\":1},{\"b\":{\"c\":1}}]}\n"),
+        ("list.jsonl", "{\"a\":[[1],2]}\n"),
+        ("array.json", "[{\"a\":[1,{\"b\":2}]}]"),
+        ("rows.jsonl", "{\"a\":\"x\"}\n{\"a\":{\"b\":2}}\n"),
+    ]);
+    for (key, expected) in [
+        ("object.json", "[1, {\"b\":2}]"),
+        ("deep.jsonl", "[{b: 1}, {b: {\"c\":1}}]"),
+        ("list.jsonl", "[[1], 2]"),
+        ("array.json", "[1, {\"b\":2}]"),
+        ("rows.jsonl", "x\n{\"b\":2}"),
+    ] {
+        let found = bench.ask(&format!("SELECT a FROM landing.\"{key}\"")).await;
+        assert_eq!(found, expected, "{key}");
+    }
+}
+
+#[tokio::test]
 async fn what_does_not_parse_as_its_type_is_text_and_describe_says_so() {
     let bench = Bench::new(&[("a.csv", "d,zip,n\n2026-01-01,01234,7\n2026-02-30,99999,8\n")]);
     assert_eq!(

@@ -259,6 +259,9 @@ async fn compressions_are_those_of_the_names_and_options() {
         place.write(&format!(
             "COPY ({query}) TO 'lake:{codec}.arrow' OPTIONS (COMPRESSION = {codec})"
         ));
+        let back = format!("SELECT count(*) AS n, sum(id) AS s FROM lake.\"{codec}.arrow\"");
+        let expected = serde_json::json!({"n": 20_000, "s": 199_990_000});
+        assert_eq!(place.home.rows(&back), [expected], "{codec}");
     }
     let program = r"
 import gzip, bz2, lzma, pyarrow as pa, pyarrow.parquet as pq, fastavro
@@ -324,6 +327,9 @@ print('good')
     assert!(long.contains("`big` in row 1 does not fit a cell"), "{long}");
     let bad = place.home.sql("COPY (SELECT chr(1) AS c) TO 'lake:c.xml'").refused(1);
     assert!(bad.contains("U+0001"), "{bad}");
+    let beyond = "SELECT CAST(18446744073709551615 AS BIGINT UNSIGNED) AS n";
+    let bad = place.home.sql(&format!("COPY ({beyond}) TO 'lake:n.avro'")).refused(1);
+    assert!(bad.contains("`n` in row 1 is 18446744073709551615"), "{bad}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -110,7 +110,8 @@ impl Windlass {
         let target = self.insert_target(&fabric, &work, &mut plan).await?;
         let engine = self.query().await?;
         let name = fabric.name.as_str().to_owned();
-        let source = engine.source(&work.query, target.as_ref(), &name, self.scope(fabric)).await?;
+        let scope = self.write_scope(fabric, &work)?;
+        let source = engine.source(&work.query, target.as_ref(), &name, scope).await?;
         self.check_after(
             context,
             &plan.after,

@@ -1,6 +1,7 @@
 //! COPY TO, INSERT INTO a path or a file table, CREATE FILE TABLE AS: as one run, at once.
 
 use super::kind::Wrote;
+use super::session::Lent;
 use super::{WRITE, WriteInto, WriteTable, WriteWork};
 use crate::engine::{Answer, Grade};
 use crate::rows::{self, Columns, Kind, done};
@@ -8,6 +9,7 @@ use crate::tables::{CreateFileTable, DEFAULT_SCHEMA};
 use crate::windlass::Windlass;
 use chrono::Utc;
 use windlass_jobs::OneOff;
+use windlass_query::Temporaries;
 use windlass_sql::{OptionSetting, Statement, TableName, WriteStatement, WriteTo};
 use windlass_state::{FabricRow as Fabric, RunRow};
 use windlass_types::options::{FILE_TABLE_OPTIONS, OptionDef};
@@ -44,6 +46,7 @@ impl Windlass {
             insert: false,
             table: None,
             into: None,
+            session: None,
         };
         match to {
             WriteTo::Place(place) => Ok(work(place.connection.clone(), place.location.clone())),
@@ -93,6 +96,7 @@ impl Windlass {
         &self,
         fabric: &Fabric,
         statement: WriteStatement,
+        temporaries: &Temporaries,
     ) -> Result<Answer> {
         if let WriteTo::Table { if_not_exists, name, .. } = &statement.to {
             let schema = self.schema_of(fabric, name).await?;
@@ -105,7 +109,9 @@ impl Windlass {
                     .hint("drop it first, or add `IF NOT EXISTS`"));
             }
         }
-        let work = self.write_work(fabric, &statement).await?;
+        let mut work = self.write_work(fabric, &statement).await?;
+        let lent = Lent::of(self, temporaries);
+        work.session = lent.token();
         // What is wrong with the statement itself is an error, not a failed run.
         work.check(Utc::now())?;
         self.write_plan(fabric.id, &work, Utc::now()).await?;
@@ -113,6 +119,7 @@ impl Windlass {
         let what = OneOff::new(WRITE, fabric.id, definition, work.to_payload()?);
         let run = self.scheduler().start(what, None).await?;
         let wrote = wrote(self.wait_or_stop(run).await?)?;
+        drop(lent);
         let cells = vec![
             wrote.run.map(|run| run.to_string()).into(),
             wrote.rows.into(),
