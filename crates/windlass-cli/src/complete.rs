@@ -1,5 +1,5 @@
 //! What a shell offers at the cursor: commands, options and their values from the same definitions
-//! that read them; connections from the engine; buckets, folders and keys from their services.
+//! that read them; connections and jobs from the engine; buckets, folders and keys from their services.
 //!
 //! A completion must be quick and never in the way: what takes long or fails offers nothing.
 
@@ -13,7 +13,8 @@ use futures::StreamExt as _;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
-use windlass_core::engine::{Ctx, Engine, ListOptions};
+use windlass_core::engine::{Answer, Ctx, Engine, ListOptions};
+use windlass_core::json::objects;
 use windlass_types::{Address, EntryKind, Location, Name, Result};
 
 /// The environment variable by which a script of `windlass completion` asks; its value is the shell.
@@ -26,8 +27,11 @@ const MOST: usize = 500;
 
 /// Positional arguments that are places, by what their help calls them.
 const PLACES: &[&str] = &["PATH", "SRC", "DST", "LEFT", "RIGHT", "CONN:BUCKET"];
-/// Arguments that are the names of connections.
+/// Arguments that are the names of connections; below `job`, of jobs.
 const CONNECTIONS: &[&str] = &["CONN", "NAME"];
+
+/// The command whose arguments are jobs.
+const JOB: &str = "job";
 
 /// Answers a script: prints what may stand at the cursor, one a line. `args` are those of the process,
 /// of which those behind `--` are the words typed, the last one unfinished; of bash they are the line up
@@ -89,6 +93,8 @@ async fn offered(words: Vec<OsString>, wiring: &Wiring) -> Vec<CompletionCandida
 struct Known {
     /// Names of connections.
     connections: Vec<String>,
+    /// Names of jobs.
+    jobs: Vec<String>,
     /// Places, as they are typed.
     places: Vec<String>,
 }
@@ -101,18 +107,39 @@ async fn known(words: &[OsString], last: &str, wiring: &Wiring) -> Result<Known>
     let home = matches.as_ref().and_then(|it| it.try_get_one::<PathBuf>("home").ok().flatten());
     let request = OpenRequest { home: home.cloned(), server: given("server") };
     let engine = wiring.open(request).await?;
-    let ctx = match given("fabric") {
+    let mut ctx = match given("fabric") {
         Some(fabric) => Ctx { fabric, ..Ctx::default() },
         None => Ctx::default(),
     };
+    if matches.as_ref().is_some_and(|it| it.subcommand_name() == Some(JOB)) {
+        let jobs = tokio::time::timeout(PATIENCE, jobs(&*engine, &mut ctx)).await;
+        return Ok(Known { jobs: jobs.unwrap_or_else(|_| Ok(Vec::new()))?, ..Known::default() });
+    }
     if !last.contains(':') {
         let names = engine.connection_names(&ctx).await?;
         let connections: Vec<String> = names.iter().map(ToString::to_string).collect();
         let places = connections.iter().map(|name| format!("{name}:")).collect();
-        return Ok(Known { connections, places });
+        return Ok(Known { connections, places, ..Known::default() });
     }
     let places = tokio::time::timeout(PATIENCE, places(&*engine, &ctx, last)).await;
-    Ok(Known { connections: Vec::new(), places: places.unwrap_or_else(|_| Ok(Vec::new()))? })
+    Ok(Known { places: places.unwrap_or_else(|_| Ok(Vec::new()))?, ..Known::default() })
+}
+
+/// Names of jobs.
+async fn jobs(engine: &dyn Engine, ctx: &mut Ctx) -> Result<Vec<String>> {
+    let mut answers = engine.sql(ctx, "SELECT name FROM system.jobs ORDER BY name");
+    let mut found = Vec::new();
+    while let Some(answer) = answers.next().await {
+        let Answer::Rows { mut batches, .. } = answer? else { continue };
+        while let Some(batch) = batches.next().await {
+            for row in objects(&batch?)? {
+                if let Some(name) = row["name"].as_str() {
+                    found.push(Name::new(name)?.to_string());
+                }
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// What begins as the path does that was typed so far.
@@ -179,26 +206,29 @@ impl ValueCompleter for Places {
 
 /// The tree of commands, with what their arguments may be.
 fn command(known: &Known) -> clap::Command {
-    fn with(command: clap::Command, known: &Known) -> clap::Command {
-        let command = command.mut_subcommands(|sub| with(sub, known));
+    fn with(command: clap::Command, known: &Known, of_jobs: bool) -> clap::Command {
+        let of_jobs = of_jobs || command.get_name() == JOB;
+        let command = command.mut_subcommands(|sub| with(sub, known, of_jobs));
         let ids: Vec<(String, bool)> = command
             .get_positionals()
             .filter_map(|arg| {
                 let called = arg.get_value_names()?.first()?.as_str();
                 let place = PLACES.contains(&called);
-                (place || CONNECTIONS.contains(&called)).then(|| (arg.get_id().to_string(), place))
+                let named = CONNECTIONS.contains(&called) || (of_jobs && called == "WHAT");
+                (place || named).then(|| (arg.get_id().to_string(), place))
             })
             .collect();
         ids.into_iter().fold(command, |command, (id, place)| {
-            let known = known.clone();
+            let names = if of_jobs { known.jobs.clone() } else { known.connections.clone() };
+            let places = known.places.clone();
             command.mut_arg(id, |arg| {
                 arg.add(if place {
-                    ArgValueCompleter::new(Places(known.places))
+                    ArgValueCompleter::new(Places(places))
                 } else {
                     ArgValueCompleter::new(move |current: &OsStr| {
                         let text = current.to_string_lossy();
-                        let names = known.connections.iter();
                         names
+                            .iter()
                             .filter(|name| name.starts_with(&*text))
                             .map(|name| CompletionCandidate::new(name.clone()))
                             .collect()
@@ -207,7 +237,7 @@ fn command(known: &Known) -> clap::Command {
             })
         })
     }
-    with(Cli::command(), known)
+    with(Cli::command(), known, false)
 }
 
 /// A line of bash up to the cursor.
@@ -304,6 +334,10 @@ mod tests {
         assert_eq!(offers("windlass ls land").await, ["landing:"]);
         assert_eq!(offers("windlass connection test l").await, ["landing"]);
         assert_eq!(offers("windlass policy l").await, ["landing"]);
+        for verb in ["run", "show", "logs", "cancel"] {
+            assert_eq!(offers(&format!("windlass job {verb} n")).await, ["nightly"], "{verb}");
+        }
+        assert!(offers("windlass job run l").await.is_empty(), "a connection is no job");
         assert_eq!(offers("windlass ls landing:a").await, ["acme/"]);
         assert_eq!(
             offers("gzip x | A=b windlass cp - landing:acme/or").await,

@@ -2,6 +2,7 @@
 
 use crate::console::{Captured, Console};
 use crate::render::Format;
+use crate::rows::{Columns, Kind};
 use crate::{Wiring, args, run_on};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -233,8 +234,13 @@ impl Engine for FakeEngine {
         futures::stream::iter(statements)
             .then(|text| async move {
                 let rows = |good: bool| {
-                    let columns: crate::rows::Columns = &[("n", crate::rows::Kind::Integer)];
-                    let batch = crate::rows::batch(columns, &[vec![7_u64.into()]])?;
+                    let batch = if text == "SELECT name FROM system.jobs ORDER BY name" {
+                        let columns: Columns = &[("name", Kind::Text)];
+                        crate::rows::batch(columns, &[vec!["nightly".into()]])?
+                    } else {
+                        let columns: Columns = &[("n", Kind::Integer)];
+                        crate::rows::batch(columns, &[vec![7_u64.into()]])?
+                    };
                     Ok(Answer::Rows {
                         schema: batch.schema(),
                         batches: futures::stream::iter([Ok(batch)]).boxed(),

@@ -95,7 +95,11 @@ impl Watch {
             return;
         }
         state.spoke = Instant::now();
-        let text = progress_line(state, state.began.elapsed());
+        let text = if self.format == Format::Jsonl {
+            progress_json(state, state.began.elapsed())
+        } else {
+            progress_line(state, state.began.elapsed())
+        };
         self.console.talk(&text);
     }
 
@@ -123,7 +127,8 @@ fn bar() -> ProgressBar {
     bar
 }
 
-fn progress_line(state: &State, elapsed: Duration) -> String {
+/// Bytes a second, and the seconds that the rest takes at that rate.
+fn pace(state: &State, elapsed: Duration) -> (u64, Option<u64>) {
     #[allow(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -131,6 +136,27 @@ fn progress_line(state: &State, elapsed: Duration) -> String {
         reason = "a rate for people"
     )]
     let rate = (state.bytes as f64 / elapsed.as_secs_f64().max(0.001)) as u64;
+    let left = state.planned_bytes.saturating_sub(state.bytes);
+    (rate, (rate > 0 && left > 0).then(|| left / rate))
+}
+
+/// An object on one line: what is planned is null until it is known.
+fn progress_json(state: &State, elapsed: Duration) -> String {
+    let (rate, left) = pace(state, elapsed);
+    let planned = |count: u64| (state.planned_items > 0).then_some(count);
+    serde_json::json!({ "progress": {
+        "items": state.items,
+        "planned_items": planned(state.planned_items),
+        "bytes": state.bytes,
+        "planned_bytes": planned(state.planned_bytes),
+        "bytes_per_second": rate,
+        "seconds_left": left,
+    } })
+    .to_string()
+}
+
+fn progress_line(state: &State, elapsed: Duration) -> String {
+    let (rate, left) = pace(state, elapsed);
     let mut text = format!(
         "{} of {} items, {} of {}, {}/s",
         state.items,
@@ -139,8 +165,8 @@ fn progress_line(state: &State, elapsed: Duration) -> String {
         ByteSize(state.planned_bytes),
         ByteSize(rate)
     );
-    if rate > 0 && state.planned_bytes > state.bytes {
-        text = format!("{text}, {} s left", (state.planned_bytes - state.bytes) / rate);
+    if let Some(left) = left {
+        text = format!("{text}, {left} s left");
     }
     text
 }

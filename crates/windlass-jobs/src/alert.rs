@@ -10,6 +10,11 @@ use windlass_types::{FabricId, Name, Result, RunState};
 
 pub(crate) use outbox::{deliver_due, due_alerts};
 
+/// Refuses the URL of a webhook that no delivery would take, as far as its text tells.
+pub fn check_webhook(url: &str) -> Result<()> {
+    webhook::check(url).map(drop)
+}
+
 /// When somebody is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -35,31 +35,40 @@ pub enum End {
     Partial,
     /// It stopped early because it was told to; it would go on.
     Stopped,
+    /// Nothing was done.
+    Failed,
 }
 
 /// How the work ended.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct Outcome {
     /// How far it came.
     pub end: End,
     /// Counters and whatever else describes the run, as a JSON object.
     pub summary: Value,
+    /// Why nothing was done.
+    pub error: Option<Error>,
 }
 
 impl Outcome {
     /// Everything was done, even if the order to stop came meanwhile.
     pub fn succeeded(summary: Value) -> Self {
-        Self { end: End::Done, summary }
+        Self { end: End::Done, summary, error: None }
     }
 
     /// The work ended, but some items failed.
     pub fn partial(summary: Value) -> Self {
-        Self { end: End::Partial, summary }
+        Self { end: End::Partial, summary, error: None }
     }
 
     /// It was told to stop, and did; the summary says what was done until then.
     pub fn stopped(summary: Value) -> Self {
-        Self { end: End::Stopped, summary }
+        Self { end: End::Stopped, summary, error: None }
+    }
+
+    /// Nothing was done, as by an error of [`JobKind::run`]; the summary says how much failed.
+    pub fn failed(summary: Value, error: Error) -> Self {
+        Self { end: End::Failed, summary, error: Some(error) }
     }
 }
 

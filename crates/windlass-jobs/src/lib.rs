@@ -14,7 +14,9 @@ mod retry;
 mod scheduler;
 pub mod trigger;
 
-pub use alert::{Alert, AlertSettings, AlertTarget, Occasion, SecretSource, Smtp, SmtpTls, Value};
+pub use alert::{
+    Alert, AlertSettings, AlertTarget, Occasion, SecretSource, Smtp, SmtpTls, Value, check_webhook,
+};
 pub use arrival::{Arrival, ArrivalSource, Arrived};
 pub use calendar::{Calendar, Period};
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -25,9 +25,26 @@ pub(crate) fn scatter(seed: u64, values: &[u64]) -> u64 {
     })
 }
 
+/// How long a wait is: whole seconds, and not less than it is.
+pub(crate) fn in_words(wait: Duration) -> String {
+    match wait.as_millis().div_ceil(1000) {
+        1 => "1 second".to_owned(),
+        seconds => format!("{seconds} seconds"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_is_not_said_to_be_shorter_than_it_is() {
+        let said = |millis| in_words(Duration::from_millis(millis));
+        assert_eq!(
+            [0, 750, 1000, 1001].map(said),
+            ["0 seconds", "1 second", "1 second", "2 seconds"]
+        );
+    }
 
     #[test]
     fn waits_double_up_to_an_hour_and_scatter_by_a_quarter() {

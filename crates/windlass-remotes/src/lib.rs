@@ -6,6 +6,7 @@
 //! here: whoever moves bytes does.
 
 mod azure;
+mod bound;
 mod cloud;
 mod error;
 mod ftp;

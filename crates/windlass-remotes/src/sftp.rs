@@ -267,6 +267,10 @@ impl Tree for Sftp {
         self.root().await.map(|root| Some(root.to_owned()))
     }
 
+    async fn real(&self, path: &str) -> Result<Option<String>> {
+        self.ask_real(&self.path(path), path).await
+    }
+
     async fn list(&self, folder: &str) -> Result<Option<Vec<Item>>> {
         if !self.check_real(folder).await? {
             return Ok(None);

@@ -3,6 +3,7 @@
 //! Bytes go to an unfinished file beside the target, whose size is checked and which is then
 //! renamed. Whatever goes wrong, also that nobody waits any more, the unfinished file is removed.
 
+use crate::bound::Bound;
 use crate::error::{absent, changed, cut, exists, is_folder, read_only};
 use crate::names::{random, split, unfinished};
 use crate::tree::{Item, Sink, Tree};
@@ -17,8 +18,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use windlass_s3::local::{BUCKET, check_key};
 use windlass_s3::{
-    GetOptions, ListOptions, ListingOrder, ObjectAccess, ObjectBody, ObjectMeta, Part, PutOptions,
-    PutResult, Upload,
+    GetOptions, Links, ListOptions, ListingOrder, ObjectAccess, ObjectBody, ObjectMeta, Part,
+    PutOptions, PutResult, Storage, Upload,
 };
 use windlass_types::path::Binding;
 use windlass_types::{Entry, Error, ErrorCode, Location, Name, ObjectPath, Result};
@@ -31,6 +32,8 @@ pub(crate) struct TreeStore {
     tree: Arc<dyn Tree>,
     read_only: bool,
     uploads: Mutex<HashMap<String, Arc<Begun>>>,
+    /// Where this is the end that is written to.
+    bound: Option<Bound>,
 }
 
 /// An upload that was begun. It lives and dies with the store.
@@ -91,7 +94,15 @@ impl Drop for Unfinished {
 impl TreeStore {
     pub(crate) fn new(name: Name, tree: Arc<dyn Tree>, read_only: bool) -> Self {
         let binding = Binding { bucket: Some(BUCKET.to_owned()), prefix: String::new() };
-        Self { name, binding, tree, read_only, uploads: Mutex::default() }
+        Self { name, binding, tree, read_only, uploads: Mutex::default(), bound: None }
+    }
+
+    /// The same for what an end of a copy writes: two keys are never one file.
+    async fn held(&self, object: &ObjectPath) -> Result<()> {
+        match &self.bound {
+            Some(bound) => bound.hold(&*self.tree, &object.key).await,
+            None => Ok(()),
+        }
     }
 
     fn check(&self, object: &ObjectPath) -> Result<()> {
@@ -104,7 +115,8 @@ impl TreeStore {
         if self.read_only {
             return Err(read_only(&self.name));
         }
-        self.check(object)
+        self.check(object)?;
+        self.tree.check_new(&object.key)
     }
 
     /// Asks for what a key names; a folder only if the key ends in `/`.
@@ -272,6 +284,10 @@ impl ObjectAccess for TreeStore {
         true
     }
 
+    fn check_name(&self, key: &str) -> Result<()> {
+        self.tree.check_new(key)
+    }
+
     fn walks_folders(&self) -> bool {
         true
     }
@@ -282,7 +298,15 @@ impl ObjectAccess for TreeStore {
         {
             return futures::stream::once(async { Err(error) }).boxed();
         }
-        walk(Arc::clone(&self.tree), location.key.clone(), options)
+        walk(Arc::clone(&self.tree), location.key.clone(), options, self.bound.is_none())
+    }
+
+    fn as_end(&self, _links: Links, below: Option<&str>) -> Option<Storage> {
+        let bound = Some(Bound::new(below?));
+        let (name, binding, tree) =
+            (self.name.clone(), self.binding.clone(), Arc::clone(&self.tree));
+        let read_only = self.read_only;
+        Some(Arc::new(Self { name, binding, tree, read_only, uploads: Mutex::default(), bound }))
     }
 
     async fn stat(&self, object: &ObjectPath, _version: Option<&str>) -> Result<ObjectMeta> {
@@ -316,6 +340,7 @@ impl ObjectAccess for TreeStore {
         options: PutOptions,
     ) -> Result<PutResult> {
         self.writable(object)?;
+        self.held(object).await?;
         let key = object.key.as_str();
         if let Some(folder) = key.strip_suffix('/') {
             if !body.is_empty() {
@@ -341,6 +366,7 @@ impl ObjectAccess for TreeStore {
 
     async fn create_upload(&self, object: &ObjectPath, _options: PutOptions) -> Result<Upload> {
         self.writable(object)?;
+        self.held(object).await?;
         if object.key.ends_with('/') {
             return Err(Error::new(
                 ErrorCode::PathInvalid,
@@ -396,6 +422,7 @@ impl ObjectAccess for TreeStore {
     ) -> Result<PutResult> {
         self.check(from)?;
         self.writable(to)?;
+        self.held(to).await?;
         if from.key.ends_with('/') || to.key.ends_with('/') || options.if_none_match {
             return Err(crate::error::unsupported("copying this inside the service"));
         }
@@ -417,6 +444,7 @@ impl ObjectAccess for TreeStore {
 
     async fn delete(&self, object: &ObjectPath) -> Result<()> {
         self.writable(object)?;
+        self.held(object).await?;
         let key = object.key.as_str();
         let path = key.trim_end_matches('/');
         let removed = if key.ends_with('/') {

@@ -63,6 +63,11 @@ pub(crate) trait Tree: Send + Sync + Debug + 'static {
         Ok(())
     }
 
+    /// An error unless the server can be given a file of this name.
+    fn check_new(&self, key: &str) -> Result<()> {
+        self.check(key)
+    }
+
     /// Whether a file renamed keeps its [`Item::etag`].
     fn renaming_keeps_state(&self) -> bool {
         true
@@ -75,6 +80,12 @@ pub(crate) trait Tree: Send + Sync + Debug + 'static {
 
     /// Where the root really is, from the server's root: [`Item::real`] of it. None without links.
     async fn real_root(&self) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    /// Where a file or folder really is, from the server's root. None without links, or if it is not there.
+    async fn real(&self, path: &str) -> Result<Option<String>> {
+        let _ = path;
         Ok(None)
     }
 

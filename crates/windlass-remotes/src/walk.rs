@@ -33,8 +33,11 @@ struct Level {
 }
 
 impl Level {
-    fn new(key: String, real: String, mut items: Vec<Item>, rest: &str) -> Self {
-        items.retain(|item| !is_unfinished(&item.name) && sorted(item).starts_with(rest));
+    fn new(key: String, real: String, mut items: Vec<Item>, rest: &str, links: bool) -> Self {
+        items.retain(|item| {
+            let is_wanted = links || item.real.is_none();
+            is_wanted && !is_unfinished(&item.name) && sorted(item).starts_with(rest)
+        });
         items.sort_by_cached_key(sorted);
         // Some servers list a file twice while it is replaced.
         items.dedup_by(|one, two| one.name == two.name && one.folder == two.folder);
@@ -58,11 +61,12 @@ fn sorted(item: &Item) -> String {
     if item.folder { format!("{}/", item.name) } else { item.name.clone() }
 }
 
-/// Lists what begins with `prefix`.
+/// Lists what begins with `prefix`; with `links`, what folders that are links lead to as well.
 pub(crate) fn walk(
     tree: Arc<dyn Tree>,
     prefix: String,
     options: ListOptions,
+    links: bool,
 ) -> BoxStream<'static, Result<Entry>> {
     async_stream::try_stream! {
         let (parent, rest) = match prefix.rfind('/') {
@@ -83,7 +87,7 @@ pub(crate) fn walk(
         };
         let root = tree.real_root().await?;
         let real = root.as_deref().map_or_else(String::new, |root| join(root, folder));
-        let mut stack = vec![Level::new(parent.to_owned(), real, items, rest)];
+        let mut stack = vec![Level::new(parent.to_owned(), real, items, rest, links)];
         while let Some(level) = stack.last_mut() {
             if options.recursive {
                 level.ask(&tree);
@@ -130,7 +134,7 @@ pub(crate) fn walk(
             };
             // A folder that vanished since its parent was read is not there: that is no failure.
             if let Some(items) = listed {
-                stack.push(Level::new(key, real, items, ""));
+                stack.push(Level::new(key, real, items, "", links));
             }
         }
     }

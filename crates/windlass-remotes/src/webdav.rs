@@ -143,6 +143,18 @@ fn state(
 
 #[async_trait]
 impl Tree for WebDav {
+    fn check_new(&self, key: &str) -> Result<()> {
+        if key.contains(['?', ';']) {
+            // Servers that decode the destination before they split it would cut the name there.
+            return Err(Error::new(
+                ErrorCode::PathInvalid,
+                format!("`{key}` holds `?` or `;`, at which some WebDAV servers cut a name"),
+            )
+            .hint("write it under another name"));
+        }
+        Ok(())
+    }
+
     fn renaming_keeps_state(&self) -> bool {
         false
     }
@@ -315,14 +327,6 @@ impl Tree for WebDav {
 
 impl WebDav {
     async fn moved(&self, method: &str, from: &str, to: &str, replace: bool) -> Result<()> {
-        if to.contains(['?', ';']) {
-            // Servers that decode the destination before they split it would cut the name there.
-            return Err(Error::new(
-                ErrorCode::PathInvalid,
-                format!("`{to}` holds `?` or `;`, at which some WebDAV servers cut a name"),
-            )
-            .hint("write it under another name"));
-        }
         if replace && self.stat(to).await?.is_some_and(|item| item.folder) {
             // Overwriting would remove it with all in it.
             return Err(crate::error::is_folder(to));

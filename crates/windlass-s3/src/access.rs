@@ -320,6 +320,13 @@ pub trait ObjectAccess: Send + Sync + std::fmt::Debug {
         None
     }
 
+    /// An error unless something can be written under this key here, beyond the rules that all folders
+    /// and all object stores share. Asks nobody.
+    fn check_name(&self, key: &str) -> Result<()> {
+        let _ = key;
+        Ok(())
+    }
+
     /// Whether what is written here has tags, a storage class and an ACL.
     fn holds_properties(&self) -> bool {
         false

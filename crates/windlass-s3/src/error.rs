@@ -413,14 +413,22 @@ pub(crate) fn action(operation: &str) -> &'static str {
 
 /// `… is not authorized to perform: ACTION on resource: "ARN" …`, as AWS words it.
 fn said(message: &str) -> (Option<&str>, Option<&str>) {
-    let word = |after: &str| {
-        let rest = &message[message.find(after)? + after.len()..];
-        let rest = rest.trim_start_matches(['"', ' ']);
+    let behind = |words: &str| message.split_once(words).map(|(_, rest)| rest.trim_start());
+    let action = behind("not authorized to perform: ").map(|rest| {
+        let rest = rest.trim_start_matches('"');
         let end = rest.find([' ', '"']).unwrap_or(rest.len());
-        let word = rest[..end].trim_end_matches(['.', ',']);
-        (!word.is_empty()).then_some(word)
-    };
-    (word("not authorized to perform: ").filter(|a| a.contains(':')), word("on resource: "))
+        rest[..end].trim_end_matches(['.', ','])
+    });
+    // A key may hold spaces: it ends with its quotes, or where the sentence goes on.
+    let resource = behind("on resource: ").map(|rest| {
+        if let Some(quoted) = rest.strip_prefix('"') {
+            return quoted.find('"').map_or(quoted, |end| &quoted[..end]);
+        }
+        let ends = [" because ", " with an explicit deny"];
+        let end = ends.into_iter().filter_map(|words| rest.find(words)).min();
+        rest[..end.unwrap_or(rest.len())].trim_end_matches(['.', ','])
+    });
+    (action.filter(|action| action.contains(':')), resource.filter(|name| !name.is_empty()))
 }
 
 fn bucket_of(target: &str) -> &str {

@@ -59,6 +59,20 @@ fn refusals_say_what_is_wrong_and_what_to_do() {
 }
 
 #[test]
+fn a_refused_key_with_spaces_is_named_whole() {
+    let arn = "arn:aws:s3:::lake/x/sp ace.txt";
+    for named in [format!("\"{arn}\" because no policy allows it"), format!("{arn} because of it")]
+    {
+        let said =
+            format!("User: u is not authorized to perform: s3:PutObject on resource: {named}");
+        let failure = answered(403, "AccessDenied", &said);
+        let error = map("PutObject", "lake/x/sp ace.txt", &name(), failure);
+        let hint = error.hint_text().unwrap();
+        assert!(hint.contains(&format!("allow `s3:PutObject` on `{arn}`")), "{hint}");
+    }
+}
+
+#[test]
 fn reasons_for_no_answer_are_told_apart() {
     let mut text = String::new();
     for cause in [

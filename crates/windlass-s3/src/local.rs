@@ -170,6 +170,9 @@ fn known(inner: &Inner, key: &str) -> Result<(PathBuf, Metadata)> {
     {
         return Ok(link);
     }
+    if inner.links == Links::Skip && root.is_linked(key) {
+        return Err(absent(&root.named(key)));
+    }
     let path = root.existing(key)?;
     let metadata = fs::metadata(&path).map_err(|error| {
         if keys::is_absent(&error) { absent(&root.named(key)) } else { disk("read", &path, error) }
@@ -536,9 +539,7 @@ fn remove(root: &Root, key: &str) -> Result<()> {
         error => Err(error),
     };
     let Some(folder) = root.folder(&above)? else { return gone() };
-    if root.bound.is_some() {
-        root.held(&root.real()?, folder.clone(), key)?;
-    }
+    root.folder_held(key)?;
     let path = folder.join(name);
     let Ok(metadata) = fs::symlink_metadata(&path) else { return gone() };
     let removed = match (metadata.is_dir(), key.ends_with('/')) {

@@ -150,6 +150,30 @@ impl Store {
         Ok(true)
     }
 
+    /// Adds a line to the log of a run that has ended, which nobody holds.
+    pub async fn add_event(
+        &self,
+        run: RunId,
+        at: DateTime<Utc>,
+        level: Level,
+        message: &str,
+    ) -> Result<()> {
+        let doing = "write the log of a run";
+        let (last, _) = self.log_ends(run).await?;
+        let mut tx = self.begin(Intent::Write).await?;
+        let sql = insert("run_events (run_id, seq, at, level, message)", 5, 1);
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(run.to_string())
+            .bind(last + 1)
+            .bind(micros(at))
+            .bind(level.as_str())
+            .bind(clean(message))
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))
+    }
+
     /// The last places taken in the log of a run: of lines, of items.
     pub async fn log_ends(&self, run: RunId) -> Result<(i64, i64)> {
         let doing = "read the log of a run";

@@ -3,12 +3,14 @@
 use crate::Store;
 use crate::connections::stored;
 use crate::dialect::Intent;
-use crate::error::{failed, is_duplicate, is_reference, row_name, row_parse, row_text, row_time};
+use crate::error::{
+    failed, is_duplicate, is_reference, row_name, row_parse, row_string, row_text, row_time,
+};
 use crate::fabrics::no_fabric;
 use crate::vault::secret_owner;
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use windlass_types::{Error, ErrorCode, FabricId, Name, Result, SecretId};
 
 /// Where the value of a secret came from; the value itself is sealed all the same.
@@ -138,7 +140,7 @@ impl Store {
         let doing = "drop a secret";
         let mut tx = self.begin(Intent::Write).await?;
         let users = sqlx::query(
-            "SELECT DISTINCT c.name FROM secret_uses u JOIN secrets s ON s.id = u.secret_id JOIN connections c ON c.id = u.connection_id WHERE s.fabric_id = $1 AND s.name = $2 UNION SELECT DISTINCT j.name FROM job_secrets u JOIN secrets s ON s.id = u.secret_id JOIN jobs j ON j.id = u.job_id WHERE s.fabric_id = $1 AND s.name = $2 ORDER BY 1",
+            "SELECT DISTINCT c.name, 'connections' AS kind FROM secret_uses u JOIN secrets s ON s.id = u.secret_id JOIN connections c ON c.id = u.connection_id WHERE s.fabric_id = $1 AND s.name = $2 UNION SELECT DISTINCT j.name, 'jobs' AS kind FROM job_secrets u JOIN secrets s ON s.id = u.secret_id JOIN jobs j ON j.id = u.job_id WHERE s.fabric_id = $1 AND s.name = $2 ORDER BY 1, 2",
         )
         .bind(fabric.to_string())
         .bind(name.as_str())
@@ -146,9 +148,14 @@ impl Store {
         .await
         .map_err(failed(doing))?;
         if !users.is_empty() {
-            let users: Result<Vec<String>> =
-                users.iter().map(|row| Ok(row_name(row, "name")?.to_string())).collect();
-            return Err(in_use(name, &users?.join(", ")));
+            let mut names = Vec::new();
+            let mut kinds = BTreeSet::new();
+            for row in &users {
+                names.push(row_name(row, "name")?.to_string());
+                kinds.insert(row_string(row, "kind")?);
+            }
+            let kinds: Vec<String> = kinds.into_iter().collect();
+            return Err(in_use(name, &names.join(", "), &kinds.join(" and ")));
         }
         let done = sqlx::query("DELETE FROM secrets WHERE fabric_id = $1 AND name = $2")
             .bind(fabric.to_string())
@@ -156,8 +163,10 @@ impl Store {
             .execute(&mut *tx)
             .await;
         let done = match done {
-            // A connection began to use it between our look and here.
-            Err(error) if is_reference(&error) => return Err(in_use(name, "a new connection")),
+            // Something began to use it between our look and here.
+            Err(error) if is_reference(&error) => {
+                return Err(in_use(name, "something new", "connections or jobs"));
+            }
             other => other.map_err(failed(doing))?,
         };
         if done.rows_affected() == 0 {
@@ -221,9 +230,11 @@ impl Store {
     }
 }
 
-fn in_use(name: &Name, users: &str) -> Error {
+fn in_use(name: &Name, users: &str, kinds: &str) -> Error {
     Error::new(ErrorCode::SecretInUse, format!("secret `{}` is used by {users}", name.as_str()))
-        .hint("change or drop those connections first; ALTER SECRET changes the value in place")
+        .hint(format!(
+            "change or drop those {kinds} first; ALTER SECRET changes the value in place"
+        ))
 }
 
 pub(crate) fn no_secret(name: &Name) -> Error {

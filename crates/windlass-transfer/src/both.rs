@@ -22,6 +22,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use std::sync::Arc;
 use tokio::sync::mpsc;
+use windlass_s3::ListOptions;
 use windlass_types::{Entry, EntryKind, Error, ErrorCode, Location, Result};
 
 /// Rows of a listing that are judged together.
@@ -116,6 +117,9 @@ pub(crate) async fn plan(
         let source = in_order(&run.source, source);
         merged(&run, &mut planner, judged(source, &options, judge), &mut out).await?
     } else {
+        if options.dry_run {
+            check_bucket(&run.destination).await?;
+        }
         // Whether a name would have to be file and folder is seen in order only.
         let orderly = several && run.destination.is_folder() && options.files.is_none();
         let source = if orderly { in_order(&run.source, source) } else { source };
@@ -134,6 +138,19 @@ pub(crate) async fn plan(
         return Err(nothing_to_keep(&run, &planner, rest.extras.len()));
     }
     Ok((rest, planner))
+}
+
+/// Refuses a bucket that is not there, which else only the first write would find out. Whatever else
+/// a listing meets says nothing of writing.
+async fn check_bucket(side: &Side) -> Result<()> {
+    if side.is_folder() {
+        return Ok(());
+    }
+    let mut rows = side.storage.list(&side.location, ListOptions::default());
+    match rows.try_next().await {
+        Err(error) if error.code() == ErrorCode::BucketNotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Every listed row in byte order, once.

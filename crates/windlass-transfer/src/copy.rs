@@ -98,7 +98,7 @@ async fn copy_as(
         include: CopyOptions::patterns(&options.include)?,
         exclude: CopyOptions::patterns(&options.exclude)?,
     };
-    let planner = Planner::new(naming, chosen, target)?;
+    let planner = Planner::new(naming, chosen, target)?.written_to(&destination.storage);
     let mut run = Run::new(
         source,
         destination,
@@ -233,9 +233,9 @@ async fn do_step(run: &Arc<Run>, step: Step) -> Ended {
     | Step::Beside(found, to)
     | Step::Skip(found, to, _)
     | Step::Refuse(found, to, _)) = &step;
-    let (found, to) = (found.clone(), to.clone());
+    let (mut found, to) = (found.clone(), to.clone());
     let outcome = match settled(run, step).await {
-        Ok(Step::Copy(found, to, existing)) => write(run, &found, to, &existing).await,
+        Ok(Step::Copy(_, to, existing)) => write(run, &mut found, to, &existing).await,
         Ok(Step::Skip(_, _, why)) => Ok(Done::Left(why)),
         Ok(Step::Refuse(_, _, why)) => refused(why),
         Ok(Step::Beside(..)) => Ok(Done::Left(UNCHANGED.to_owned())),
@@ -331,7 +331,12 @@ async fn settled(run: &Arc<Run>, step: Step) -> Result<Step> {
 }
 
 /// Copies one object, and after a verified copy deletes its source if it is to move.
-async fn write(run: &Arc<Run>, found: &Found, key: String, existing: &Existing) -> Result<Done> {
+async fn write(
+    run: &Arc<Run>,
+    found: &mut Found,
+    key: String,
+    existing: &Existing,
+) -> Result<Done> {
     let over = matches!(existing, Existing::There(_));
     if run.options.dry_run {
         return Ok(Done::Written(key, over));
@@ -343,6 +348,8 @@ async fn write(run: &Arc<Run>, found: &Found, key: String, existing: &Existing) 
         return Ok(Done::Left("source and destination are the same object".to_owned()));
     }
     let copied = run.verified_object(found, &to, existing).await?;
+    // It may have changed since it was listed.
+    found.size = copied.size;
     if moves {
         match run.delete_source(&from, &copied).await {
             Err(error) if error.code() == ErrorCode::Interrupted => return Err(error),

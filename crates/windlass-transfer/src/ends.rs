@@ -23,9 +23,9 @@ pub(crate) fn prepared(
     // stays in it.
     let target = naming.target();
     let below = (target.is_empty() || target.ends_with('/')).then_some(target);
-    // To be skipped or kept are the links of the source; those that the destination has are followed
-    // within it.
-    let there = if options.links == Links::Keep { Links::Keep } else { Links::Follow };
+    // A link that the destination has is another name of something: it is neither compared nor deleted,
+    // and what is written in its place replaces it.
+    let there = if options.links == Links::Keep { Links::Keep } else { Links::Skip };
     if let Some(storage) = source.storage.as_end(options.links, None) {
         source.storage = storage;
     }
@@ -67,7 +67,8 @@ pub(crate) async fn check_there(side: &Side, source: &Source) -> Result<()> {
         .hint("list the place above it with `windlass ls`"))
 }
 
-fn check(source: &Side, destination: &Side, options: &CopyOptions) -> Result<()> {
+/// An error if an end cannot do what the options say.
+pub(crate) fn check(source: &Side, destination: &Side, options: &CopyOptions) -> Result<()> {
     let refused = |what: String, hint: &str| {
         Err(Error::new(ErrorCode::UsageInvalid, what).hint(hint.to_owned()))
     };

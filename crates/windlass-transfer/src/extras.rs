@@ -16,7 +16,7 @@ use crate::spool::Spool;
 use futures::StreamExt;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use windlass_s3::PutOptions;
+use windlass_s3::{Links, PutOptions};
 use windlass_types::{Error, ErrorCode, Result};
 
 /// Keys deleted in one request.
@@ -109,7 +109,7 @@ pub(crate) async fn delete_extras(
         (1.., false) => Some("kept, because other objects failed"),
         _ => None,
     };
-    let backup = run.options.backup_to.clone().map(|prefix| (backup_run(run), prefix));
+    let backup = run.options.backup_to.clone().map(|prefix| (backup_run(run, &prefix), prefix));
     let mut folders = BTreeSet::new();
     let mut extras = extras.read()?;
     let mut seen = 0_usize;
@@ -166,11 +166,16 @@ fn without_renamed(extras: Spool<Found>, planner: &Planner) -> Result<Spool<Foun
     Ok(rest)
 }
 
-/// A run within the destination, for backups.
-fn backup_run(run: &Arc<Run>) -> Arc<Run> {
+/// A run from the destination to this folder beside it, for backups.
+fn backup_run(run: &Arc<Run>, prefix: &str) -> Arc<Run> {
+    let mut beside = run.destination.clone();
+    let links = if run.options.links == Links::Keep { Links::Keep } else { Links::Skip };
+    if let Some(storage) = beside.storage.as_end(links, Some(prefix)) {
+        beside.storage = storage;
+    }
     Arc::new(Run::new(
         run.destination.clone(),
-        run.destination.clone(),
+        beside,
         run.tuning.clone(),
         Arc::new(CopyOptions {
             concurrency: run.options.concurrency,

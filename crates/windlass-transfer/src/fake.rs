@@ -34,6 +34,8 @@ pub(crate) enum Fault {
     Denied,
     /// The object is written to just before.
     Change,
+    /// All its bytes are gone just before.
+    Shrink,
     /// Takes long.
     Slow,
     /// Done, but the answer says otherwise.
@@ -195,6 +197,10 @@ impl Fake {
                 let bytes = self.get_now(key).map(|object| object.bytes).unwrap_or_default();
                 let turned: Vec<u8> = bytes.iter().map(|byte| byte ^ 1).collect();
                 self.set(key, turned);
+                Ok(None)
+            }
+            Some(Fault::Shrink) => {
+                self.set(key, Bytes::new());
                 Ok(None)
             }
             Some(Fault::Slow) => {

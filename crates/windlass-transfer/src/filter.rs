@@ -32,6 +32,8 @@ struct Folder {
 impl Folder {
     /// The folders that an exclude leaves out whole.
     fn of(exclude: &str) -> Option<Self> {
+        let anchored = KeyPattern::anchored(exclude);
+        let exclude = anchored.unwrap_or(exclude);
         let (text, all_below) = match exclude.strip_suffix("/**") {
             Some(folder) => (folder, true),
             None => (exclude.strip_suffix('/').unwrap_or(exclude), false),
@@ -39,7 +41,7 @@ impl Folder {
         if text.is_empty() || text.ends_with('/') {
             return None;
         }
-        let by_name = !all_below && !text.contains('/');
+        let by_name = !all_below && anchored.is_none() && !text.contains('/');
         // A `/` within `{}` or `[]` parts no levels.
         let nested = text.contains("**") || (text.contains(['{', '[']) && text.contains('/'));
         let levels = if by_name || nested {
@@ -249,6 +251,19 @@ mod tests {
         assert_eq!(fake.count("list s/tmp/"), 0);
         assert_eq!(fake.count("list s/in/x/"), 0);
         assert_eq!(fake.count("list s/z/"), 1);
+    }
+
+    #[tokio::test]
+    async fn an_anchored_folder_is_not_listed_but_its_namesakes_are() {
+        for exclude in ["/tmp", "/tmp/", "./tmp/**"] {
+            for walks in [false, true] {
+                let fake = Fake::with("one", |fake| fake.walks = walks);
+                let found = keys(&fake, &[exclude]).await;
+                assert!(!found.contains(&"s/tmp/1".to_owned()), "{exclude} {found:?}");
+                assert!(found.contains(&"s/z/tmp/1".to_owned()), "{exclude} {found:?}");
+                assert_eq!(fake.count("list s/tmp/"), 0, "{exclude}");
+            }
+        }
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 //! destination may not know.
 
 use crate::kinds::content_type;
+use crate::options::CopyOptions;
 use crate::plan::Found;
 use crate::run::Run;
 use std::collections::BTreeMap;
@@ -49,6 +50,33 @@ pub(crate) fn is_of_class(error: &Error) -> bool {
     error.causes().iter().any(|cause| cause.contains("InvalidStorageClass"))
 }
 
+impl CopyOptions {
+    /// With the metadata and headers that are given to what is written; an empty header takes it away.
+    pub(crate) fn described(&self, mut options: PutOptions) -> PutOptions {
+        options.metadata.extend(self.add_metadata.clone());
+        for (name, value) in &self.headers {
+            let value = Some(value.clone()).filter(|value| !value.is_empty());
+            match (name.as_str(), value) {
+                ("content-type", value) => options.content_type = value,
+                (name, Some(value)) => {
+                    options.headers.insert(name.to_owned(), value);
+                }
+                (name, None) => {
+                    options.headers.remove(name);
+                }
+            }
+        }
+        options
+    }
+
+    /// The tags of what had none before, if any are given.
+    pub(crate) fn given_tags(&self) -> Option<BTreeMap<String, String>> {
+        let mut tags = self.tags.clone().unwrap_or_default();
+        tags.extend(self.add_tags.clone());
+        Some(tags).filter(|tags| !tags.is_empty())
+    }
+}
+
 impl Run {
     /// What goes with a copy that is written anew.
     pub(crate) async fn kept(
@@ -64,7 +92,7 @@ impl Run {
         } else {
             meta.content_type.clone()
         };
-        let mut options = PutOptions {
+        let options = PutOptions {
             content_type: kind,
             headers: meta.headers.clone(),
             metadata: asked.metadata.clone().unwrap_or_else(|| meta.metadata.clone()),
@@ -75,20 +103,7 @@ impl Run {
             link: meta.link,
             ..PutOptions::default()
         };
-        options.metadata.extend(asked.add_metadata.clone());
-        for (name, value) in &asked.headers {
-            let value = Some(value.clone()).filter(|value| !value.is_empty());
-            match (name.as_str(), value) {
-                ("content-type", value) => options.content_type = value,
-                (name, Some(value)) => {
-                    options.headers.insert(name.to_owned(), value);
-                }
-                (name, None) => {
-                    options.headers.remove(name);
-                }
-            }
-        }
-        Ok(options)
+        Ok(asked.described(options))
     }
 
     /// What goes with a copy by the service itself, which keeps all that belongs to the object but

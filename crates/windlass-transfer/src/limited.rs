@@ -87,6 +87,10 @@ impl ObjectAccess for Limited {
         self.inner.version()
     }
 
+    fn check_name(&self, key: &str) -> Result<()> {
+        self.inner.check_name(key)
+    }
+
     fn holds_properties(&self) -> bool {
         self.inner.holds_properties()
     }

@@ -71,6 +71,11 @@ pub(crate) fn check_windows(key: &str) -> Result<()> {
 /// The name a key gets that cannot be one below a folder. `like_windows`: nor where case does not
 /// tell names apart.
 pub(crate) fn renamed(key: &str, like_windows: bool) -> String {
+    renamed_for(key, like_windows, |_| false)
+}
+
+/// The same where the destination refuses some characters of its own.
+pub(crate) fn renamed_for(key: &str, like_windows: bool, refused: fn(char) -> bool) -> String {
     let plain = key.strip_suffix('/').unwrap_or(key);
     let mut seen = 0;
     let levels: Vec<String> = plain
@@ -82,6 +87,7 @@ pub(crate) fn renamed(key: &str, like_windows: bool) -> String {
                 .chars()
                 .map(|c| match c {
                     '\0' => '_',
+                    c if refused(c) => '_',
                     c if like_windows && (c < ' ' || FORBIDDEN.contains(&c)) => '_',
                     c => c,
                 })

@@ -220,7 +220,7 @@ impl CopyOptions {
 
     /// Reads a list of patterns.
     pub(crate) fn patterns(texts: &[String]) -> Result<Vec<KeyPattern>> {
-        texts.iter().map(|text| KeyPattern::parse(text)).collect()
+        texts.iter().map(|text| KeyPattern::filter(text)).collect()
     }
 }
 

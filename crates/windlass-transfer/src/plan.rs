@@ -3,13 +3,14 @@
 //! One entry in, at most one step out; nothing is remembered but what begins the last key, names that
 //! had to be changed, and the spellings of names where the destination does not tell case apart.
 
-use crate::names::{Cases, check_windows, marked, renamed, with_level};
+use crate::names::{Cases, check_windows, marked, renamed, renamed_for, with_level};
 use crate::naming::{Beside, Naming, check_destination};
 use crate::options::{CopyOptions, OnTrouble};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
-use windlass_types::{Entry, EntryKind, KeyPattern, Result};
+use windlass_s3::Storage;
+use windlass_types::{Entry, EntryKind, Error, KeyPattern, Result};
 
 /// The reason of what needs nothing.
 pub const UNCHANGED: &str = "unchanged";
@@ -91,8 +92,8 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether a path below the source's base is wanted. A pattern without `/` also matches the
-    /// name alone. What names a folder names all below it; a pattern ending in `/` is only meant for
+    /// Whether a path below the source's base is wanted. A pattern without `/`, also before it, also
+    /// matches the name alone. What names a folder names all below it; a pattern ending in `/` is only meant for
     /// folders.
     pub fn takes(&self, relative: &str) -> bool {
         (self.include.is_empty() || names(&self.include, relative))
@@ -176,6 +177,8 @@ pub(crate) struct Planner {
     naming: Naming,
     filter: Filter,
     target: Target,
+    /// Where names are written that it may refuse.
+    to: Option<Storage>,
     beside: Beside,
     cases: Cases,
     /// Names at the destination that were chosen where the source's own could not be.
@@ -207,6 +210,7 @@ impl Planner {
             naming,
             filter,
             target,
+            to: None,
             beside: Beside::default(),
             cases: Cases::default(),
             renamed: HashSet::new(),
@@ -261,7 +265,7 @@ impl Planner {
             return plain(Step::Skip(found, to, "only marks the folder itself".to_owned()));
         }
         if self.target.shows_lost_links && found.size.is_none() {
-            let why = "a link that leads to nothing that can be read";
+            let why = "a link that leads to nothing that can be read, or no file";
             return plain(Step::Skip(found, to, why.to_owned()));
         }
         let itself = self.target.one_place && to == found.key;
@@ -291,6 +295,9 @@ impl Planner {
                     // What marks the folder itself, and holds bytes, gets a name in it.
                     let other = if to == folder && folder.ends_with('/') {
                         format!("{folder}{}", marked("_", folder))
+                    } else if self.refused(&to).is_some() {
+                        let refused = |c| c < ' ' || "?;".contains(c);
+                        renamed_for(&to, !self.target.tells_case, refused)
                     } else {
                         renamed(&to, !self.target.tells_case)
                     };
@@ -313,9 +320,22 @@ impl Planner {
         plain(Step::Refuse(found, to, why))
     }
 
+    /// The same for a destination that may refuse names of its own.
+    pub(crate) fn written_to(mut self, storage: &Storage) -> Self {
+        self.to = Some(Storage::clone(storage));
+        self
+    }
+
+    fn refused(&self, to: &str) -> Option<Error> {
+        self.to.as_ref().and_then(|storage| storage.check_name(to).err())
+    }
+
     fn trouble(&mut self, found: &Found, to: &str, changed: bool) -> Option<Trouble> {
         let Target { is_folder, tells_case, .. } = self.target;
         if let Err(error) = check_destination(to, is_folder) {
+            return Some(Trouble::Name(error.message().to_owned()));
+        }
+        if let Some(error) = self.refused(to) {
             return Some(Trouble::Name(error.message().to_owned()));
         }
         if !tells_case && let Err(error) = check_windows(to) {
@@ -359,7 +379,7 @@ mod tests {
     }
 
     fn patterns(texts: &[&str]) -> Vec<KeyPattern> {
-        texts.iter().map(|text| KeyPattern::parse(text).unwrap()).collect()
+        texts.iter().map(|text| KeyPattern::filter(text).unwrap()).collect()
     }
 
     fn target(one_place: bool, is_folder: bool) -> Target {
@@ -460,6 +480,10 @@ mod tests {
             assert!(!takes(exclude, "a/tmp/c/d"), "{exclude}");
         }
         assert!(takes("tmp/**", "a/tmp/c"), "anchored at the base");
+        for exclude in ["/tmp", "/tmp/", "./tmp", "/t*p", "/tmp/**"] {
+            assert!(!takes(exclude, "tmp/a/b"), "{exclude}");
+            assert!(takes(exclude, "a/tmp/c") && takes(exclude, "a/tmp"), "{exclude}");
+        }
         assert!(takes("tmp/", "a/tmp"), "a file");
         assert!(!takes("tmp", "a/tmp"));
     }

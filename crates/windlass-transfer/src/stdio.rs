@@ -1,7 +1,7 @@
 //! Standard input to an object, and an object to standard output.
 
 use crate::digest::{Expected, Sum, hex, md5};
-use crate::ends::limit;
+use crate::ends::{check, limit};
 use crate::kinds::content_type;
 use crate::object::broken;
 use crate::options::CopyOptions;
@@ -39,7 +39,8 @@ where
     copy_stream_with(input, destination, limits, Tuning::default(), progress, cancel).await
 }
 
-/// The same with limits: of the options those of bytes and requests a second and of what is under way.
+/// The same with limits, and with what is given to the object: of the options those of bytes and requests
+/// a second, of what is under way, and of its metadata, headers, tags, storage class and ACL.
 pub async fn copy_stream_with<R>(
     mut input: R,
     mut destination: Side,
@@ -60,10 +61,15 @@ where
         .hint("write the whole key"));
     }
     crate::naming::check_destination(&to.key, destination.is_folder())?;
-    let options = PutOptions {
+    check(&destination, &destination, &limits)?;
+    let options = limits.described(PutOptions {
         content_type: content_type(&to.key).map(str::to_owned),
+        metadata: limits.metadata.clone().unwrap_or_default(),
+        tags: limits.given_tags(),
+        storage_class: limits.storage_class.clone(),
+        acl: limits.acl.clone(),
         ..PutOptions::default()
-    };
+    });
     limit(&mut [&mut destination], &limits);
     let run = Arc::new(Run::new(
         destination.clone(),

@@ -31,6 +31,25 @@ impl KeyPattern {
         Ok(Self { text: text.to_owned(), matcher: glob.compile_matcher() })
     }
 
+    /// Compiles what chooses among names below a place. A leading `/` or `./` anchors it there: it is
+    /// no part of what is matched, but stays in the [text](Self::as_str).
+    pub fn filter(text: &str) -> Result<Self> {
+        let bare = Self::anchored(text).unwrap_or(text);
+        if bare.is_empty() {
+            return Err(Error::new(
+                ErrorCode::UsageInvalid,
+                format!("`{text}` is no pattern: it would match no name"),
+            )
+            .hint("leave it out to choose everything; `tmp` names it at any depth, `/tmp` only at the top"));
+        }
+        Ok(Self { text: text.to_owned(), matcher: Self::parse(bare)?.matcher })
+    }
+
+    /// What follows the `/` or `./` by which a filter is anchored; None if it is not.
+    pub fn anchored(text: &str) -> Option<&str> {
+        text.strip_prefix("./").or_else(|| text.strip_prefix('/'))
+    }
+
     /// Whether the text has any wildcard.
     pub fn is_pattern(text: &str) -> bool {
         text.contains(SPECIAL)
@@ -78,6 +97,21 @@ mod tests {
         assert!(yes("{a,b}/x", "b/x") && yes("x.csv{,.gz}", "x.csv"));
         assert!(yes("a\\b", "a\\b"));
         assert!(KeyPattern::parse("a[").is_err());
+    }
+
+    #[test]
+    fn a_filter_may_be_anchored_but_not_empty() {
+        for text in ["/tmp", "./tmp"] {
+            let pattern = KeyPattern::filter(text).unwrap();
+            assert!(pattern.matches("tmp") && !pattern.matches("a/tmp"), "{text}");
+            assert_eq!(pattern.as_str(), text);
+        }
+        assert!(KeyPattern::filter("//x").unwrap().matches("/x"), "an empty level");
+        for text in ["", "/", "./"] {
+            let error = KeyPattern::filter(text).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::UsageInvalid, "{text}");
+            assert!(error.hint_text().is_some());
+        }
     }
 
     #[test]

@@ -169,6 +169,8 @@ async fn a_filter_that_is_made_narrower_deletes_nothing() {
         assert_eq!(row["deleted"], 0, "{more:?}: {row}");
         assert_eq!(count(&place.states(), "deleted"), 0, "{more:?}: {:?}", place.states());
     }
+    let found = |include: &str| place.crawl(&["--include", include]).1["found"].clone();
+    assert_eq!(found("/a"), found("a"), "a `/` before it says what is so anyway");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -341,6 +341,14 @@ async fn a_run_is_cancelled_from_another_process() {
 async fn secrets_of_a_job_are_nowhere_in_clear() {
     const CANARY: &str = "canary-HOOK-5c1e";
     let (_s3, home, _) = furnished().await;
+    // What no delivery would take is refused before it is kept.
+    for url in ["ftp://x/y", "http://169.254.169.254/x"] {
+        let refused = home.sql(&format!(
+            "CREATE JOB j ALERT_WEBHOOK = '{url}' AS COPY FILES FROM lake LOCATION = 'lake/in/' TO disk LOCATION = 'x/'"
+        ));
+        assert!(refused.refused(1).contains("the webhook"), "{url}");
+    }
+    assert!(home.rows("SHOW SECRETS").is_empty());
     let output = home.sql(&format!(
         "CREATE JOB j ALERT_WEBHOOK = 'http://127.0.0.1:9/{CANARY}' ALERT_WEBHOOK_SECRET = '{CANARY}' RETRIES = 0 \
          AS COPY FILES FROM lake LOCATION = 'lake/missing' TO disk LOCATION = 'x/'"
@@ -359,6 +367,8 @@ async fn secrets_of_a_job_are_nowhere_in_clear() {
         seen = seen + &output.stdout + &output.stderr;
     }
     assert!(seen.contains("SECRET \"j.alert_webhook\"") && !seen.contains(CANARY), "{seen}");
+    let used = home.sql("DROP SECRET \"j.alert_webhook\"").refused(1);
+    assert!(used.contains("used by j") && used.contains("drop those jobs first"), "{used}");
     let mut folders = vec![home.path().join("home")];
     let mut files = 0;
     while let Some(folder) = folders.pop() {

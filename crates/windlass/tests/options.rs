@@ -276,6 +276,7 @@ async fn links_are_followed_skipped_or_kept_and_lead_no_write_out_of_the_folder(
     symlink("..", from.join("d/loop")).unwrap();
     symlink(&outside, from.join("out")).unwrap();
     symlink("nowhere", from.join("dangling")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(from.join("socket")).unwrap();
     let source = format!("{}/", from.display());
     let keys = |prefix: &str| -> Vec<String> {
         let all = lake.state().keys("copy").into_iter();
@@ -283,11 +284,12 @@ async fn links_are_followed_skipped_or_kept_and_lead_no_write_out_of_the_folder(
     };
     let followed = home.run(&["cp", &source, "lake:copy/follow/"]);
     assert!(
-        followed.stderr.contains("1 object skipped: a link that leads to nothing"),
+        followed.stderr.contains("2 objects skipped: a link that leads to nothing"),
         "{followed:?}"
     );
     followed.good();
     assert_eq!(keys("follow/"), ["a", "d/b", "out/secret", "to-a"], "loops end");
+    std::fs::remove_file(from.join("socket")).unwrap();
     home.run(&["cp", "--links", "skip", &source, "lake:copy/skip/"]).good();
     assert_eq!(keys("skip/"), ["a", "d/b"]);
     let refused = home.run(&["cp", "--links", "keep", &source, "lake:copy/keep/"]);
@@ -358,6 +360,84 @@ async fn a_move_deletes_nothing_behind_a_link() {
     // What is named itself may be a link.
     home.run(&["mv", &format!("{source}out/"), "lake:copy/again/"]).good();
     assert!(!outside.join("theirs").exists());
+}
+
+/// A link between two of its own folders makes two keys one file: writing both, or deleting one, would
+/// lose the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_destination_links_to_itself_is_neither_lost_nor_written_twice() {
+    use std::fs::{create_dir_all, read_to_string, write};
+    use std::os::unix::fs::symlink;
+    let home = Home::new();
+    let (from, to) = (home.scratch("from"), home.scratch("to"));
+    create_dir_all(from.join("2026")).unwrap();
+    write(from.join("2026/r"), "r").unwrap();
+    write(from.join("a"), "A").unwrap();
+    write(from.join("b"), "B").unwrap();
+    let [source, target] = [&from, &to].map(|folder| format!("{}/", folder.display()));
+    let sync = ["-o", "json", "sync", "--delete", &source, &target];
+    let counts = || {
+        let summary = home.run(&sync).json();
+        ["copied", "updated", "deleted", "failed"].map(|name| summary[name].as_u64().unwrap())
+    };
+    assert_eq!(counts(), [3, 0, 0, 0]);
+    symlink("2026", to.join("latest")).unwrap();
+    assert_eq!(counts(), [0, 0, 0, 0]);
+    assert_eq!(read_to_string(to.join("latest/r")).unwrap(), "r");
+    // A link in the place of a file is replaced.
+    std::fs::remove_file(to.join("b")).unwrap();
+    symlink("a", to.join("b")).unwrap();
+    counts();
+    assert_eq!(["a", "b"].map(|name| read_to_string(to.join(name)).unwrap()), ["A", "B"]);
+    assert_eq!(counts(), [0, 0, 0, 0]);
+    // Nothing goes through a folder that is a link, so a move keeps what it cannot write.
+    create_dir_all(from.join("latest")).unwrap();
+    write(from.join("latest/r"), "other").unwrap();
+    let talk = home.run(&["mv", &source, &target]).refused(3);
+    assert!(talk.contains("latest` is a link to another folder"), "{talk}");
+    assert_eq!(read_to_string(to.join("2026/r")).unwrap(), "r");
+    assert_eq!(read_to_string(from.join("latest/r")).unwrap(), "other");
+    home.sql(&format!("CREATE LOCAL CONNECTION disk ROOT = '{}'", home.path().display())).good();
+    let copy = "COPY FILES FROM disk LOCATION = 'scratch/from/' TO disk LOCATION = 'scratch/to/'";
+    assert!(home.sql(copy).refused(1).contains("is a link to another folder"));
+    // Backups lie beside the destination.
+    std::fs::remove_file(to.join("latest")).unwrap();
+    let backup = format!("{}/", home.scratch("backup").display());
+    home.run(&["sync", "--delete", "--backup-to", &backup, &source, &target]).good();
+    assert_eq!(read_to_string(home.scratch("backup/2026/r")).unwrap(), "r");
+    assert_eq!(read_to_string(to.join("latest/r")).unwrap(), "other");
+    write(to.join("extra"), "e").unwrap();
+    home.sql(
+        "SYNC FILES FROM disk LOCATION = 'scratch/from/' TO disk LOCATION = 'scratch/to/' \
+        DELETE = TRUE BACKUP_TO = 'scratch/backup2/'",
+    )
+    .good();
+    assert_eq!(read_to_string(home.scratch("backup2/extra")).unwrap(), "e");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_piped_in_gets_what_it_is_given() {
+    let home = Home::new();
+    let (lake, _other) = services(&home).await;
+    let given = ["--content-type", "text/csv", "--metadata", "owner=me", "--tags", "k=v"];
+    let class = ["--storage-class", "STANDARD_IA"];
+    for (key, size) in [("small", 10), ("large", 12 << 20)] {
+        let to = format!("lake:copy/{key}");
+        let arguments = [&["cp", "-", to.as_str()], &given[..], &class].concat();
+        home.run_with(&arguments, &vec![7_u8; size]).good();
+        let stored = info(&lake, key);
+        assert_eq!(stored.content_type.as_deref(), Some("text/csv"));
+        assert_eq!(
+            (stored.storage_class.as_str(), &*stored.metadata["owner"]),
+            ("STANDARD_IA", "me")
+        );
+        assert_eq!(tags(&stored), BTreeMap::from([("k", "v")]));
+    }
+    let file = home.scratch("piped");
+    let to = ["cp", "-", file.to_str().unwrap(), "--tags", "k=v"];
+    assert!(home.run_with(&to, b"x").refused(1).contains("has tags"));
+    let out = [&["cp", "lake:copy/small", "-"], &given[..]].concat();
+    assert!(home.run(&out).refused(1).contains("standard output"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -475,8 +555,12 @@ async fn a_run_in_which_all_failed_ends_as_its_items_did() {
     lake.state().add_fault(Fault::new("GetObject", FaultKind::CorruptByte).on_key("in/b").always());
     let (code, typed, _) = both();
     assert!(code == 1 && typed.contains("error[transfer.failed]"), "{typed}");
-    let ended = home.rows("SELECT state, error FROM system.runs WHERE statement LIKE 'COPY%'");
-    assert!(ended.iter().all(|run| run["state"] == "failed"), "{ended:?}");
+    let ended = home.rows("SELECT state, error, failed FROM system.runs");
+    assert_eq!(ended.len(), 6);
+    for run in &ended {
+        assert!(run["state"] == "failed" && run["error"].is_string(), "{run:?}");
+        assert_eq!(run["failed"], 2, "{run:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -316,6 +316,18 @@ async fn webdav_with_a_token_goes_there_and_back_and_copies_by_itself() {
     round(&home, &s3, "share");
     let shown = home.sql("SHOW CREATE CONNECTION share; DESCRIBE CONNECTION share").good();
     assert!(!shown.contains("canary"), "{shown}");
+    // Names that some servers cut are known before anything is written.
+    for key in ["odd/a?b", "odd/c;d", "odd/e"] {
+        s3.state().put("lake", key, key);
+    }
+    let copy = |names: &str| home.run(&["cp", "--names", names, "lake:odd/", "share:odd/"]);
+    let talk = copy("fail").refused(1);
+    assert!(talk.contains("at which some WebDAV servers cut a name"), "{talk}");
+    assert!(!keys(&home, "share:").iter().any(|key| key.starts_with("odd/")));
+    copy("skip").good();
+    assert_eq!(keys(&home, "share:odd/"), ["e"]);
+    copy("rename").good();
+    assert_eq!(keys(&home, "share:odd/").len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

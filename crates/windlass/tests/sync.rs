@@ -171,6 +171,24 @@ async fn choosing_by_condition_list_and_report() {
     assert!(copy("bad", &["--where", "colour = 1"]).refused(1).contains("sql.plan"));
     copy("size", &["--max-size", "3", "--exclude", "d/**", "--newer-than", "1h"]).good();
     assert_eq!(got("size"), ["1.csv", "2.csv", "3.txt"]);
+    // With a `/` before it a pattern is meant at the top only.
+    s3.state().put("lake", "a/d/d/5.csv", "55555");
+    copy("top", &["--exclude", "/d/d", "--include", "./d"]).good();
+    assert_eq!(got("top"), ["d/4.csv"]);
+    copy("deep", &["--exclude", "/1.csv", "--exclude", "/5.csv"]).good();
+    assert_eq!(got("deep"), ["2.csv", "3.txt", "d/4.csv", "d/d/5.csv"]);
+    s3.state().remove("lake", "a/d/d/5.csv");
+    for empty in ["", "/"] {
+        let told = copy("empty", &["--exclude", empty]).refused(1);
+        assert!(told.contains("usage.invalid") && told.contains("hint: "), "{told}");
+    }
+    let told = copy("no-run", &["--only-failed", "rn_nosuch"]).refused(1);
+    assert!(told.contains("`rn_nosuch` is no id of a run") && told.contains("SHOW RUNS"), "{told}");
+    // What would be copied into a bucket that is not there would not be.
+    for dry in ["cp", "mv", "sync"] {
+        let told = home.run(&[dry, "--dry-run", "lake:lake/a/", "lake:nobucket/x/"]).refused(1);
+        assert!(told.contains("bucket.not_found"), "{told}");
+    }
     let to = format!("{}/", home.scratch("list").to_str().unwrap());
     home.run_with(&["cp", "--files-from", "-", "lake:lake/a/", &to], b"1.csv\nd/4.csv\n").good();
     assert_eq!(got("list"), ["1.csv", "d/4.csv"]);
@@ -191,6 +209,12 @@ async fn choosing_by_condition_list_and_report() {
     s3.state().clear_faults();
     copy("again", &["--only-failed", report]).good();
     assert_eq!(got("again"), ["3.txt"]);
+    copy("stored", &["--only-failed", "lake:lake/reports/r.csv"]).good();
+    assert_eq!(got("stored"), ["3.txt"]);
+    // Who may not list may write all the same: a dry run is not refused for that.
+    s3.state().add_fault(windlass_testkit::Fault::new("ListObjectsV2", denied()).always());
+    home.run(&["cp", "--dry-run", report, "lake:lake/x/"]).good();
+    s3.state().clear_faults();
     // Of a whole bucket too, where names begin with no `/`.
     s3.state()
         .add_fault(windlass_testkit::Fault::new("GetObject", denied()).on_key("a/3.txt").always());

@@ -118,6 +118,13 @@ pub async fn copy(session: &Session, args: Copy) -> Ending {
         }
         (_, Address::Stdio) => {
             plain(&args.options)?;
+            if !args.options.kept.is_empty() {
+                return Err(usage(
+                    "what is written to standard output has neither metadata nor tags",
+                    "leave out what is to be given to the copy",
+                )
+                .into());
+            }
             let mut place = session.existing_place(&args.source).await?;
             at_version(&mut place, args.version)?;
             if place.location.key.is_empty() || place.location.key.ends_with('/') {
@@ -213,9 +220,14 @@ pub(super) async fn transfer(
             let naming = Source::parse(&location.key)?;
             let bucket = location.bucket.as_deref().unwrap_or_default();
             let base = source.storage.address(bucket, naming.base());
-            Some(match report.parse() {
+            Some(match report.parse::<windlass_types::RunId>() {
                 Ok(run) => report::failed_in_run(session, run, &base).await?,
-                Err(_) => report::failed_names(report, &base)?,
+                // A report may be named after its run, and has an extension then.
+                Err(error) if report.starts_with("rn_") && !report.contains('.') => {
+                    let what = format!("`{report}` is no id of a run");
+                    return Err(usage(&what, "`SHOW RUNS` lists them").source(error).into());
+                }
+                Err(_) => report::failed_by(session, report, &base).await?,
             })
         }
         (None, None) => None,

@@ -39,10 +39,10 @@ pub struct Diff {
     #[arg(value_name = "RIGHT")]
     pub right: String,
     /// Only names that match; may be repeated
-    #[arg(long, value_name = "GLOB", value_parser = KeyPattern::parse)]
+    #[arg(long, value_name = "GLOB", value_parser = KeyPattern::filter)]
     pub include: Vec<KeyPattern>,
     /// No names that match; may be repeated
-    #[arg(long, value_name = "GLOB", value_parser = KeyPattern::parse)]
+    #[arg(long, value_name = "GLOB", value_parser = KeyPattern::filter)]
     pub exclude: Vec<KeyPattern>,
     /// Show what is the same too
     #[arg(long)]

@@ -50,10 +50,10 @@ pub struct Ls {
 #[derive(Debug, Default, Args)]
 pub struct Filter {
     /// Only names below the path that match; may be repeated
-    #[arg(long, value_name = "GLOB", value_parser = KeyPattern::parse)]
+    #[arg(long, value_name = "GLOB", value_parser = KeyPattern::filter)]
     pub include: Vec<KeyPattern>,
     /// No names below the path that match; may be repeated
-    #[arg(long, value_name = "GLOB", value_parser = KeyPattern::parse)]
+    #[arg(long, value_name = "GLOB", value_parser = KeyPattern::filter)]
     pub exclude: Vec<KeyPattern>,
     /// Only objects of at least this size: `64KiB`, `10MB`
     #[arg(long, value_name = "SIZE")]

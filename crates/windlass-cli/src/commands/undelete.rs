@@ -32,10 +32,10 @@ pub struct Undelete {
     #[arg(value_name = "PATH")]
     pub path: String,
     /// Only names below PATH that match; may be repeated
-    #[arg(long, value_name = "GLOB", value_parser = KeyPattern::parse)]
+    #[arg(long, value_name = "GLOB", value_parser = KeyPattern::filter)]
     pub include: Vec<KeyPattern>,
     /// No names below PATH that match; may be repeated
-    #[arg(long, value_name = "GLOB", value_parser = KeyPattern::parse)]
+    #[arg(long, value_name = "GLOB", value_parser = KeyPattern::filter)]
     pub exclude: Vec<KeyPattern>,
     /// Only what was deleted since: `2h`, `7d`, `2026-01-31`, or a time
     #[arg(long, value_name = "TIME", value_parser = moment)]

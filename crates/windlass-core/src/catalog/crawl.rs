@@ -93,7 +93,7 @@ impl CrawlWork {
                 .collect(),
             _ => Vec::new(),
         };
-        texts.into_iter().map(KeyPattern::parse).collect()
+        texts.into_iter().map(KeyPattern::filter).collect()
     }
 
     /// The plan, but for what the connection says and where manifests must be fetched.

@@ -316,7 +316,7 @@ fn pair(line: &str, sign: char, option: &str) -> Result<(String, String)> {
 fn patterns(value: &OptionValue) -> Result<Vec<String>> {
     let patterns = texts(value);
     for pattern in &patterns {
-        KeyPattern::parse(pattern)?;
+        KeyPattern::filter(pattern)?;
     }
     Ok(patterns)
 }

@@ -83,8 +83,6 @@ impl JobKind for FilesKind {
             };
             (Here { source, destination, options, progress }, KEPT, report)
         };
-        // Of what this process was asked for, whoever asked is told every failure.
-        let stored = here_of(&context.payload).is_none();
         let failures = Arc::new(Mutex::new(Failures::default()));
         let (sender, items) = mpsc::unbounded_channel();
         let watch = Arc::new(Watch {
@@ -111,18 +109,19 @@ impl JobKind for FilesKind {
         logged?;
         reported?;
         summary.run = context.run;
-        let all = failures.lock().unwrap_or_else(PoisonError::into_inner).of_all(&summary);
-        if stored && let Some(error) = all {
-            return Err(error);
-        }
         if !dry && summary.copied + summary.updated > 0 {
             windlass.note_copy(&context, &ends.0, &ends.1).await;
         }
         let partial = summary.failed > 0;
+        let of_all = failures.lock().unwrap_or_else(PoisonError::into_inner).of_all(&summary);
         let summary = serde_json::to_value(summary).map_err(|error| {
             Error::new(ErrorCode::Internal, "the summary cannot be written").source(error)
         })?;
-        Ok(if partial { Outcome::partial(summary) } else { Outcome::succeeded(summary) })
+        Ok(match of_all {
+            Some(error) => Outcome::failed(summary, error),
+            None if partial => Outcome::partial(summary),
+            None => Outcome::succeeded(summary),
+        })
     }
 }
 

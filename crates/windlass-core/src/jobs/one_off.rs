@@ -130,7 +130,11 @@ impl Windlass {
                 }
             }
         };
-        summary(row)
+        match row {
+            // Whoever asked was told every failure.
+            RunRow { state: RunState::Failed, summary: Some(summary), .. } => read(summary),
+            row => summary(row),
+        }
     }
 
     /// Waits a little for runs that were asked to stop.
@@ -144,14 +148,16 @@ impl Windlass {
     }
 }
 
+fn read(summary: serde_json::Value) -> Result<Summary> {
+    serde_json::from_value(summary).map_err(|error| {
+        Error::new(ErrorCode::Internal, "the summary of the run cannot be read").source(error)
+    })
+}
+
 /// What a run did, or its error.
 fn summary(row: RunRow) -> Result<Summary> {
     match (row.state, row.summary) {
-        (RunState::Succeeded | RunState::Partial, Some(summary)) => serde_json::from_value(summary)
-            .map_err(|error| {
-                Error::new(ErrorCode::Internal, "the summary of the run cannot be read")
-                    .source(error)
-            }),
+        (RunState::Succeeded | RunState::Partial, Some(summary)) => read(summary),
         (RunState::Cancelled, _) => Err(Error::new(ErrorCode::Interrupted, "interrupted")),
         (_, _) => Err(match row.error {
             Some(error) => error.into(),

@@ -248,6 +248,13 @@ impl Windlass {
     async fn keep_secrets(&self, fabric: &Fabric, job: &mut CreateJob) -> Result<Vec<String>> {
         // What is wrong otherwise is found before a secret is written.
         spec::policy(job)?;
+        for setting in &job.options {
+            if let ("ALERT_WEBHOOK", OptionValue::Text(url)) =
+                (setting.name.as_str(), &setting.value)
+            {
+                windlass_jobs::check_webhook(url)?;
+            }
+        }
         let mut notes = Vec::new();
         for setting in &mut job.options {
             let OptionSetting { name: option, value } = setting;

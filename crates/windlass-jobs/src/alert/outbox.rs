@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde_json::json;
 use tracing::{info, warn};
 use windlass_state::{AlertRow, Delivery, NewAlert, RunEnd, RunRow, Store};
-use windlass_types::{Error, ErrorCode, FabricId, JobPolicy, Name, Result};
+use windlass_types::{Error, ErrorCode, FabricId, JobPolicy, Level, Name, Result};
 
 /// How often delivery is tried, over about an hour.
 const ATTEMPTS: u32 = 8;
@@ -99,6 +99,9 @@ pub(crate) async fn deliver_due(
             }
         };
         let next = clock.now() + TimeDelta::seconds(i64::try_from(wait).unwrap_or(3_600));
+        if let (Delivery::Failed, Some(error)) = (state, &error) {
+            given_up(store, &alert, error, clock.now()).await;
+        }
         store.alert_delivered(&alert.id, state, error.as_deref(), next).await?;
         match error {
             None => info!(run = %alert.run, "alert sent"),
@@ -108,6 +111,14 @@ pub(crate) async fn deliver_due(
         }
     }
     Ok(())
+}
+
+/// Says in the log of its run that nobody was told.
+async fn given_up(store: &Store, alert: &AlertRow, why: &str, now: DateTime<Utc>) {
+    let text = format!("an alert was not delivered: {why}");
+    if let Err(error) = store.add_event(alert.run, now, Level::Error, &text).await {
+        warn!(run = %alert.run, error = error.chain(), "the log of a run cannot be written");
+    }
 }
 
 async fn deliver(settings: &AlertSettings, alert: &AlertRow, now: DateTime<Utc>) -> Result<()> {

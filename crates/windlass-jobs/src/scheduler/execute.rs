@@ -4,7 +4,7 @@ use super::Scheduler;
 use crate::alert::due_alerts;
 use crate::context::{Inner, Observer, Reporter, RunContext, Stop};
 use crate::kind::{End, JobKind, Outcome};
-use crate::retry::{delay, scatter};
+use crate::retry::{delay, in_words, scatter};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -213,15 +213,17 @@ impl Scheduler {
             return Ok(());
         }
         let (end, summary, error) = match result {
-            Ok(Outcome { end: End::Done, summary }) => (RunState::Succeeded, Some(summary), None),
-            Ok(Outcome { end: End::Partial, summary }) => {
+            Ok(Outcome { end: End::Done, summary, .. }) => {
+                (RunState::Succeeded, Some(summary), None)
+            }
+            Ok(Outcome { end: End::Partial, summary, .. }) => {
                 let error = Error::new(ErrorCode::TransferPartial, "some items failed")
                     .hint("`system.run_items` has each with its reason");
                 (RunState::Partial, Some(summary), Some(error))
             }
             other => {
                 let (summary, error) = match other {
-                    Ok(outcome) => (Some(outcome.summary), None),
+                    Ok(outcome) => (Some(outcome.summary), outcome.error),
                     Err(error) => (None, Some(error)),
                 };
                 match stop {
@@ -315,10 +317,10 @@ impl Scheduler {
         let random = scatter(self.0.options.seed, &[millis, u64::from(row.attempt)]);
         let wait = delay(&row.policy, row.attempt, random);
         let text = format!(
-            "attempt {} failed: {}; the next begins in {} seconds",
+            "attempt {} failed: {}; the next begins in {}",
             row.attempt,
             error.chain(),
-            wait.as_secs()
+            in_words(wait)
         );
         context.event(Level::Warning, text);
         self.insist(|| inner.flush()).await?;

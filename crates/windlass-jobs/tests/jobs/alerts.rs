@@ -258,6 +258,9 @@ async fn a_webhook_that_refuses_or_points_elsewhere_is_given_up() {
     // The redirect was not followed; it is tried again, and then refused.
     assert_eq!((alerts[0].0, alerts[0].1), (Delivery::Failed, 2), "{error}");
     assert_eq!(error, "the webhook at `localhost` answered 404");
+    let said = bench.store.run_events(first, 0, 99).await.unwrap().pop().unwrap();
+    assert_eq!(said.level, windlass_types::Level::Error);
+    assert_eq!(said.message, format!("an alert was not delivered: {error}"));
     let second = run(&bench, "unknown").await;
     let alerts = settled(&bench, second).await;
     assert_eq!(alerts, [(Delivery::Failed, 1, Some("no secret nothing".to_owned()))]);

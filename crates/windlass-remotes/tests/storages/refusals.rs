@@ -82,6 +82,19 @@ async fn sftp_stays_inside_its_root() {
     .unwrap();
     assert_eq!(keys(&remote).await.unwrap(), ["in/file", "link/file"]);
     let storage = remote.storage();
+    // As the end of a copy that is written, a link makes no file two.
+    let end = storage.as_end(windlass_s3::Links::Skip, Some("")).expect("it has links");
+    let location = Location { bucket: Some(".".into()), key: String::new() };
+    let listed = ListOptions { recursive: true, ..ListOptions::default() };
+    let entries: Vec<_> = end.list(&location, listed).try_collect().await.unwrap();
+    assert_eq!(entries.iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>(), ["in/file"]);
+    for key in ["link/file", "link/new/er"] {
+        let put = end.put(&at(key), Bytes::from_static(b"x"), PutOptions::default()).await;
+        assert_eq!(put.unwrap_err().code(), ErrorCode::PathOutside, "{key}");
+        assert_eq!(end.delete(&at(key)).await.unwrap_err().code(), ErrorCode::PathOutside, "{key}");
+    }
+    end.put(&at("in/deep/er"), Bytes::from_static(b"x"), PutOptions::default()).await.unwrap();
+    end.delete(&at("in/deep/er")).await.unwrap();
     let read = storage.get(&at("way-out/secret"), GetOptions::default()).await;
     assert_eq!(read.err().expect("outside").code(), ErrorCode::PathOutside);
     assert_eq!(put(&remote, "way-out/new").await.unwrap_err().code(), ErrorCode::PathOutside);

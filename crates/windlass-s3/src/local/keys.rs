@@ -192,8 +192,31 @@ impl Root {
         .hint("remove the link there, or write to the folder that it leads to"))
     }
 
-    /// Refuses a key whose folder is led out of where writes are bound to; asks once for each folder.
-    fn folder_held(&self, key: &str) -> Result<()> {
+    /// The first folder of a key, below the one that writes are bound to, that is a link.
+    fn link_above(&self, bound: &Bound, key: &str) -> Option<String> {
+        let above = &key[..key.rfind('/').map_or(0, |at| at + 1)];
+        let below = if above.starts_with(&bound.below) { bound.below.len() } else { 0 };
+        above[below..].match_indices('/').map(|(at, _)| &above[..below + at]).find_map(|folder| {
+            let metadata = self.path.join(folder).symlink_metadata().ok()?;
+            metadata.is_symlink().then(|| folder.to_owned())
+        })
+    }
+
+    /// Whether what lies there under this key is a link, or below one: then it is none of what the folder
+    /// itself has that writes are bound to.
+    pub(super) fn is_linked(&self, key: &str) -> bool {
+        let Some(bound) = self.bound.as_ref().filter(|bound| key.starts_with(&bound.below)) else {
+            return false;
+        };
+        let path = self.path.join(key.strip_suffix('/').unwrap_or(key));
+        key.len() > bound.below.len()
+            && (path.symlink_metadata().is_ok_and(|found| found.is_symlink())
+                || self.link_above(bound, key).is_some())
+    }
+
+    /// Refuses a key whose folder is led out of where writes are bound to, or through a link to another
+    /// folder in it, since two keys would be one file. Asks once for each folder.
+    pub(super) fn folder_held(&self, key: &str) -> Result<()> {
         let Some(bound) = &self.bound else { return Ok(()) };
         let above = &key[..key.rfind('/').map_or(0, |at| at + 1)];
         let known = || bound.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -203,7 +226,18 @@ impl Root {
         let root = self.real()?;
         let real = really(&root.join(above))
             .map_err(|(at, error)| blocked(&self.named(key), at, error))?;
-        self.held(&root, real, key)?;
+        self.held(&root, self.inside(&root, real, key)?, key)?;
+        if let Some(link) = self.link_above(bound, key) {
+            return Err(Error::new(
+                ErrorCode::PathOutside,
+                format!(
+                    "`{}` cannot be written: `{}` is a link to another folder",
+                    self.named(key),
+                    self.named(&link)
+                ),
+            )
+            .hint("remove the link there, or write to the folder that it leads to"));
+        }
         let mut known = known();
         if known.len() >= KNOWN {
             known.clear();
@@ -251,11 +285,19 @@ impl Root {
         }
     }
 
-    /// Asks where a key is to be written: through links that stay inside, never over a folder.
+    /// Asks where a key is to be written: through links that stay inside, never over a folder. Where
+    /// writes are bound to a folder, a link in it is replaced.
     pub(super) fn target(&self, key: &str) -> Result<PathBuf> {
         check_key(key)?;
-        if !self.contained {
+        if self.bound.is_some() {
             self.folder_held(key)?;
+            let path = self.path.join(key);
+            match path.symlink_metadata() {
+                Ok(found) if !found.is_dir() => return Ok(path),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(path),
+                _ => {}
+            }
+        } else if !self.contained {
             let path = self.path.join(key);
             // Only a link is written through, so only a link has to be followed.
             match path.symlink_metadata() {

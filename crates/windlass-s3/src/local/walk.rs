@@ -18,7 +18,7 @@ use windlass_types::{Entry, EntryKind, Result};
 pub(super) struct Walk<'a> {
     pub(super) root: &'a Root,
     pub(super) links: Links,
-    /// Links that lead nowhere are listed, as objects without a size.
+    /// Links that lead nowhere, and what is neither file nor folder, are listed, as objects without a size.
     pub(super) lost: bool,
     pub(super) prefix: &'a str,
     pub(super) recursive: bool,
@@ -36,7 +36,7 @@ struct Level {
     ends: Vec<(usize, usize)>,
     /// Real names of those that are not UTF-8, by the text that stands for them.
     odd: HashMap<String, OsString>,
-    /// Links that lead nowhere.
+    /// Links that lead nowhere, and what is neither file nor folder.
     lost: HashSet<String>,
     next: usize,
 }
@@ -173,7 +173,9 @@ impl Walk<'_> {
                     }
                 }
             } else {
-                (kind.is_dir(), kind.is_file())
+                // Pipes, sockets and devices can be told of, not read.
+                is_lost = self.lost && !kind.is_dir() && !kind.is_file();
+                (kind.is_dir(), kind.is_file() || is_lost)
             };
             if !is_folder && !is_file {
                 continue;

@@ -84,7 +84,9 @@ pub(super) fn publish(
     options: &PutOptions,
 ) -> Result<PutResult> {
     let failed = |error| disk("write", target, error);
-    let before = fs::metadata(target).ok();
+    let before = fs::symlink_metadata(target).ok();
+    // Only where a copy goes into a folder is a link the target: nothing that it has.
+    let is_link = before.as_ref().is_some_and(fs::Metadata::is_symlink);
     if let Some(expected) = &options.if_match {
         match &before {
             None => return Err(absent(key)),
@@ -98,8 +100,11 @@ pub(super) fn publish(
     if let Some(time) = options.modified {
         file.set_modified(time.into()).map_err(failed)?;
     }
-    let moved =
-        if options.if_none_match { path.persist_noclobber(target) } else { path.persist(target) };
+    let moved = if options.if_none_match && !is_link {
+        path.persist_noclobber(target)
+    } else {
+        path.persist(target)
+    };
     moved.map_err(|error| match error.error.kind() {
         io::ErrorKind::AlreadyExists if options.if_none_match => {
             Error::new(ErrorCode::ObjectChanged, format!("`{key}` exists already"))

@@ -206,12 +206,10 @@ fn named_in_denial(text: &str) -> Option<(String, Option<String>)> {
     let action: String =
         rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == ':' || *c == '-').collect();
     let resource = rest.find("on resource: ").map(|at| {
-        rest[at + 13..]
-            .trim_start_matches('"')
-            .split(['"', ' '])
-            .next()
-            .unwrap_or_default()
-            .to_owned()
+        let text = &rest[at + 13..];
+        // In quotes a key may hold spaces.
+        let (text, end) = text.strip_prefix('"').map_or((text, ' '), |quoted| (quoted, '"'));
+        text.split(end).next().unwrap_or_default().to_owned()
     });
     action.contains(':').then_some((action, resource.filter(|r| !r.is_empty())))
 }

@@ -112,6 +112,17 @@ async fn a_wrong_byte_is_tried_again_and_at_last_a_failed_item() {
 }
 
 #[tokio::test]
+async fn what_shrinks_while_it_is_read_counts_as_what_was_copied() {
+    let (one, two) = pair();
+    one.set("a/x", body(10, 1));
+    one.fault("get", "a/x", 1, Fault::Shrink);
+    let (summary, seen) = go(request(one.side("a/"), two.side(""))).await;
+    assert_eq!(summary.unwrap().bytes, 0);
+    assert!(two.get_now("x").unwrap().bytes.is_empty());
+    assert!(seen.lines().contains("two:b/x 0 B"), "{}", seen.lines());
+}
+
+#[tokio::test]
 async fn what_the_destination_spoils_is_noticed_and_removed() {
     for (operation, size) in [("put", 10), ("upload_part", 1500)] {
         let (one, two) = pair();

@@ -165,7 +165,7 @@ impl From<Trouble> for OnTrouble {
 }
 
 impl Options {
-    /// Whether nothing is chosen and nothing compared: all that a stream can do.
+    /// Whether nothing is chosen, compared or reported: all that a stream can do.
     pub(super) fn is_plain(&self) -> bool {
         self.include.is_empty()
             && self.exclude.is_empty()
@@ -182,7 +182,6 @@ impl Options {
             && self.trigger_file.is_none()
             && self.links == Link::Follow
             && self.check == Verify::Auto
-            && self.kept.is_empty()
     }
 
     /// As the engine takes them. `files` was read from where `files_from` or `only_failed` said.
@@ -192,7 +191,7 @@ impl Options {
         files: Option<Vec<String>>,
     ) -> Result<CopyOptions> {
         for glob in self.include.iter().chain(&self.exclude) {
-            KeyPattern::parse(glob)?;
+            KeyPattern::filter(glob)?;
         }
         let none = ByteSize(0);
         for (given, flag) in [(self.bandwidth, "--bandwidth"), (self.max_memory, "--max-memory")] {

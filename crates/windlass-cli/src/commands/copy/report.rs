@@ -4,6 +4,7 @@
 use crate::session::{Place, Session};
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::fs::File;
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use windlass_core::engine::{Answer, Item, Progress};
 use windlass_core::json::objects;
 use windlass_core::report::{Format, Writer};
-use windlass_core::transfer::{Quiet, Side, Status, UNCHANGED, copy_stream};
+use windlass_core::transfer::{Quiet, Side, Status, UNCHANGED, copy_stream, read_to};
 use windlass_types::{Address, Error, ErrorCode, Result, RunId};
 
 /// Hands everything on, counts reasons, and writes the report.
@@ -158,24 +159,35 @@ pub(super) fn names(
     Ok(names)
 }
 
-/// Names below `base` (an address) that a report says have failed.
-pub(super) fn failed_names(path: &str, base: &str) -> Result<Vec<String>> {
-    let csv = match Format::of_name(path)? {
-        Format::Csv => true,
-        Format::Jsonl => false,
-        Format::Parquet => {
-            return Err(Error::new(
-                ErrorCode::UsageInvalid,
-                "what failed is read from reports in CSV and JSON lines only",
-            )
-            .hint("give the id of the run instead: `SHOW RUNS` lists them"));
-        }
-    };
+/// The report of that name for reading, here or behind a connection.
+async fn opened(session: &Session, name: &str) -> Result<File> {
+    if let Address::Local(path) = Address::parse(name)? {
+        return File::open(path).map_err(failed("read", name));
+    }
+    let place = session.remote_place(name).await?;
+    let side = Side { storage: place.storage, location: place.location };
+    let mut file = tempfile::tempfile().map_err(failed("read", name))?;
+    let output = tokio::fs::File::from_std(file.try_clone().map_err(failed("read", name))?);
+    read_to(side, output, None, Arc::new(Quiet), session.cancel.clone()).await?;
+    file.rewind().map_err(failed("read", name))?;
+    Ok(file)
+}
+
+/// Names below `base` of what failed, by the report of that name.
+pub(super) async fn failed_by(session: &Session, name: &str, base: &str) -> Result<Vec<String>> {
+    let format = Format::of_name(name)?;
+    failed_names(opened(session, name).await?, format, name, base)
+}
+
+fn text<'a>(item: &'a serde_json::Value, name: &str) -> &'a str {
+    item[name].as_str().unwrap_or_default()
+}
+
+fn failed_names(file: File, format: Format, path: &str, base: &str) -> Result<Vec<String>> {
     let unreadable = |what: String| {
         Error::new(ErrorCode::FormatInvalid, format!("`{path}` is not a report: {what}"))
             .hint("give a file that `--report` wrote")
     };
-    let file = File::open(path).map_err(failed("read", path))?;
     let mut found = Vec::new();
     let mut take = |source: &str, status: &str| -> Result<()> {
         if status == "failed" && !source.is_empty() {
@@ -183,8 +195,21 @@ pub(super) fn failed_names(path: &str, base: &str) -> Result<Vec<String>> {
         }
         Ok(())
     };
+    if format == Format::Parquet {
+        let broken = |error: Box<dyn StdError>| unreadable(error.to_string());
+        let batches = ParquetRecordBatchReaderBuilder::try_new(file)
+            .and_then(ParquetRecordBatchReaderBuilder::build)
+            .map_err(|error| broken(error.into()))?;
+        for batch in batches {
+            for item in objects(&batch.map_err(|error| broken(error.into()))?)? {
+                take(text(&item, "source"), text(&item, "status"))?;
+            }
+        }
+        return Ok(found);
+    }
     let mut reader = BufReader::new(file);
     let mut header: Option<Vec<String>> = None;
+    let csv = format == Format::Csv;
     while let Some(record) = next_record(&mut reader, csv).map_err(failed("read", path))? {
         if csv {
             let cells = csv_cells(&record);
@@ -202,8 +227,7 @@ pub(super) fn failed_names(path: &str, base: &str) -> Result<Vec<String>> {
         } else {
             let item: serde_json::Value =
                 serde_json::from_str(&record).map_err(|error| unreadable(error.to_string()))?;
-            let text = |name: &str| item[name].as_str().unwrap_or_default();
-            take(text("source"), text("status"))?;
+            take(text(&item, "source"), text(&item, "status"))?;
         }
     }
     Ok(found)
@@ -313,11 +337,13 @@ mod tests {
             path
         };
         let (csv, jsonl) = (written("r.csv"), written("r.jsonl"));
-        assert!(failed_names("r.parquet", "").is_err());
-        for path in [csv, jsonl] {
-            let path = path.to_str().unwrap();
-            assert_eq!(failed_names(path, "a:b/in/").unwrap(), ["odd \",\n.csv", "d/x"]);
-            assert!(failed_names(path, "a:b/other/").is_err());
+        for path in [csv, jsonl, written("r.parquet")] {
+            let name = path.to_str().unwrap();
+            let below = |base| {
+                failed_names(File::open(&path).unwrap(), Format::of_name(name).unwrap(), name, base)
+            };
+            assert_eq!(below("a:b/in/").unwrap(), ["odd \",\n.csv", "d/x"]);
+            assert!(below("a:b/other/").is_err());
         }
     }
 
