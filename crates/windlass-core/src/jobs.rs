@@ -13,6 +13,7 @@ mod tables;
 pub(crate) mod write;
 
 pub(crate) use kind::Here;
+pub(crate) use one_off::ended;
 pub(crate) use tables::{EVENTS, ITEMS, JOBS, RUNS};
 
 use crate::windlass::{Inner, Windlass};

@@ -2,9 +2,19 @@
 
 use crate::format::{Failure, Format, Limits, OnError, Reading};
 use crate::{FixedColumn, FixedWidth, Json, Lines, Regex, Source, Xml};
+use arrow::record_batch::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
+
+/// Names and rows of batches, a line each, values parted by `|`.
+pub(crate) fn shown(batches: &[RecordBatch]) -> String {
+    let text = pretty_format_batches(batches).unwrap().to_string();
+    let lines = text.lines().filter(|line| line.starts_with('|'));
+    let values =
+        |line: &str| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>().join("|");
+    lines.map(values).collect::<Vec<_>>().join("\n")
+}
 
 /// A text, and then an error, as of a compressed file that is cut.
 struct Broken(&'static str);
@@ -57,13 +67,7 @@ fn rows(
             },
         },
     );
-    let text = pretty_format_batches(&batches).unwrap().to_string();
-    let lines: Vec<String> = text
-        .lines()
-        .filter(|line| line.starts_with('|'))
-        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>().join("|"))
-        .collect();
-    (lines.join("\n"), ended)
+    (shown(&batches), ended)
 }
 
 fn fixed(line_delimited: bool) -> FixedWidth {

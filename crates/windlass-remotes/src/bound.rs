@@ -4,7 +4,8 @@ use crate::names::{join, split};
 use crate::tree::Tree;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use windlass_types::{Error, ErrorCode, Result};
+use windlass_s3::local::through_link;
+use windlass_types::Result;
 
 /// Folders remembered at most.
 const KNOWN: usize = 4096;
@@ -36,11 +37,7 @@ impl Bound {
             path = join(&path, name);
             let Some(found) = self.real(tree, &path).await? else { return Ok(()) };
             if found != join(&real, name) {
-                return Err(Error::new(
-                    ErrorCode::PathOutside,
-                    format!("`{key}` cannot be written: `{path}` is a link to another folder"),
-                )
-                .hint("remove the link there, or write to the folder that it leads to"));
+                return Err(through_link(key, &path));
             }
             real = found;
         }

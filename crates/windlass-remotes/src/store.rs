@@ -285,6 +285,7 @@ impl ObjectAccess for TreeStore {
     }
 
     fn check_name(&self, key: &str) -> Result<()> {
+        self.tree.check(key)?;
         self.tree.check_new(key)
     }
 

@@ -13,7 +13,7 @@ mod write;
 mod writers;
 
 pub use here::local_side;
-pub use keys::check_key;
+pub use keys::{check_key, through_link};
 
 use crate::access::{
     ByteRange, GetOptions, Links, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, Part,

@@ -3,13 +3,14 @@
 use super::crawl::{CrawlSummary, CrawlWork};
 use super::kind::CRAWL;
 use crate::engine::{Answer, Ctx, Grade};
+use crate::jobs::ended;
 use crate::rows::{self, Columns, Kind};
 use crate::windlass::Windlass;
 use windlass_catalog::crawl::{Event, Status};
 use windlass_jobs::OneOff;
 use windlass_sql::{CrawlStatement, Statement};
-use windlass_state::{FabricRow as Fabric, RunRow};
-use windlass_types::{Error, ErrorCode, Name, Result, RunState};
+use windlass_state::FabricRow as Fabric;
+use windlass_types::{Name, Result, RunState};
 
 /// The summary of a crawl as a row.
 const SUMMARY: Columns = &[
@@ -44,22 +45,6 @@ const EXPLAIN: Columns = &[
 
 const MANIFESTS: Columns = &[("bucket", Kind::Text), ("key", Kind::Text), ("manifest", Kind::Text)];
 
-/// What a run of a crawl did, or its error.
-pub(super) fn summary_of(row: RunRow) -> Result<CrawlSummary> {
-    match (row.state, row.summary) {
-        (RunState::Succeeded | RunState::Partial, Some(summary)) => serde_json::from_value(summary)
-            .map_err(|error| {
-                Error::new(ErrorCode::Internal, "the summary of the run cannot be read")
-                    .source(error)
-            }),
-        (RunState::Cancelled, _) => Err(Error::new(ErrorCode::Interrupted, "interrupted")),
-        (_, _) => Err(match row.error {
-            Some(error) => error.into(),
-            None => Error::new(ErrorCode::Internal, "the run ended without a word"),
-        }),
-    }
-}
-
 impl Windlass {
     /// CRAWL, at once.
     pub(crate) async fn run_crawl(
@@ -84,7 +69,7 @@ impl Windlass {
             self.wait_or_stop(run).await?
         };
         let partial = row.state == RunState::Partial;
-        let summary = summary_of(row)?;
+        let summary = ended::<CrawlSummary>(row)?;
         let cells = vec![
             run.to_string().into(),
             summary.service.into(),

@@ -178,7 +178,7 @@ impl Windlass {
             }
         };
         let state = row.state;
-        let summary: CrawlSummary = super::crawling::summary_of(row)?;
+        let summary: CrawlSummary = crate::jobs::ended(row)?;
         let percent = {
             let done = summary.found.max(1);
             100 * done / (done + summary.failed)

@@ -6,6 +6,7 @@ use crate::engine::{Answer, CopyOptions, CopySide, Ctx, Grade, Progress, Summary
 use crate::rows::{self, Columns, Kind};
 use crate::windlass::Windlass;
 use chrono::Utc;
+use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use windlass_jobs::{OneOff, Scheduler};
@@ -77,7 +78,7 @@ impl Windlass {
         let definition = Statement::Files(statement).to_string();
         let what = OneOff::new(FILES, fabric.id, definition, work.to_payload()?);
         let run = self.scheduler().start(what, None).await?;
-        let summary = summary(self.wait_or_stop(run).await?)?;
+        let summary: Summary = ended(self.wait_or_stop(run).await?)?;
         let cells = vec![
             summary.run.to_string().into(),
             summary.copied.into(),
@@ -133,7 +134,7 @@ impl Windlass {
         match row {
             // Whoever asked was told every failure.
             RunRow { state: RunState::Failed, summary: Some(summary), .. } => read(summary),
-            row => summary(row),
+            row => ended(row),
         }
     }
 
@@ -148,14 +149,14 @@ impl Windlass {
     }
 }
 
-fn read(summary: serde_json::Value) -> Result<Summary> {
+fn read<T: DeserializeOwned>(summary: serde_json::Value) -> Result<T> {
     serde_json::from_value(summary).map_err(|error| {
         Error::new(ErrorCode::Internal, "the summary of the run cannot be read").source(error)
     })
 }
 
 /// What a run did, or its error.
-fn summary(row: RunRow) -> Result<Summary> {
+pub(crate) fn ended<T: DeserializeOwned>(row: RunRow) -> Result<T> {
     match (row.state, row.summary) {
         (RunState::Succeeded | RunState::Partial, Some(summary)) => read(summary),
         (RunState::Cancelled, _) => Err(Error::new(ErrorCode::Interrupted, "interrupted")),

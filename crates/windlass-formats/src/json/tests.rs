@@ -1,5 +1,5 @@
 use super::*;
-use arrow::util::pretty::pretty_format_batches;
+use crate::tests::shown;
 
 fn rows(json: &Json, text: &str, on_error: OnError) -> (String, Vec<String>) {
     let source = text.as_bytes().to_vec();
@@ -35,13 +35,7 @@ fn rows(json: &Json, text: &str, on_error: OnError) -> (String, Vec<String>) {
     if let Err(failure) = read {
         return (failure.to_string(), bad);
     }
-    let text = pretty_format_batches(&batches).unwrap().to_string();
-    let lines: Vec<String> = text
-        .lines()
-        .filter(|line| line.starts_with('|'))
-        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>().join("|"))
-        .collect();
-    (lines.join("\n"), bad)
+    (shown(&batches), bad)
 }
 
 fn good(text: &str) -> String {

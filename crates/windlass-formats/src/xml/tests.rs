@@ -1,5 +1,5 @@
 use super::*;
-use arrow::util::pretty::pretty_format_batches;
+use crate::tests::shown;
 
 fn rows(xml: &Xml, text: &str) -> String {
     let source = text.as_bytes().to_vec();
@@ -26,13 +26,7 @@ fn rows(xml: &Xml, text: &str) -> String {
     if let Err(failure) = read {
         return failure.to_string();
     }
-    let text = pretty_format_batches(&batches).unwrap().to_string();
-    let lines: Vec<String> = text
-        .lines()
-        .filter(|line| line.starts_with('|'))
-        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>().join("|"))
-        .collect();
-    lines.join("\n")
+    shown(&batches)
 }
 
 #[test]

@@ -75,6 +75,15 @@ pub fn check_key(key: &str) -> Result<()> {
     Ok(())
 }
 
+/// The error for a key that is not written, since a folder above it is a link.
+pub fn through_link(key: &str, link: &str) -> Error {
+    Error::new(
+        ErrorCode::PathOutside,
+        format!("`{key}` cannot be written: `{link}` is a link to another folder"),
+    )
+    .hint("remove the link there, or write to the folder that it leads to")
+}
+
 /// An error of the disk in our words.
 pub(super) fn disk(doing: &str, path: &Path, error: io::Error) -> Error {
     let code = match error.kind() {
@@ -228,15 +237,7 @@ impl Root {
             .map_err(|(at, error)| blocked(&self.named(key), at, error))?;
         self.held(&root, self.inside(&root, real, key)?, key)?;
         if let Some(link) = self.link_above(bound, key) {
-            return Err(Error::new(
-                ErrorCode::PathOutside,
-                format!(
-                    "`{}` cannot be written: `{}` is a link to another folder",
-                    self.named(key),
-                    self.named(&link)
-                ),
-            )
-            .hint("remove the link there, or write to the folder that it leads to"));
+            return Err(through_link(&self.named(key), &self.named(&link)));
         }
         let mut known = known();
         if known.len() >= KNOWN {

@@ -4,6 +4,7 @@ use super::kind::Wrote;
 use super::session::Lent;
 use super::{WRITE, WriteInto, WriteTable, WriteWork};
 use crate::engine::{Answer, Grade};
+use crate::jobs::ended;
 use crate::rows::{self, Columns, Kind, done};
 use crate::tables::{CreateFileTable, DEFAULT_SCHEMA};
 use crate::windlass::Windlass;
@@ -11,9 +12,9 @@ use chrono::Utc;
 use windlass_jobs::OneOff;
 use windlass_query::Temporaries;
 use windlass_sql::{OptionSetting, Statement, TableName, WriteStatement, WriteTo};
-use windlass_state::{FabricRow as Fabric, RunRow};
+use windlass_state::FabricRow as Fabric;
 use windlass_types::options::{FILE_TABLE_OPTIONS, OptionDef};
-use windlass_types::{Error, ErrorCode, FabricId, Name, OptionMap, Result, RunState};
+use windlass_types::{Error, ErrorCode, FabricId, Name, OptionMap, Result};
 
 /// What a write answers: part of the contract.
 const WROTE: Columns = &[
@@ -118,7 +119,7 @@ impl Windlass {
         let definition = Statement::Write(statement).to_string();
         let what = OneOff::new(WRITE, fabric.id, definition, work.to_payload()?);
         let run = self.scheduler().start(what, None).await?;
-        let wrote = wrote(self.wait_or_stop(run).await?)?;
+        let wrote: Wrote = ended(self.wait_or_stop(run).await?)?;
         drop(lent);
         let cells = vec![
             wrote.run.map(|run| run.to_string()).into(),
@@ -159,21 +160,5 @@ impl Windlass {
             columns: Vec::new(),
         };
         self.create_file_table(&fabric, create).await.map(drop)
-    }
-}
-
-/// What a run did, or its error.
-fn wrote(row: RunRow) -> Result<Wrote> {
-    match (row.state, row.summary) {
-        (RunState::Succeeded | RunState::Partial, Some(summary)) => serde_json::from_value(summary)
-            .map_err(|error| {
-                Error::new(ErrorCode::Internal, "the summary of the run cannot be read")
-                    .source(error)
-            }),
-        (RunState::Cancelled, _) => Err(Error::new(ErrorCode::Interrupted, "interrupted")),
-        (_, _) => Err(match row.error {
-            Some(error) => error.into(),
-            None => Error::new(ErrorCode::Internal, "the run ended without a word"),
-        }),
     }
 }
