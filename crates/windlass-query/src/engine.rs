@@ -3,6 +3,7 @@
 use crate::as_views::{plain, plainly};
 use crate::associate::associate;
 use crate::describe::describe;
+use crate::dialect::read;
 use crate::error::{from_engine, missing_column, syntax};
 use crate::identifiers::{correct, name_all};
 use crate::memory::Budget;
@@ -10,19 +11,22 @@ use crate::pg::{Given, bind};
 use crate::resolve::{MAIN, Resolver, columns, tables};
 use crate::scope::{Opened, Scope, tree};
 use crate::sources::WasListed;
+use crate::spelled::respell;
 use crate::store::{QueryStore, Told, url};
+use crate::using::write_out;
 use arrow::array::{ArrayRef, StringArray};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList};
 use datafusion::common::TableReference;
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::session_state::SessionState;
+use datafusion::execution::{FunctionRegistry as _, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{SQLOptions, SessionConfig};
-use datafusion::sql::parser::{DFParser, Statement};
+use datafusion::sql::parser::Statement;
 use datafusion::sql::planner::object_name_to_table_reference;
+use datafusion_functions_json::udfs;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use sqlparser::ast::{ObjectName, SetExpr, Statement as Tree};
@@ -101,8 +105,21 @@ impl Engine {
             .set_usize("datafusion.optimizer.hash_join_single_partition_threshold_rows", HELD_ROWS)
             .set_bool("datafusion.execution.parquet.schema_force_view_types", false)
             .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false);
-        let template =
+        let mut template =
             SessionStateBuilder::new().with_config(config).with_default_features().build();
+        for function in [
+            udfs::json_as_text_udf(),
+            udfs::json_contains_udf(),
+            udfs::json_get_bool_udf(),
+            udfs::json_get_float_udf(),
+            udfs::json_get_int_udf(),
+            udfs::json_get_json_udf(),
+            udfs::json_get_str_udf(),
+            udfs::json_length_udf(),
+            udfs::json_object_keys_udf(),
+        ] {
+            template.register_udf(function).map_err(from_engine)?;
+        }
         Ok(Self {
             template,
             budget,
@@ -271,8 +288,7 @@ impl Engine {
 
 /// The one statement of a text.
 pub(crate) fn parse(sql: &str) -> Result<Statement> {
-    let mut statements =
-        DFParser::parse_sql(sql).map_err(|error| syntax(sql, from_engine(error)))?;
+    let mut statements = read(sql).map_err(|error| syntax(sql, from_engine(error)))?;
     match (statements.pop_front(), statements.is_empty()) {
         (Some(statement), true) => Ok(statement),
         (None, _) => Err(Error::new(ErrorCode::SqlSyntax, "there is no statement")),
@@ -331,6 +347,10 @@ pub(crate) async fn logical(state: &SessionState, mut statement: Statement) -> R
         associate(tree);
     }
     name_all(&mut statement);
+    if let Some(tree) = tree(&mut statement) {
+        respell(tree);
+        write_out(tree);
+    }
     loop {
         match state.statement_to_plan(statement.clone()).await {
             Ok(plan) => return Ok(plan),

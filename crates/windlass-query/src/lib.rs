@@ -17,11 +17,11 @@ mod decoder;
 mod delta;
 mod delta_scan;
 mod describe;
+mod dialect;
 mod engine;
 mod entry_expr;
 mod error;
 mod files;
-
 mod footer;
 mod format;
 mod free;
@@ -46,6 +46,7 @@ mod schema;
 mod scope;
 mod shape;
 mod sources;
+mod spelled;
 mod statistics;
 mod store;
 mod stored;
@@ -55,6 +56,7 @@ mod temporary;
 mod tests;
 mod text;
 mod unlock;
+mod using;
 pub mod write;
 
 pub use engine::{Engine, Rows};

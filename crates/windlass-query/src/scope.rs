@@ -6,6 +6,7 @@
 use crate::as_views::plain;
 use crate::calls::{Call, replace};
 use crate::delta::LogTable;
+use crate::dialect::read;
 use crate::engine::{Session, logical};
 use crate::error::{from_engine, syntax};
 use crate::free;
@@ -23,7 +24,7 @@ use datafusion::common::TableReference;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::ViewTable;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
-use datafusion::sql::parser::{DFParser, Statement};
+use datafusion::sql::parser::Statement;
 use datafusion::sql::resolve::resolve_table_references;
 use futures::future::BoxFuture;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -239,8 +240,7 @@ impl<'a> Scope<'a> {
                 format!("the view `{shown}` is inside of {DEPTH} views, or of itself"),
             ));
         }
-        let parsed = DFParser::parse_sql(&view.query)
-            .map_err(|error| syntax(&view.query, from_engine(error)))?;
+        let parsed = read(&view.query).map_err(|error| syntax(&view.query, from_engine(error)))?;
         let [mut statement] = <[Statement; 1]>::try_from(Vec::from(parsed)).map_err(|_| {
             Error::new(ErrorCode::SqlPlan, format!("the view `{shown}` is not one query"))
         })?;

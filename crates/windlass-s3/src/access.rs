@@ -431,7 +431,7 @@ pub trait ObjectAccess: Send + Sync + std::fmt::Debug {
     }
 
     /// Writes one part from a stream of exactly its bytes, holding little of it in memory; `see` is
-    /// given them in order. Only where [`Self::placed_in`] answers a file.
+    /// given them in order, once they are written. Only where [`Self::placed_in`] answers a file.
     async fn write_part(
         &self,
         upload: &Upload,

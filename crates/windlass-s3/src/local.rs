@@ -3,6 +3,7 @@
 //! Keys are paths below the root; the bucket is always `.`. Nothing outside the root is read or
 //! written, also not through links. Files appear whole or not at all.
 
+mod blocks;
 mod here;
 mod keys;
 mod links;

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use windlass_types::Result;
 
 /// Bytes that are summed at a time where fewer would do.
-const AT_A_TIME: u64 = 512 << 20;
+const AT_A_TIME: u64 = 1 << 30;
 
 /// Parts that are summed at a time where more would be too many bytes.
 const FEWER: usize = MOST / 2;
@@ -159,11 +159,11 @@ mod tests {
 
     #[test]
     fn many_small_parts_are_waited_for_and_few_large_ones() {
-        assert_eq!(ready(&[5 * MIB; 20], false), 8);
-        assert_eq!(ready(&[64 * MIB; 8], false), 8);
-        assert_eq!(ready(&[65 * MIB; 8], false), 4);
-        assert_eq!(ready(&[5 * MIB; 7], false), 0);
-        assert_eq!(ready(&[5 * MIB; 7], true), 7);
+        assert_eq!(ready(&[5 * MIB; 20], false), 16);
+        assert_eq!(ready(&[64 * MIB; 16], false), 16);
+        assert_eq!(ready(&[65 * MIB; 16], false), 8);
+        assert_eq!(ready(&[5 * MIB; 15], false), 0);
+        assert_eq!(ready(&[5 * MIB; 15], true), 15);
         assert_eq!(ready(&[50 * MIB; 3], false), 0);
         assert_eq!(ready(&[50 * MIB; 3], true), 3);
         assert_eq!(ready(&[], true), 0);

@@ -441,13 +441,13 @@ impl Tell {
         tell
     }
 
-    /// These bytes are written next: those before them are there.
+    /// These bytes are there, after those before them.
     fn next(&mut self, bytes: &[u8]) {
-        if self.seen >= self.told + TOLD && !bytes.is_empty() {
+        self.seen += bytes.len() as u64;
+        if self.seen >= self.told + TOLD {
             self.told = self.seen;
             self.tell(self.seen);
         }
-        self.seen += bytes.len() as u64;
     }
 
     fn tell(&self, there: u64) {

@@ -2,6 +2,7 @@
 
 use super::insert::InsertTarget;
 use super::lineage::{Lineage, ReadPlace, lineage};
+use crate::dialect::read;
 use crate::engine::{Engine, only_reads, plan};
 use crate::error::{from_engine, syntax};
 use crate::files::{Place, SourceFile};
@@ -13,7 +14,7 @@ use datafusion::common::tree_node::TreeNode as _;
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
-use datafusion::sql::parser::{DFParser, Statement};
+use datafusion::sql::parser::Statement;
 use serde::{Deserialize, Serialize};
 use sqlparser::ast::Statement as Tree;
 use std::collections::BTreeMap;
@@ -119,8 +120,7 @@ impl Engine {
         fabric: &str,
         resolver: Arc<dyn Resolver>,
     ) -> Result<Source> {
-        let mut statements =
-            DFParser::parse_sql(sql).map_err(|error| syntax(sql, from_engine(error)))?;
+        let mut statements = read(sql).map_err(|error| syntax(sql, from_engine(error)))?;
         let statement = statements.pop_front().filter(|_| statements.is_empty());
         let query = statement.filter(|statement| {
             matches!(statement, Statement::Statement(tree) if matches!(tree.as_ref(), Tree::Query(_)))

@@ -3,6 +3,7 @@
 //! Parts lie in one file where they will end up, when they have the size of the first one seen. What
 //! lies there is noted beside it, so that a process can go on with what one before it left.
 
+use super::blocks::{self, Blocks};
 use super::keys::{Root, UPLOAD, disk};
 use super::stale;
 use super::write::{parent, publish, unfinished};
@@ -209,19 +210,23 @@ impl Uploads {
         let given_up = CancellationToken::new();
         let _guard = given_up.clone().drop_guard();
         let receiving = async move {
-            let mut done = 0;
+            let failed = |error| disk("write", id.as_ref(), error);
+            blocks::set_aside(&data, offset, length).map_err(failed)?;
+            let (mut done, mut blocks) = (0, Blocks::from(offset));
             while let Some(piece) = bytes.try_next().await? {
-                let at = offset + done;
                 done += piece.len() as u64;
                 if done > length {
                     break;
                 }
-                see(&piece);
-                let written = {
+                blocks.push(piece);
+                let Some((at, pieces)) = blocks.take(done == length) else { continue };
+                {
                     let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-                    data.write_all_at(&piece, at)
-                };
-                written.map_err(|error| disk("write", id.as_ref(), error))?;
+                    blocks::write_all_at(&data, &pieces, at).map_err(failed)?;
+                }
+                for piece in &pieces {
+                    see(piece);
+                }
             }
             if done == length { Ok(()) } else { Err(wrong_length(&key, number, done, length)) }
         };

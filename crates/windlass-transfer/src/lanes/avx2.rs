@@ -4,6 +4,7 @@ use super::BLOCK;
 use super::vectors::{Vector, WORDS};
 use pulp::x86::V3;
 use pulp::{NullaryFnOnce, cast, u32x8};
+use std::arch::x86_64::__m256i;
 
 /// The right to use these instructions.
 #[derive(Debug, Clone, Copy)]
@@ -13,6 +14,39 @@ impl Eight {
     /// None on a processor without them.
     pub(super) fn new() -> Option<Self> {
         V3::try_new().map(Self)
+    }
+}
+
+impl Eight {
+    /// Rows become columns.
+    #[inline(always)]
+    fn turned_over(self, rows: [u32x8; 8]) -> [u32x8; 8] {
+        let avx2 = self.0.avx2;
+        let upper = self.paired([rows[0], rows[1], rows[2], rows[3]]);
+        let lower = self.paired([rows[4], rows[5], rows[6], rows[7]]);
+        let mut columns = [self.0.splat_u32x8(0); 8];
+        for at in 0..4 {
+            columns[at] = cast(avx2._mm256_permute2x128_si256::<0x20>(upper[at], lower[at]));
+            columns[at + 4] = cast(avx2._mm256_permute2x128_si256::<0x31>(upper[at], lower[at]));
+        }
+        columns
+    }
+
+    /// Of four rows: word n of each, and word n + 4.
+    #[inline(always)]
+    fn paired(self, [one, two, three, last]: [u32x8; 4]) -> [__m256i; 4] {
+        let avx2 = self.0.avx2;
+        let (one, two, three, last) = (cast(one), cast(two), cast(three), cast(last));
+        let (low, high) =
+            (avx2._mm256_unpacklo_epi32(one, two), avx2._mm256_unpackhi_epi32(one, two));
+        let (low_after, high_after) =
+            (avx2._mm256_unpacklo_epi32(three, last), avx2._mm256_unpackhi_epi32(three, last));
+        [
+            avx2._mm256_unpacklo_epi64(low, low_after),
+            avx2._mm256_unpackhi_epi64(low, low_after),
+            avx2._mm256_unpacklo_epi64(high, high_after),
+            avx2._mm256_unpackhi_epi64(high, high_after),
+        ]
     }
 }
 
@@ -73,45 +107,19 @@ impl Vector for Eight {
         cast(avx2._mm256_or_si256(left, right))
     }
 
-    /// Each half of the blocks is a square of eight words by eight, turned over its diagonal.
+    /// Each half of the blocks is a square of eight words by eight.
     #[inline(always)]
     fn words<'a>(self, block: impl Fn(usize) -> &'a [u8; BLOCK]) -> [u32x8; WORDS] {
-        let avx2 = self.0.avx2;
-        let mut words = [self.splat(0); WORDS];
-        for half in 0..2 {
-            let rows: [_; 8] = std::array::from_fn(
-                #[inline(always)]
-                |lane| {
-                    let halves: [[u8; BLOCK / 2]; 2] = cast(*block(lane));
-                    cast(halves[half])
-                },
-            );
-            // Word n of four rows, and word n + 4.
-            let mut fours = [[cast(self.splat(0)); 4]; 2];
-            for (four, rows) in fours.iter_mut().zip(rows.chunks_exact(4)) {
-                let [one, two, three, last] = [rows[0], rows[1], rows[2], rows[3]];
-                let (low, high) =
-                    (avx2._mm256_unpacklo_epi32(one, two), avx2._mm256_unpackhi_epi32(one, two));
-                let (low_after, high_after) = (
-                    avx2._mm256_unpacklo_epi32(three, last),
-                    avx2._mm256_unpackhi_epi32(three, last),
-                );
-                *four = [
-                    avx2._mm256_unpacklo_epi64(low, low_after),
-                    avx2._mm256_unpackhi_epi64(low, low_after),
-                    avx2._mm256_unpacklo_epi64(high, high_after),
-                    avx2._mm256_unpackhi_epi64(high, high_after),
-                ];
-            }
-            let [upper, lower] = fours;
-            for at in 0..4 {
-                words[half * 8 + at] =
-                    cast(avx2._mm256_permute2x128_si256::<0x20>(upper[at], lower[at]));
-                words[half * 8 + at + 4] =
-                    cast(avx2._mm256_permute2x128_si256::<0x31>(upper[at], lower[at]));
-            }
+        let [mut first, mut second] = [[self.splat(0); 8]; 2];
+        for (lane, (one, other)) in first.iter_mut().zip(&mut second).enumerate() {
+            let (halves, _) = block(lane).as_chunks::<{ BLOCK / 2 }>();
+            (*one, *other) = (cast(halves[0]), cast(halves[1]));
         }
-        words
+        let (first, second) = (self.turned_over(first), self.turned_over(second));
+        std::array::from_fn(
+            #[inline(always)]
+            |at| if at < 8 { first[at] } else { second[at - 8] },
+        )
     }
 
     #[inline(always)]
