@@ -168,6 +168,11 @@ mod tests {
             "2 * 3 ^ 2 + 1",
             "x || 'a' IN ('b')",
         ];
-        insta::assert_snapshot!(texts.map(read).join("\n"), @"");
+        insta::assert_snapshot!(texts.map(read).join("\n"), @r#"
+        (('a' || (b + 1)) || 'c')
+        (((doc ->> 'a') = 'x') AND doc -> 'b' ->> 0 LIKE 'y')
+        ((2 * (3 ^ 2)) + 1)
+        x || 'a' IN ('b')
+        "#);
     }
 }

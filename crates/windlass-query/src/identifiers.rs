@@ -3,13 +3,15 @@
 //! Bare names fold to lower case. Where the folded name is not a column but exactly one column differs
 //! from it only by case, the statement is rewritten to name that one.
 
+use crate::free::folded;
 use crate::scope::tree;
 use datafusion::common::SchemaError;
 use datafusion::common::TableReference;
 use datafusion::sql::parser::Statement;
 use sqlparser::ast::{
-    Expr, Ident, JoinConstraint, JoinOperator, ObjectNamePart, Query, Select, SelectItem, SetExpr,
-    VisitMut as _, VisitorMut, visit_expressions_mut,
+    ExcludeSelectItem, Expr, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart,
+    Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, VisitMut as _, VisitorMut,
+    visit_expressions_mut,
 };
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -37,11 +39,6 @@ fn selects(body: &mut SetExpr, each: &mut impl FnMut(&mut Select)) {
 }
 
 struct Named;
-
-/// The name of a column as the engine takes it.
-fn folded(ident: &Ident) -> String {
-    if ident.quote_style.is_none() { ident.value.to_ascii_lowercase() } else { ident.value.clone() }
-}
 
 /// The column that is meant, if it is one.
 fn column(expr: &Expr) -> Option<&Ident> {
@@ -159,13 +156,14 @@ fn rewrite(
         }
         ControlFlow::<()>::Continue(())
     });
-    let mut using = Using { name, real, changed };
+    let mut using = Using { relation, name, real, changed };
     let _ = tree.visit(&mut using);
     using.changed
 }
 
-/// Renames a column in `JOIN ... USING (column)`, which is no expression.
+/// Renames a column in `JOIN ... USING (column)` and `table.* EXCLUDE (column)`, which are no expressions.
 struct Using<'a> {
+    relation: Option<&'a TableReference>,
     name: &'a str,
     real: &'a str,
     changed: bool,
@@ -185,7 +183,36 @@ impl Using<'_> {
         else {
             return;
         };
-        for part in columns.iter_mut().flat_map(|column| &mut column.0) {
+        for column in columns {
+            self.rename(column);
+        }
+    }
+
+    fn excluded(&mut self, item: &mut SelectItem) {
+        let SelectItem::QualifiedWildcard(
+            SelectItemQualifiedWildcardKind::ObjectName(table),
+            options,
+        ) = item
+        else {
+            return;
+        };
+        let last = table.0.last().and_then(ObjectNamePart::as_ident).map(folded);
+        if self.relation.is_some_and(|relation| last.as_deref() != Some(relation.table())) {
+            return;
+        }
+        match &mut options.opt_exclude {
+            Some(ExcludeSelectItem::Multiple(columns)) => {
+                for column in columns {
+                    self.rename(column);
+                }
+            }
+            Some(ExcludeSelectItem::Single(column)) => self.rename(column),
+            None => {}
+        }
+    }
+
+    fn rename(&mut self, column: &mut ObjectName) {
+        for part in &mut column.0 {
             if let ObjectNamePart::Identifier(ident) = part
                 && ident.quote_style.is_none()
                 && ident.value.to_ascii_lowercase() == self.name
@@ -204,6 +231,9 @@ impl VisitorMut for Using<'_> {
         selects(&mut query.body, &mut |select| {
             let joins = select.from.iter_mut().flat_map(|table| &mut table.joins);
             joins.for_each(|join| self.join(&mut join.join_operator));
+            for item in &mut select.projection {
+                self.excluded(item);
+            }
         });
         ControlFlow::Continue(())
     }

@@ -4,7 +4,7 @@ use crate::calls::{self, Call};
 use crate::sources::{FileSource, StoredTable};
 use crate::stored::{SchemaChange, StoredColumns};
 use crate::temporary::Temporary;
-use arrow::array::{ArrayRef, Int32Array, StringArray};
+use arrow::array::{ArrayRef, AsArray as _, Int32Array, StringArray};
 use arrow::datatypes::{Field, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
@@ -158,6 +158,33 @@ pub(crate) async fn source(
         Some(INFORMATION) if table == "tables" => {
             Ok(Source::Rows(batch_table(tables(resolver, fabric, true).await?)?))
         }
+        Some(INFORMATION) if table == "views" => {
+            let views = defined(resolver).await?;
+            Ok(Source::Rows(batch_table(shown(
+                &views,
+                [
+                    ("table_catalog", &|_| fabric.to_owned()),
+                    ("table_schema", &|view: &Defined| view.schema.clone()),
+                    ("table_name", &|view| view.name.clone()),
+                    ("view_definition", &|view| view.query.clone()),
+                ],
+            )?)?))
+        }
+        Some(INFORMATION) if table == "schemata" => {
+            let mut schemas = names(resolver, "schemas").await?;
+            schemas.extend([MAIN, SYSTEM, INFORMATION].map(str::to_owned));
+            schemas.sort();
+            schemas.dedup();
+            let owner = |_: &String| "windlass".to_owned();
+            Ok(Source::Rows(batch_table(shown(
+                &schemas,
+                [
+                    ("catalog_name", &|_| fabric.to_owned()),
+                    ("schema_name", &String::clone),
+                    ("schema_owner", &owner),
+                ],
+            )?)?))
+        }
         schema => {
             // `public` is where PostgreSQL clients look for what has no schema.
             let schema = schema.filter(|schema| !matches!(*schema, MAIN | "public"));
@@ -284,6 +311,53 @@ async fn other_fabric(
         format!("a query sees the fabric `{fabric}`, not `{catalog}`"),
     )
     .hint(format!("leave the fabric out, or first USE FABRIC {}", quoted(catalog)))
+}
+
+/// A stored view.
+#[derive(Debug, Clone)]
+pub(crate) struct Defined {
+    pub(crate) schema: String,
+    pub(crate) name: String,
+    pub(crate) query: String,
+}
+
+/// Every stored view.
+pub(crate) async fn defined(resolver: &dyn Resolver) -> Result<Vec<Defined>> {
+    let mut found = Vec::new();
+    for (schema, name) in resolver.views().await? {
+        let within = Some(schema.as_str()).filter(|schema| *schema != MAIN);
+        // One may be dropped meanwhile.
+        if let Some(View { query, .. }) = resolver.view(within, &name).await? {
+            found.push(Defined { schema, name, query });
+        }
+    }
+    found.sort_by(|one, other| (&one.schema, &one.name).cmp(&(&other.schema, &other.name)));
+    Ok(found)
+}
+
+/// The column `name` of a system table.
+pub(crate) async fn names(resolver: &dyn Resolver, table: &str) -> Result<Vec<String>> {
+    let Some(batch) = resolver.system_table(table).await? else { return Ok(Vec::new()) };
+    let Some(column) = batch.column_by_name("name") else { return Ok(Vec::new()) };
+    let Some(texts) = column.as_string_opt::<i32>() else { return Ok(Vec::new()) };
+    Ok(texts.iter().flatten().map(str::to_owned).collect())
+}
+
+/// What a column says of a row.
+type Say<'a, T> = &'a dyn Fn(&T) -> String;
+
+/// Rows of text columns.
+pub(crate) fn shown<T, const N: usize>(
+    rows: &[T],
+    columns: [(&str, Say<'_, T>); N],
+) -> Result<RecordBatch> {
+    let columns = columns.map(|(name, of)| {
+        let column: ArrayRef = Arc::new(StringArray::from_iter_values(rows.iter().map(of)));
+        (name, column)
+    });
+    RecordBatch::try_from_iter(columns).map_err(|error| {
+        Error::new(ErrorCode::Internal, "a list does not fit its columns").source(error)
+    })
 }
 
 pub(crate) fn batch_table(batch: RecordBatch) -> Result<Arc<dyn TableProvider>> {

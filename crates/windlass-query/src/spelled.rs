@@ -95,9 +95,7 @@ fn respelled(expr: &mut Expr) -> Option<Expr> {
                 BinaryOperator::LongArrow => Some(call("json_as_text", pair())),
                 BinaryOperator::HashArrow => along("json_get_json", left, right),
                 BinaryOperator::HashLongArrow => along("json_as_text", left, right),
-                BinaryOperator::DuckIntegerDivide => {
-                    filled("CAST(trunc(A / B) AS BIGINT)", &pair())
-                }
+                BinaryOperator::DuckIntegerDivide => filled("CAST(A / B AS BIGINT)", &pair()),
                 _ => None,
             }
         }
@@ -275,7 +273,13 @@ mod tests {
             "SELECT variance(x), list_value(1, 2), Year(d), day(d), if(a, b, c), count_if(x > 1) FROM t",
             "SELECT date_diff('days', a, b), datediff(month, a, b) FROM t",
         ];
-        insta::assert_snapshot!(queries.map(said).join("\n"), @"");
+        insta::assert_snapshot!(queries.map(said).join("\n"), @r#"
+        SELECT (power(CAST(((power(CAST((-2) AS DOUBLE), (2)))) AS DOUBLE), (x))), (CAST((7) / (2) AS BIGINT))
+        SELECT json_as_text(json_get_json(doc, 'a'), 0), json_as_text(doc, 'a', 0, 'b'), x::TEXT FROM t
+        SELECT * FROM t ORDER BY a LIMIT 3
+        SELECT var_samp(x), make_array(1, 2), (date_part('year', (d))), (date_part('day', (d))), (CASE WHEN (a) THEN (b) ELSE (c) END), (count(*) FILTER (WHERE (x > 1))) FROM t
+        SELECT (CAST(((date_part('epoch', (date_trunc('day', (b))))) - (date_part('epoch', (date_trunc('day', (a)))))) / 86400 AS BIGINT)), (CAST(12 * (date_part('year', (b)) - date_part('year', (a))) + date_part('month', (b)) - date_part('month', (a)) AS BIGINT)) FROM t
+        "#);
     }
 
     #[test]

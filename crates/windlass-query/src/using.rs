@@ -399,17 +399,24 @@ mod tests {
             "SELECT u FROM a JOIN b USING (id) WHERE id IN (SELECT id FROM t)",
             "SELECT * FROM (SELECT id FROM a LEFT JOIN b USING (ID) LIMIT 1) AS q, r",
         ];
-        insta::assert_snapshot!(queries.map(said).join("\n"), @"");
+        insta::assert_snapshot!(queries.map(said).join("\n"), @r#"
+        SELECT a.id AS id, u FROM a JOIN b ON a.id = b.id WHERE a.id = 1 ORDER BY id
+        SELECT b.id AS id, a.* EXCLUDE (id), b.* EXCLUDE (id) FROM a RIGHT JOIN b ON a.id = b.id
+        SELECT coalesce(a.id, x.id) + 1, count(*) FROM s.a FULL JOIN b AS x ON a.id = x.id AND a.k = x.k GROUP BY coalesce(a.id, x.id) HAVING max(coalesce(a.k, x.k)) > 1 ORDER BY max(coalesce(a.id, x.id))
+        SELECT coalesce(a.id, b.id) AS id, a.* EXCLUDE (id), b.* EXCLUDE (id), c.* EXCLUDE (id), d.* FROM a FULL JOIN b ON a.id = b.id JOIN c ON coalesce(a.id, b.id) = c.id JOIN d ON d.k = coalesce(a.id, b.id)
+        SELECT u FROM a JOIN b ON a.id = b.id WHERE a.id IN (SELECT id FROM t)
+        SELECT * FROM (SELECT a.ID AS id FROM a LEFT JOIN b ON a.ID = b.ID LIMIT 1) AS q, r
+        "#);
     }
 
     #[test]
     fn what_cannot_be_told_stays() {
         for sql in [
-            "SELECT id FROM a JOIN b ON a.x = b.x JOIN c USING (id)",
-            "SELECT * EXCLUDE (u) FROM a JOIN b USING (id)",
-            "SELECT id FROM a JOIN (b JOIN c USING (id)) USING (id)",
-            "SELECT id FROM a NATURAL JOIN b JOIN c USING (id)",
-            "SELECT id FROM a LEFT SEMI JOIN b USING (id)",
+            "SELECT id FROM a JOIN b ON a.x = b.x JOIN c USING(id)",
+            "SELECT * EXCLUDE (u) FROM a JOIN b USING(id)",
+            "SELECT id FROM a JOIN (b JOIN c USING(id)) USING(id)",
+            "SELECT id FROM a NATURAL JOIN b JOIN c USING(id)",
+            "SELECT id FROM a LEFT SEMI JOIN b USING(id)",
         ] {
             assert_eq!(said(sql), sql);
         }

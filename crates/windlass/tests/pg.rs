@@ -407,9 +407,20 @@ except psycopg.Error as e: print(e.sqlstate)
 #[tokio::test(flavor = "multi_thread")]
 async fn the_catalogue_shows_what_is_there() {
     let bench = Bench::new(&[("orders.csv", ORDERS)]).await;
-    bench.rows("CREATE FABRIC lab;\nCREATE SCHEMA shop;\nCREATE FILE TABLE orders ON lake LOCATION = 'orders.csv';\nCREATE FILE TABLE shop.gone ON lake LOCATION = 'gone.csv';");
+    bench.rows("CREATE FABRIC lab;\nCREATE SCHEMA shop;\nCREATE FILE TABLE orders ON lake LOCATION = 'orders.csv';\nCREATE FILE TABLE shop.gone ON lake LOCATION = 'gone.csv';\nCREATE VIEW shop.cheap AS SELECT id, price FROM orders WHERE price < 1;");
     let mut said = String::new();
-    for command in ["\\l", "\\dn", "\\dt", "\\dt shop.*", "\\d orders"] {
+    for command in [
+        "\\l",
+        "\\dn",
+        "\\dt",
+        "\\dt shop.*",
+        "\\d orders",
+        "\\dv shop.*",
+        "\\d shop.cheap",
+        "SELECT * FROM pg_views WHERE viewname = 'cheap'",
+        "SELECT * FROM information_schema.views",
+        "SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 's%'",
+    ] {
         let output = bench.psql(&["-At"], command);
         let _ = write!(said, "# {command}\n{}{}", output.stderr, output.stdout);
     }

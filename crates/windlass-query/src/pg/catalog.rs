@@ -3,8 +3,7 @@
 use crate::as_views::plain;
 use crate::engine::{Session, one};
 use crate::error::from_engine;
-use crate::resolve::{MAIN, Resolver, SYSTEM};
-use arrow::array::{Array as _, AsArray as _};
+use crate::resolve::{Defined, MAIN, Resolver, SYSTEM, batch_table, defined, names, shown};
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{SchemaProvider as _, TableProvider};
@@ -30,7 +29,8 @@ const FRESH: Duration = Duration::from_secs(30);
 
 /// Tables that tell of a fabric; all others are the same everywhere.
 pub(super) fn is_live(table: &str) -> bool {
-    ["pg_class", "pg_attribute", "pg_namespace", "pg_database", "pg_tables"].contains(&table)
+    ["pg_class", "pg_attribute", "pg_namespace", "pg_database", "pg_tables", "pg_views"]
+        .contains(&table)
 }
 
 /// Columns, and when they were learnt.
@@ -55,6 +55,8 @@ struct Known {
 struct Seen {
     fabrics: Vec<String>,
     schemas: BTreeMap<String, BTreeMap<String, SchemaRef>>,
+    /// Schema, name and query of each.
+    views: Vec<Defined>,
 }
 
 #[derive(Debug, Clone)]
@@ -106,7 +108,9 @@ impl Fabric {
             .chain([MAIN, SYSTEM, "information_schema", super::PG_CATALOG].map(str::to_owned))
             .map(|schema| (schema, BTreeMap::new()))
             .collect();
+        let views = defined(resolver).await?;
         let mut tables = resolver.tables().await?;
+        tables.extend(views.iter().map(|view| (view.schema.clone(), view.name.clone())));
         tables.extend(resolver.system_tables().into_iter().map(|table| (SYSTEM.to_owned(), table)));
         let columns = tables.into_iter().map(|(schema, table)| async move {
             let columns = self.columns(session, fabric, resolver, &schema, &table).await;
@@ -117,7 +121,7 @@ impl Fabric {
             schemas.entry(schema).or_default().insert(table, columns);
         }
         let mut seen = self.known.seen.write().unwrap_or_else(PoisonError::into_inner);
-        *seen = Seen { fabrics, schemas };
+        *seen = Seen { fabrics, schemas, views };
         Ok(())
     }
 
@@ -133,7 +137,10 @@ impl Fabric {
         let within = Some(schema).filter(|schema| *schema != MAIN);
         let definition = match resolver.file_table(within, table).await {
             Ok(Some(stored)) => format!("{stored:?}"),
-            _ => String::new(),
+            _ => match resolver.view(within, table).await {
+                Ok(Some(view)) => format!("{view:?}"),
+                _ => String::new(),
+            },
         };
         let key = (schema.to_owned(), table.to_owned(), definition);
         if let Some((at, columns)) =
@@ -163,11 +170,25 @@ impl Fabric {
         let Some(table) = self.provider.table(name).await.map_err(from_engine)? else {
             return Ok(None);
         };
-        if name != "pg_database" {
-            return Ok(Some(table));
+        let seen = self.known.seen.read().unwrap_or_else(PoisonError::into_inner);
+        match name {
+            "pg_views" => {
+                let owner = |_: &Defined| ROLE.to_owned();
+                return batch_table(shown(
+                    &seen.views,
+                    [
+                        ("schemaname", &|view| view.schema.clone()),
+                        ("viewname", &|view| view.name.clone()),
+                        ("viewowner", &owner),
+                        ("definition", &|view| view.query.clone()),
+                    ],
+                )?)
+                .map(Some);
+            }
+            "pg_database" => {}
+            _ => return Ok(Some(table)),
         }
         // The crate adds a database `postgres` that may not be here.
-        let seen = self.known.seen.read().unwrap_or_else(PoisonError::into_inner);
         let mut there: Vec<_> = seen.fabrics.iter().map(|name| lit(name.as_str())).collect();
         there.push(lit(fabric));
         drop(seen);
@@ -177,17 +198,6 @@ impl Fabric {
             .map_err(from_engine)?;
         Ok(Some(Arc::new(ViewTable::new(plan, None))))
     }
-}
-
-/// The column `name` of a system table.
-async fn names(resolver: &dyn Resolver, table: &str) -> Result<Vec<String>> {
-    let Some(batch) = resolver.system_table(table).await? else { return Ok(Vec::new()) };
-    let Some(column) = batch.column_by_name("name") else { return Ok(Vec::new()) };
-    let Some(texts) = column.as_string_opt::<i32>() else { return Ok(Vec::new()) };
-    Ok((0..texts.len())
-        .filter(|row| texts.is_valid(*row))
-        .map(|row| texts.value(row).to_owned())
-        .collect())
 }
 
 impl Known {
@@ -237,13 +247,15 @@ impl CatalogInfo for Known {
         &self,
         fabric: &str,
         schema: &str,
-        _: &str,
+        table: &str,
     ) -> Result<Option<TableType>, DataFusionError> {
-        let system = schema == SYSTEM;
-        Ok((fabric == &*self.fabric).then_some(if system {
-            TableType::View
-        } else {
-            TableType::Base
+        Ok(self.of(fabric, |seen| {
+            let is = |view: &Defined| view.schema == schema && view.name == table;
+            if schema == SYSTEM || seen.views.iter().any(is) {
+                TableType::View
+            } else {
+                TableType::Base
+            }
         }))
     }
 }
