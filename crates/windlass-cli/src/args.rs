@@ -193,6 +193,9 @@ fn usage(error: &clap::Error) -> Error {
         })
         .filter(|words| !words.is_empty())
         .unwrap_or_else(|| "windlass".to_owned());
+    if program == "windlass sql" && happened.contains("unexpected argument") && tips.is_empty() {
+        tips.push("give statements by `-c`, by `--file`, or on standard input".to_owned());
+    }
     tips.push(format!("see `{program} --help`"));
     let tips: Vec<String> = tips.iter().map(|tip| ticks(tip)).collect();
     Error::new(ErrorCode::UsageInvalid, ticks(&happened)).hint(tips.join("; "))
@@ -268,6 +271,10 @@ mod tests {
         insta::assert_snapshot!(refusal("windlass conection list"), @r"
         error[usage.invalid]: unrecognized subcommand `conection`
         hint: some similar subcommands exist: `completion`, `connection`; see `windlass --help`
+        ");
+        insta::assert_snapshot!(refusal("windlass sql SHOW"), @r"
+        error[usage.invalid]: unexpected argument `SHOW` found
+        hint: give statements by `-c`, by `--file`, or on standard input; see `windlass sql --help`
         ");
         insta::assert_snapshot!(refusal("windlass cat"), @r"
         error[usage.invalid]: the following required arguments were not provided: <PATH>...
