@@ -441,10 +441,11 @@ impl Tell {
         tell
     }
 
-    /// These bytes are there, after those before them.
+    /// These bytes are there, after those before them. That all are there is told by whoever sent for
+    /// them, once.
     fn next(&mut self, bytes: &[u8]) {
         self.seen += bytes.len() as u64;
-        if self.seen >= self.told + TOLD {
+        if self.seen >= self.told + TOLD && self.seen < self.range.length {
             self.told = self.seen;
             self.tell(self.seen);
         }
@@ -507,4 +508,24 @@ fn matching(part: Part, bytes: &[u8], expected: &Expected) -> Option<Sent> {
         }
     };
     Some(Sent { part, length, md5, crc: PartSum::of(expected, bytes) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_told_what_is_there_but_not_that_all_is() {
+        let (to, mut told) = mpsc::unbounded_channel();
+        let range = Range { number: 1, offset: 0, length: 3 * TOLD };
+        let mut tell = Tell::anew(to, range);
+        let piece = vec![0; usize::try_from(TOLD / 2).unwrap()];
+        (0..6).for_each(|_| tell.next(&piece));
+        drop(tell);
+        let mut all = Vec::new();
+        while let Ok((_, Reported::InFile(there))) = told.try_recv() {
+            all.push(there);
+        }
+        assert_eq!(all, [0, TOLD, 2 * TOLD]);
+    }
 }
