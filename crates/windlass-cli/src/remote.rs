@@ -16,7 +16,7 @@ use windlass_core::engine::{
     Summary, Verdict,
 };
 use windlass_server::wire::{
-    ANSWERS, CopyBody, CopyEvent, FrameKind, Frames, StorageInfo, grade_of, not_ours, read_rows,
+    ANSWERS, CopyBody, CopyEvent, FrameKind, Frames, StorageInfo, end_of, not_ours, read_rows,
 };
 use windlass_types::error::ErrorBody;
 use windlass_types::{Error, ErrorCode, Name, Result};
@@ -352,7 +352,11 @@ fn rows(
                     }
                 }
                 FrameKind::End => {
-                    verdict.set(grade_of(&payload));
+                    let (grade, warnings) = end_of(&payload);
+                    verdict.set(grade);
+                    for text in warnings {
+                        verdict.warn(text);
+                    }
                     break;
                 }
                 FrameKind::Error => Err(error_of(&payload))?,

@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 pub use windlass_query::Temporaries;
@@ -51,30 +51,45 @@ pub enum Grade {
     Partial,
 }
 
-/// A [`Grade`] that may change while rows are read.
+/// A [`Grade`] that may change while rows are read, and what deserves attention besides.
 #[derive(Debug)]
-pub struct Verdict(std::sync::atomic::AtomicU8);
+pub struct Verdict {
+    grade: std::sync::atomic::AtomicU8,
+    warnings: Mutex<Vec<String>>,
+}
 
 impl Verdict {
     const GRADES: [Grade; 3] = [Grade::Good, Grade::Bad, Grade::Partial];
 
     /// A verdict that is `grade` until it changes.
     pub fn new(grade: Grade) -> Arc<Self> {
-        let verdict = Self(std::sync::atomic::AtomicU8::new(0));
+        let grades = std::sync::atomic::AtomicU8::new(0);
+        let verdict = Self { grade: grades, warnings: Mutex::default() };
         verdict.set(grade);
         Arc::new(verdict)
     }
 
     /// The grade now.
     pub fn grade(&self) -> Grade {
-        let at = usize::from(self.0.load(std::sync::atomic::Ordering::Relaxed));
+        let at = usize::from(self.grade.load(std::sync::atomic::Ordering::Relaxed));
         Self::GRADES.get(at).copied().unwrap_or(Grade::Bad)
     }
 
     /// Changes the grade.
     pub fn set(&self, grade: Grade) {
         let at = Self::GRADES.iter().position(|one| *one == grade).unwrap_or_default();
-        self.0.store(u8::try_from(at).unwrap_or_default(), std::sync::atomic::Ordering::Relaxed);
+        let at = u8::try_from(at).unwrap_or_default();
+        self.grade.store(at, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Adds a warning.
+    pub fn warn(&self, text: impl Into<String>) {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(text.into());
+    }
+
+    /// The warnings; all of them once the rows are read.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -273,6 +288,14 @@ pub trait Engine: Send + Sync {
     /// little time to stop. Does nothing where that is another process's business.
     async fn serve_jobs(&self, shutdown: CancellationToken) -> Result<()> {
         shutdown.cancelled().await;
+        Ok(())
+    }
+
+    /// Says where people reach this engine over HTTP, for links in alerts; an error for what is no
+    /// such address. To be called before [`Engine::serve_jobs`]. Does nothing where alerts are another
+    /// process's business.
+    fn reachable_at(&self, url: &str) -> Result<()> {
+        let _ = url;
         Ok(())
     }
 

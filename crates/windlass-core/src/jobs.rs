@@ -4,6 +4,7 @@ mod arrivals;
 mod files;
 pub(crate) mod journal;
 mod kind;
+mod logs;
 mod mail;
 mod one_off;
 mod report;
@@ -13,6 +14,7 @@ mod tables;
 pub(crate) mod write;
 
 pub(crate) use kind::Here;
+pub(crate) use logs::run_rows;
 pub(crate) use one_off::ended;
 pub(crate) use tables::{EVENTS, ITEMS, JOBS, RUNS};
 
@@ -43,8 +45,8 @@ impl Windlass {
             options.arrivals = Some(Arc::new(arrivals::Folders(engine.clone())));
             options.alerts = AlertSettings {
                 smtp: self.mail_server(),
+                base_url: self.base_url(),
                 secrets: Some(Arc::new(Vault(engine))),
-                ..AlertSettings::default()
             };
             options.seed = seed();
             Scheduler::new(options)
@@ -59,6 +61,23 @@ impl Windlass {
             Ok(smtp) => Some(smtp),
             Err(error) => {
                 tracing::warn!(error = error.chain(), "no mail will be sent");
+                None
+            }
+        }
+    }
+
+    /// Where people reach this installation: as whoever serves it has said, else as the settings do.
+    /// Without it, alerts have no link.
+    fn base_url(&self) -> Option<String> {
+        if let Some(url) = self.inner.base_url.get() {
+            return Some(url.clone());
+        }
+        let given = (self.inner.settings.environment)("WINDLASS_BASE_URL");
+        let url = given.filter(|url| !url.is_empty())?;
+        match windlass_jobs::check_base_url(&url) {
+            Ok(()) => Some(url),
+            Err(error) => {
+                tracing::warn!(error = error.chain(), "alerts will have no link");
                 None
             }
         }

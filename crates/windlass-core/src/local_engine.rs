@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use windlass_s3::Storage;
 use windlass_s3::policy::{Purpose, policy};
 use windlass_state::MasterKey;
-use windlass_transfer::{CopyRequest, Journal, Side};
+use windlass_transfer::{CopyRequest, Earlier, Journal, Side};
 use windlass_types::{ConnectionSpec, Error, ErrorCode, Name, Result};
 
 #[async_trait]
@@ -65,6 +65,13 @@ impl Engine for Windlass {
 
     async fn serve_jobs(&self, shutdown: CancellationToken) -> Result<()> {
         self.scheduler().run_until(shutdown).await
+    }
+
+    fn reachable_at(&self, url: &str) -> Result<()> {
+        windlass_jobs::check_base_url(url)?;
+        // The first address counts: alerts go on with what they began with.
+        let _ = self.inner.base_url.set(url.to_owned());
+        Ok(())
     }
 
     async fn close(&self) {
@@ -140,13 +147,25 @@ pub async fn copy_between(
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
 ) -> Result<Summary> {
+    copy_again(source, destination, options, (journal, None), progress, cancel).await
+}
+
+/// The same for a run that may have had earlier attempts: what they did is not done again.
+pub(crate) async fn copy_again(
+    source: CopySide,
+    destination: CopySide,
+    options: CopyOptions,
+    (journal, earlier): (Option<Arc<dyn Journal>>, Option<Arc<Earlier>>),
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+) -> Result<Summary> {
     let filter = match &options.where_ {
         Some(text) => Some(crate::filter::compiled(text, chrono::Utc::now())?),
         None => None,
     };
     let side = |side: CopySide| Side { storage: side.storage, location: side.location };
     let (source, destination) = (side(source), side(destination));
-    let request = CopyRequest { source, destination, options, filter, journal };
+    let request = CopyRequest { source, destination, options, filter, journal, earlier };
     windlass_transfer::copy(request, progress, cancel).await
 }
 

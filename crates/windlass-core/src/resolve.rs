@@ -7,9 +7,10 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use chrono::Utc;
 use secrecy::SecretString;
+use std::sync::Arc;
 use windlass_query::{
-    Catalogued, FileTable, Resolver, SchemaChange, SchemaColumn, StoredColumns, Temporaries,
-    Temporary, View,
+    Catalogued, FileTable, Resolver, SchemaChange, SchemaColumn, StoredColumns, SystemRows,
+    Temporaries, Temporary, View,
 };
 use windlass_s3::Storage;
 use windlass_state::FabricRow as Fabric;
@@ -113,6 +114,10 @@ impl Resolver for Scope {
 
     async fn system_table(&self, name: &str) -> Result<Option<RecordBatch>> {
         self.windlass.system_table(&self.fabric, name).await
+    }
+
+    fn system_rows(&self, name: &str) -> Option<Arc<dyn SystemRows>> {
+        crate::jobs::run_rows(&self.windlass, self.fabric.id, name)
     }
 
     fn system_tables(&self) -> Vec<String> {

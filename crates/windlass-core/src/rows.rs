@@ -176,6 +176,19 @@ pub(crate) fn answer(columns: Columns, rows: &[Vec<Cell>], grade: Grade) -> Resu
     })
 }
 
+/// The rows of a query; what of files was left out is a warning once they are read.
+pub(crate) fn of_query(rows: windlass_query::Rows) -> Answer {
+    let verdict = Verdict::new(Grade::Good);
+    let (told, left_out) = (Arc::clone(&verdict), rows.left_out);
+    let end = futures::stream::once(async move {
+        if let Some(said) = left_out.said() {
+            told.warn(said);
+        }
+    });
+    let end = end.filter_map(|()| std::future::ready(None));
+    Answer::Rows { schema: rows.schema, batches: rows.stream.chain(end).boxed(), verdict }
+}
+
 /// An answer of one row with one text, in a column of this name.
 pub(crate) fn one_text(column: &str, text: String) -> Answer {
     let array: ArrayRef = Arc::new(StringArray::from(vec![text]));

@@ -2,7 +2,7 @@
 
 use crate::connections::Create;
 use crate::engine::{Answer, Ctx, Grade, Verdict};
-use crate::rows::{done, like};
+use crate::rows::{done, like, of_query};
 use crate::tables::CreateFileTable;
 use crate::views::{CreateTemporary, CreateView};
 use crate::windlass::Windlass;
@@ -60,12 +60,13 @@ impl Windlass {
                 let engine = self.query().await?;
                 let name = fabric.name.as_str().to_owned();
                 let scope = self.session_scope(fabric, ctx);
-                let rows = engine.describe(&parts, &name, scope).boxed().await?;
-                Ok(Answer::Rows {
-                    schema: rows.schema,
-                    batches: rows.stream,
-                    verdict: Verdict::new(Grade::Good),
-                })
+                Ok(of_query(engine.describe(&parts, &name, scope).boxed().await?))
+            }
+            Statement::Describe { target: DescribeTarget::Call(call) } => {
+                let engine = self.query().await?;
+                let name = fabric.name.as_str().to_owned();
+                let scope = self.session_scope(fabric, ctx);
+                Ok(of_query(engine.describe_call(&call, &name, scope).boxed().await?))
             }
             Statement::Show { what, like: None } if crate::system::is_none(&what) => {
                 match crate::session::read(&format!("SHOW {what}"))? {
@@ -221,11 +222,7 @@ impl Windlass {
                     .query_with(&text, &name, self.session_scope(fabric, ctx), &given)
                     .boxed()
                     .await?;
-                Ok(Answer::Rows {
-                    schema: rows.schema,
-                    batches: rows.stream,
-                    verdict: Verdict::new(Grade::Good),
-                })
+                Ok(of_query(rows))
             }
         }
     }

@@ -107,12 +107,12 @@ pub(crate) const TABLES: &[SystemTable] = &[
     SystemTable {
         name: "run_events",
         columns: crate::jobs::EVENTS,
-        doc: "What runs said: their logs.",
+        doc: "What runs said: their logs; unless one run is asked for, the latest 200,000 lines.",
     },
     SystemTable {
         name: "run_items",
         columns: crate::jobs::ITEMS,
-        doc: "Files that runs moved: all that failed, and the first 10,000 others of each run (M-J17, M-L2).",
+        doc: "Files that runs moved: all that failed, and the first 10,000 others of each run (M-J17, M-L2); unless one run is asked for, the latest 200,000.",
     },
     SystemTable {
         name: "runs",
@@ -251,8 +251,8 @@ impl Windlass {
                 .collect(),
             "jobs" => self.job_table(fabric.id).await?,
             "read_errors" => self.read_errors(fabric),
-            "run_events" => self.event_table(fabric.id).await?,
-            "run_items" => self.item_table(fabric.id).await?,
+            "run_events" => self.event_table(fabric.id, None).await?,
+            "run_items" => self.item_table(fabric.id, None, None).await?,
             "runs" => self.run_table(fabric.id).await?,
             "options" => option_rows(),
             "schemas" => {

@@ -1,11 +1,11 @@
 //! Views, temporary tables, and looks into tables.
 
-use crate::engine::{Answer, Ctx, Grade, Verdict};
-use crate::rows::done;
+use crate::engine::{Answer, Ctx};
+use crate::rows::{done, of_query};
 use crate::tables::DEFAULT_SCHEMA;
 use crate::windlass::Windlass;
 use chrono::Utc;
-use windlass_query::{LookAt, Rows, View};
+use windlass_query::{LookAt, View};
 use windlass_sql::{Look, TableName};
 use windlass_state::{FabricRow as Fabric, ViewRow};
 use windlass_types::{Error, ErrorCode, Name, Result};
@@ -36,10 +36,6 @@ fn looked_at(of: Look) -> LookAt {
         Look::Table(parts) => LookAt::Table(parts),
         Look::Query(query) => LookAt::Query(query),
     }
-}
-
-fn answer(rows: Rows) -> Answer {
-    Answer::Rows { schema: rows.schema, batches: rows.stream, verdict: Verdict::new(Grade::Good) }
 }
 
 fn exists(what: &str, name: &str) -> Error {
@@ -171,7 +167,7 @@ impl Windlass {
         let engine = self.query().await?;
         let limit = usize::try_from(limit.unwrap_or(FIRST)).unwrap_or(usize::MAX);
         let scope = self.session_scope(fabric.clone(), ctx);
-        engine.preview(&looked_at(of), limit, fabric.name.as_str(), scope).await.map(answer)
+        engine.preview(&looked_at(of), limit, fabric.name.as_str(), scope).await.map(of_query)
     }
 
     pub(crate) async fn profile(
@@ -183,6 +179,6 @@ impl Windlass {
     ) -> Result<Answer> {
         let engine = self.query().await?;
         let scope = self.session_scope(fabric.clone(), ctx);
-        engine.profile(&looked_at(of), full, fabric.name.as_str(), scope).await.map(answer)
+        engine.profile(&looked_at(of), full, fabric.name.as_str(), scope).await.map(of_query)
     }
 }

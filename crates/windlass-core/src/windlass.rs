@@ -36,6 +36,8 @@ pub(crate) struct Inner {
     /// Crawls asked of this process whose runs have not begun.
     pub(crate) crawls: Mutex<HashMap<String, crate::catalog::Ready>>,
     pub(crate) scheduler: OnceLock<windlass_jobs::Scheduler>,
+    /// Where people reach this process, once it is known.
+    pub(crate) base_url: OnceLock<String>,
     /// Fabrics whose writes of processes that are gone were looked for.
     pub(crate) looked: Mutex<std::collections::BTreeSet<FabricId>>,
     /// Runs that were asked to stop because nobody waits any more.
@@ -83,6 +85,7 @@ impl Windlass {
                 lent: Mutex::default(),
                 crawls: Mutex::default(),
                 scheduler: OnceLock::new(),
+                base_url: OnceLock::new(),
                 looked: Mutex::default(),
                 stopping: Arc::default(),
                 storages: Mutex::new(HashMap::new()),

@@ -1,7 +1,8 @@
 //! Text files in other encodings, brought to UTF-8 as they come (P-2.5).
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
-use oem_cp::code_table::DECODING_TABLE_CP_MAP;
+use oem_cp::OEMCPHashMap;
+use oem_cp::code_table::{DECODING_TABLE_CP_MAP, ENCODING_TABLE_CP_MAP};
 use oem_cp::code_table_type::TableType;
 use std::io::{self, BufRead, Read};
 use windlass_types::options::nearest;
@@ -26,6 +27,11 @@ impl Eq for Charset {}
 
 /// Code pages of P-2.5 that are not among the WHATWG's encodings.
 const PAGES: &[u16] = &[437, 850, 852, 855, 858, 860, 862, 863, 865];
+
+/// The bytes of the characters of a code page of DOS beyond ASCII.
+pub(crate) fn page(number: u16) -> Option<&'static OEMCPHashMap<char, u8>> {
+    ENCODING_TABLE_CP_MAP.get(&number).copied()
+}
 
 impl Charset {
     /// Finds an encoding by one of its names: `windows-1252`, `ISO-8859-2`, `CP437`, `UTF-16LE`.

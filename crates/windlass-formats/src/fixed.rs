@@ -170,6 +170,7 @@ impl Rows for FixedWidth {
             reading.next(records.next().map_err(Failure::from), &mut ended)?
         {
             let Ok(text) = std::str::from_utf8(record) else {
+                texts.pass();
                 reading.reject(Some(number), "it is not UTF-8; say what it is with ENCODING")?;
                 continue;
             };

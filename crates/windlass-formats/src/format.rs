@@ -16,6 +16,11 @@ pub trait Rows: fmt::Debug + Send + Sync {
     /// Hands the rows of one file to `reading.out`, with at least those of `reading.schema` that the
     /// file has, by name; types may be others that can be cast.
     fn read(&self, source: &dyn Source, reading: &mut Reading<'_>) -> Result<(), Failure>;
+
+    /// What of one file its options leave unread, such as ``the sheet `May` ``; None: nothing.
+    fn unread(&self, _source: &dyn Source) -> Result<Option<String>, Failure> {
+        Ok(None)
+    }
 }
 
 /// A way to read files.

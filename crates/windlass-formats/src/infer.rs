@@ -1,5 +1,8 @@
 //! Types of values: of CSV fields by what they look like and parse as, of JSON values exactly.
 
+use crate::digits;
+use crate::digits::settled_field;
+pub use crate::digits::{numbers, settled};
 use crate::schema::{NOTE, loses, widen};
 use arrow::compute::kernels::cast_utils::{Parser as _, string_to_datetime};
 use arrow::datatypes::{DataType, Date32Type, Field, Float64Type, TimeUnit};
@@ -7,9 +10,13 @@ use chrono::Utc;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Why a column of numbers is text.
+const TOO_MANY: &str = "text, because no type of numbers has the digits of all of it";
+
 /// What the values of one column of text have in common.
 #[derive(Debug, Clone)]
 pub struct Guess {
+    /// Of numbers, what [`digits`] knows of them.
     kind: DataType,
     note: Option<&'static str>,
 }
@@ -27,18 +34,20 @@ impl Guess {
             return;
         }
         let (kind, note) = of_text(value);
-        self.note = self.note.or(note);
-        self.kind = fit(&self.kind, &kind);
+        let all = fit(&self.kind, &kind);
+        let lost = all == DataType::Utf8 && kind.is_numeric() && self.kind.is_numeric();
+        self.note = self.note.or(note).or(lost.then_some(TOO_MANY));
+        self.kind = all;
     }
 
     /// The type all values so far have; Null: there was none.
-    pub fn kind(&self) -> &DataType {
-        &self.kind
+    pub fn kind(&self) -> DataType {
+        settled(&self.kind)
     }
 
     /// The column.
     pub fn field(&self, name: &str) -> Field {
-        let field = Field::new(name, self.kind.clone(), true);
+        let field = settled_field(&Field::new(name, self.kind.clone(), true));
         match self.note {
             Some(note) if self.kind == DataType::Utf8 => {
                 field.with_metadata(HashMap::from([(NOTE.to_owned(), note.to_owned())]))
@@ -50,6 +59,9 @@ impl Guess {
 
 /// The type both guessed ones fit.
 pub(crate) fn fit(a: &DataType, b: &DataType) -> DataType {
+    if let Some(kind) = digits::join(a, b) {
+        return kind;
+    }
     match (a, b) {
         (DataType::Timestamp(x, None), DataType::Timestamp(y, None)) => {
             DataType::Timestamp(*x.max(y), None)
@@ -60,7 +72,7 @@ pub(crate) fn fit(a: &DataType, b: &DataType) -> DataType {
 
 fn of_text(value: &str) -> (DataType, Option<&'static str>) {
     let bytes = value.as_bytes();
-    let digits = value.strip_prefix('-').unwrap_or(value);
+    let digits = value.strip_prefix(['-', '+']).unwrap_or(value);
     let all_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false") {
         return (DataType::Boolean, None);
@@ -68,8 +80,13 @@ fn of_text(value: &str) -> (DataType, Option<&'static str>) {
     if all_digits(digits) {
         return if digits.len() > 1 && digits.starts_with('0') {
             (DataType::Utf8, Some("text, because a number would lose leading zeros"))
+        } else if value.starts_with('+') && digits.len() >= TELEPHONE {
+            (
+                DataType::Utf8,
+                Some("text, because a number would lose the `+` of a telephone number"),
+            )
         } else if value.parse::<i64>().is_ok() {
-            (DataType::Int64, None)
+            (digits::whole(value), None)
         } else {
             (DataType::Utf8, Some("text, because BIGINT cannot hold a number of it"))
         };
@@ -77,8 +94,24 @@ fn of_text(value: &str) -> (DataType, Option<&'static str>) {
     let numeric = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
         && bytes.iter().all(|b| b.is_ascii_digit() || b".eE+-".contains(b));
     if numeric && Float64Type::parse(value).is_some() {
-        return (DataType::Float64, None);
+        return match digits::with_point(value) {
+            _ if value.contains(['e', 'E']) => (DataType::Float64, None),
+            Some(kind) => (kind, None),
+            None => (DataType::Utf8, Some(TOO_MANY)),
+        };
     }
+    let word = ["nan", "inf", "infinity"].iter().any(|word| digits.eq_ignore_ascii_case(word));
+    if word && Float64Type::parse(value).is_some() {
+        return (DataType::Float16, None);
+    }
+    of_time(value).unwrap_or((DataType::Utf8, None))
+}
+
+/// Digits after a `+` of which it is no sign.
+const TELEPHONE: usize = 8;
+
+/// What looks like a date or a time; None: it does not.
+fn of_time(value: &str) -> Option<(DataType, Option<&'static str>)> {
     let shape = |text: &str, shape: &str| {
         text.len() == shape.len()
             && text.bytes().zip(shape.bytes()).all(|(byte, shape)| match shape {
@@ -89,38 +122,37 @@ fn of_text(value: &str) -> (DataType, Option<&'static str>) {
     };
     let not_a_time = Some("text, because a date or time of it does not exist");
     if shape(value, "9999-99-99") {
-        return match Date32Type::parse(value) {
+        return Some(match Date32Type::parse(value) {
             Some(_) => (DataType::Date32, None),
             None => (DataType::Utf8, not_a_time),
-        };
+        });
     }
     let moment = "9999-99-99T99:99:99";
-    if value.get(..moment.len()).is_some_and(|text| shape(text, moment)) {
-        let rest = &value[moment.len()..];
-        let fraction = rest
-            .strip_prefix('.')
-            .map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
-        let unit = match fraction {
-            0 => TimeUnit::Second,
-            1..=3 => TimeUnit::Millisecond,
-            4..=6 => TimeUnit::Microsecond,
-            7..=9 => TimeUnit::Nanosecond,
-            _ => return (DataType::Utf8, Some("text, because a time of it is too precise")),
-        };
-        return match string_to_datetime(&Utc, value) {
-            Ok(time) if unit != TimeUnit::Nanosecond || time.timestamp_nanos_opt().is_some() => {
-                (DataType::Timestamp(unit, None), None)
-            }
-            _ => (DataType::Utf8, not_a_time),
-        };
-    }
-    (DataType::Utf8, None)
+    value.get(..moment.len()).filter(|text| shape(text, moment))?;
+    let rest = &value[moment.len()..];
+    let fraction = rest
+        .strip_prefix('.')
+        .map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
+    let unit = match fraction {
+        0 => TimeUnit::Second,
+        1..=3 => TimeUnit::Millisecond,
+        4..=6 => TimeUnit::Microsecond,
+        7..=9 => TimeUnit::Nanosecond,
+        _ => return Some((DataType::Utf8, Some("text, because a time of it is too precise"))),
+    };
+    Some(match string_to_datetime(&Utc, value) {
+        Ok(time) if unit != TimeUnit::Nanosecond || time.timestamp_nanos_opt().is_some() => {
+            (DataType::Timestamp(unit, None), None)
+        }
+        _ => (DataType::Utf8, not_a_time),
+    })
 }
 
 /// Depth of lists and objects in JSON.
 const DEPTH: usize = 128;
 
-/// The type of the one JSON value in `line`, whole numbers exactly; an error says what is wrong.
+/// The type of the one JSON value in `line`, of which [`settled`] makes that of a column; an error says
+/// what is wrong.
 pub fn of_json(line: &[u8]) -> Result<DataType, String> {
     of_json_lists(line).map(|(kind, _)| kind)
 }
@@ -174,7 +206,9 @@ impl Json<'_> {
         match self.peek() {
             Some(b'{') => self.object(depth),
             Some(b'[') => self.list(depth),
-            Some(b'"') => self.text().map(|_| DataType::Utf8),
+            Some(b'"') => {
+                self.text().map(|text| of_time(&text).map_or(DataType::Utf8, |(kind, _)| kind))
+            }
             Some(b'-' | b'0'..=b'9') => {
                 let from = self.at;
                 while self
@@ -186,11 +220,13 @@ impl Json<'_> {
                 }
                 let text = std::str::from_utf8(&self.bytes[from..self.at]).unwrap_or_default();
                 Ok(if text.parse::<i64>().is_ok() {
-                    DataType::Int64
+                    digits::whole(text)
                 } else if text.parse::<u64>().is_ok() {
                     DataType::UInt64
-                } else if text.contains(['.', 'e', 'E']) && text.parse::<f64>().is_ok() {
+                } else if text.contains(['e', 'E']) && text.parse::<f64>().is_ok() {
                     DataType::Float64
+                } else if text.contains('.') && text.parse::<f64>().is_ok() {
+                    digits::with_point(text).unwrap_or(DataType::Utf8)
                 } else {
                     DataType::Utf8
                 })
@@ -299,10 +335,6 @@ impl Json<'_> {
 
 /// The type both JSON values fit without losing digits.
 pub fn join(a: &DataType, b: &DataType) -> DataType {
-    let exact = |kind: &DataType| matches!(kind, DataType::UInt64 | DataType::Decimal128(..));
-    if (exact(a) && b.is_floating()) || (a.is_floating() && exact(b)) {
-        return DataType::Utf8;
-    }
     match (a, b) {
         (DataType::Struct(x), DataType::Struct(y)) => {
             let mut fields: Vec<Field> = x.iter().map(|field| field.as_ref().clone()).collect();
@@ -320,7 +352,34 @@ pub fn join(a: &DataType, b: &DataType) -> DataType {
         (DataType::List(x), DataType::List(y)) => {
             DataType::List(Arc::new(Field::new("item", join(x.data_type(), y.data_type()), true)))
         }
-        _ => widen(a, b),
+        _ => fit(a, b),
+    }
+}
+
+/// The column, of one with the type of its values; with `text`, it is text unless it is nested.
+pub fn column_of_json(field: &Field, text: bool) -> Field {
+    match field.data_type() {
+        _ if !text => settled_field(field),
+        kind if kind.is_nested() => Field::new(field.name(), without_times(&settled(kind)), true),
+        _ => Field::new(field.name(), DataType::Utf8, true),
+    }
+}
+
+/// The type with dates and times as texts, inside lists and structs too.
+fn without_times(kind: &DataType) -> DataType {
+    match kind {
+        DataType::Date32 | DataType::Timestamp(..) => DataType::Utf8,
+        DataType::List(item) => {
+            let kind = without_times(item.data_type());
+            DataType::List(Arc::new(item.as_ref().clone().with_data_type(kind)))
+        }
+        DataType::Struct(fields) => {
+            let field = |field: &Arc<Field>| {
+                field.as_ref().clone().with_data_type(without_times(field.data_type()))
+            };
+            DataType::Struct(fields.iter().map(field).collect())
+        }
+        other => other.clone(),
     }
 }
 
@@ -333,7 +392,7 @@ mod tests {
         for value in values {
             guess.add(value);
         }
-        (guess.kind, guess.note)
+        (guess.kind(), guess.note)
     }
 
     #[test]
@@ -354,9 +413,45 @@ mod tests {
         assert_eq!(guess(&["0", "-7"]).0, DataType::Int64);
         assert_eq!(guess(&["0.5", "1e9", "3"]).0, DataType::Float64);
         assert_eq!(guess(&["12345678901234567890"]).0, DataType::Utf8);
-        for text in ["1.2.3", "1-2", "+1", ".", "e5", "1e"] {
+        for text in ["1.2.3", "1-2", "+-1", ".", "e5", "1e", "+4930123456"] {
             assert_eq!(guess(&[text]).0, DataType::Utf8, "{text}");
         }
+        assert_eq!(guess(&["+5", "-7"]).0, DataType::Int64);
+        assert_eq!(guess(&["+5.5", "1"]).0, DataType::Float64);
+        let exact = ["12345678901234567890.12", "1.5"];
+        assert_eq!(guess(&exact), (DataType::Decimal128(22, 2), None));
+        assert_eq!(guess(&[exact[0], "1e-9"]), (DataType::Utf8, Some(TOO_MANY)));
+    }
+
+    #[test]
+    fn nan_and_infinity_are_numbers_beside_numbers() {
+        for word in ["NaN", "nan", "inf", "-Infinity", "+INF"] {
+            assert_eq!(guess(&[word, "1"]).0, DataType::Float64, "{word}");
+            assert_eq!(guess(&["1.5", word]).0, DataType::Float64, "{word}");
+            assert_eq!(guess(&[word, word]).0, DataType::Utf8, "{word}");
+            assert_eq!(guess(&[word, "x"]).0, DataType::Utf8, "{word}");
+            assert_eq!(guess(&["2026-01-01", word]).0, DataType::Utf8, "{word}");
+        }
+    }
+
+    #[test]
+    fn dates_in_json_are_found_as_in_csv() {
+        let of = |values: &[&str]| {
+            let kinds = values.iter().map(|value| of_json(value.as_bytes()).unwrap());
+            settled(&kinds.fold(DataType::Null, |all, kind| join(&all, &kind)))
+        };
+        let (day, at) = ("\"2026-02-28\"", "\"2026-02-28T01:02:03.25Z\"");
+        let second = "\"2026-02-28 01:02:03\"";
+        let time = DataType::Timestamp(TimeUnit::Millisecond, None);
+        assert_eq!(of(&[day, "null"]), DataType::Date32);
+        assert_eq!(of(&[day, at]), time);
+        assert_eq!(of(&[at, second]), time);
+        for other in ["\"2026-02-30\"", "\"x\"", "7", "\"2026-02-28 01:02\""] {
+            assert_eq!(of(&[day, other]), DataType::Utf8, "{other}");
+        }
+        let nested = of(&["{\"a\":[\"2026-02-28\"]}"]);
+        assert!(nested.to_string().contains("Date32"), "{nested}");
+        assert!(!without_times(&nested).to_string().contains("Date32"));
     }
 
     #[test]
@@ -364,7 +459,7 @@ mod tests {
         let kind = |text: &str| of_json(text.as_bytes());
         assert_eq!(kind("12345678901234567890"), Ok(DataType::UInt64));
         assert_eq!(kind("123456789012345678901234567890"), Ok(DataType::Utf8));
-        assert_eq!(kind("[1, 2.5]").unwrap().to_string(), "List(Float64)");
+        assert_eq!(settled(&kind("[1, 2.5]").unwrap()).to_string(), "List(Float64)");
         let DataType::Struct(fields) = kind(r#" {"a\u00e9\ud83d\ude00\"": {"b": []}} "#).unwrap()
         else {
             panic!("an object is a struct")

@@ -4,7 +4,8 @@ mod cut;
 mod rewrite;
 
 use crate::format::{Failure, Format, Limits, OnError, Reading, Rows, or_end, reason};
-use crate::infer::{join, of_json};
+use crate::infer::{column_of_json, join, of_json};
+use crate::number;
 use crate::source::Source;
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
@@ -109,6 +110,7 @@ impl Rows for Json {
             objects: self.lines,
             rewrite: Rewrite { text_column: self.text_column.as_deref(), texts: false },
             piece: Piece::default(),
+            before: 0,
         };
         let mut ended = Ok(());
         while let Some(value) = reading.next(cutter.next().map_err(Failure::from), &mut ended)? {
@@ -161,17 +163,8 @@ impl Json {
             }
             _ => return Ok(Schema::empty()),
         };
-        let mut fields: Vec<Field> = fields
-            .iter()
-            .map(|field| {
-                let field = field.as_ref().clone();
-                if limits.text && !field.data_type().is_nested() {
-                    field.with_data_type(DataType::Utf8)
-                } else {
-                    field
-                }
-            })
-            .collect();
+        let mut fields: Vec<Field> =
+            fields.iter().map(|field| column_of_json(field, limits.text)).collect();
         if let Some(name) = &self.text_column {
             fields.retain(|field| field.name() != name);
             fields.push(Field::new(name, DataType::Utf8, true));
@@ -188,6 +181,38 @@ struct Gathered<'a> {
     objects: bool,
     rewrite: Rewrite<'a>,
     piece: Piece,
+    /// Rows of the file before those that are gathered.
+    before: u64,
+}
+
+/// Rows that can be read, on their way to a batch.
+#[derive(Default)]
+struct Good {
+    bytes: Vec<u8>,
+    numbers: Vec<u64>,
+}
+
+impl Good {
+    fn push(&mut self, row: &[u8], number: u64) {
+        self.bytes.extend_from_slice(row);
+        self.numbers.push(number);
+    }
+}
+
+/// Hands out batches with the numbers of their rows; false: no more is wanted.
+fn hand(
+    batches: Vec<RecordBatch>,
+    mut numbers: impl Iterator<Item = u64>,
+    reading: &mut Reading<'_>,
+) -> Result<bool, Failure> {
+    for batch in batches {
+        let rows = batch.num_rows();
+        let batch = number::filled(batch, numbers.by_ref().take(rows))?;
+        if !(reading.out)(batch) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 impl Gathered<'_> {
@@ -217,21 +242,23 @@ impl Gathered<'_> {
         if piece.rows.is_empty() {
             return Ok(true);
         }
+        let before = self.before;
+        self.before += piece.rows.len() as u64;
         let mut fast = decoder(&self.schema, self.strict, reading.rows)?;
         // A row that is no JSON could join with the next one to something that is.
         let whole = reading.on_error == OnError::Fail
             || (0..piece.rows.len()).all(|at| self.check(piece.row(at)).is_ok());
         if whole && let Ok(batches) = decode(&mut fast, &piece.bytes) {
-            return Ok(batches.into_iter().all(|batch| (reading.out)(batch)));
+            return hand(batches, before + 1.., reading);
         }
         // Row by row: good ones stay together as far as they follow each other.
-        let mut good: Vec<u8> = Vec::new();
-        for at in 0..piece.rows.len() {
+        let mut good = Good::default();
+        for (at, number) in (0..piece.rows.len()).zip(before + 1..) {
             let line = piece.rows[at].1;
             let row = piece.row(at);
             let failed = match self.one(row) {
                 Ok(()) => {
-                    good.extend_from_slice(row);
+                    good.push(row, number);
                     continue;
                 }
                 Err(reason) => reason,
@@ -244,7 +271,7 @@ impl Gathered<'_> {
                 texts.push(b'\n');
                 if self.one(&texts).is_ok() {
                     self.rewrite.texts = true;
-                    good.extend_from_slice(&texts);
+                    good.push(&texts, number);
                     continue;
                 }
             }
@@ -254,7 +281,7 @@ impl Gathered<'_> {
             reading.reject(Some(line), &failed)?;
             if reading.on_error == OnError::Null
                 && self.check(row).is_ok()
-                && !(reading.out)(self.parts(&texts)?)
+                && !(reading.out)(number::filled(self.parts(&texts)?, [number])?)
             {
                 return Ok(false);
             }
@@ -262,13 +289,13 @@ impl Gathered<'_> {
         self.emit(&mut good, reading)
     }
 
-    fn emit(&self, good: &mut Vec<u8>, reading: &mut Reading<'_>) -> Result<bool, Failure> {
-        if good.is_empty() {
+    fn emit(&self, good: &mut Good, reading: &mut Reading<'_>) -> Result<bool, Failure> {
+        let good = std::mem::take(good);
+        if good.bytes.is_empty() {
             return Ok(true);
         }
-        let batches = decode(&mut decoder(&self.schema, self.strict, reading.rows)?, good)?;
-        good.clear();
-        Ok(batches.into_iter().all(|batch| (reading.out)(batch)))
+        let mut decoder = decoder(&self.schema, self.strict, reading.rows)?;
+        hand(decode(&mut decoder, &good.bytes)?, good.numbers.into_iter(), reading)
     }
 
     /// An error unless the row alone can be read.

@@ -7,9 +7,11 @@ pub mod archive;
 mod arrow_ipc;
 mod avro;
 pub mod bad;
+mod character;
 pub mod compress;
 pub mod conform;
 pub mod detect;
+mod digits;
 pub mod encoding;
 mod fixed;
 pub mod format;
@@ -17,6 +19,7 @@ pub mod infer;
 mod json;
 mod lines;
 mod locked;
+mod number;
 mod orc;
 pub mod quietly;
 pub mod schema;
@@ -29,14 +32,16 @@ pub mod zip;
 
 pub use arrow_ipc::ArrowIpc;
 pub use avro::Avro;
+pub use character::character;
 pub use fixed::{FixedColumn, FixedWidth};
 pub use format::{Failure, Format, Limits, OnError, Reading, Rows};
 pub use json::Json;
 pub use lines::{Lines, Regex};
+pub use number::NUMBER;
 pub use orc::Orc;
 pub use source::Source;
-pub use typed::typed;
-pub use xlsx::{RowRule, Sheets, Xlsx};
+pub use typed::{Place, typed};
+pub use xlsx::{RowRule, SHEETS, Sheets, Xlsx};
 pub use xml::Xml;
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Plain lines, and lines that a regular expression takes apart.
 
 use crate::format::{Failure, Format, Limits, OnError, Reading, Rows};
+use crate::number;
 use crate::source::{Source, line, without_mark};
 use crate::typed::{Guesses, Texts};
 use arrow::datatypes::{DataType, Field, Schema};
@@ -91,11 +92,14 @@ impl Rows for Lines {
     fn read(&self, source: &dyn Source, reading: &mut Reading<'_>) -> Result<(), Failure> {
         let mut texts = Texts::new(reading);
         let longest = reading.longest;
+        let numbers = number::place(&reading.schema);
         let mut more = true;
         let ended = each(source, longest, |number, _, text| {
-            match text {
-                Ok(text) => texts.push(number, |_| Some(text)),
-                Err(_) => reading.reject(Some(number), NOT_UTF8)?,
+            if let Ok(text) = text {
+                texts.push(number, |column| (Some(column) != numbers).then_some(text));
+            } else {
+                texts.pass();
+                reading.reject(Some(number), NOT_UTF8)?;
             }
             if texts.is_full() {
                 more = texts.flush(reading)?;
@@ -132,17 +136,20 @@ impl Rows for Regex {
                 Ok("") => return Ok(true),
                 Ok(text) => self.pattern.captures(text),
                 Err(_) => {
+                    texts.pass();
                     reading.reject(Some(number), NOT_UTF8)?;
                     return Ok(true);
                 }
             };
-            match captures {
-                Some(captures) => texts.push(number, |column| {
+            if let Some(captures) = captures {
+                texts.push(number, |column| {
                     places[column]
                         .and_then(|place| self.group(&captures, place))
                         .filter(|value| !value.is_empty())
-                }),
-                None => reading.reject(Some(number), "it does not match the pattern")?,
+                });
+            } else {
+                texts.pass();
+                reading.reject(Some(number), "it does not match the pattern")?;
             }
             if texts.is_full() {
                 more = texts.flush(reading)?;

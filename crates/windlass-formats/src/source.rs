@@ -75,8 +75,8 @@ pub fn line<'a>(
     Ok(Some(text.strip_suffix(b"\r").unwrap_or(text)))
 }
 
-/// The error of a record beyond the bound.
-pub(crate) fn too_long(what: &str, longest: usize) -> io::Error {
+/// The error of a record (`what`) that does not end within `longest` bytes.
+pub fn too_long(what: &str, longest: usize) -> io::Error {
     let limit = longest >> 20;
     io::Error::other(format!(
         "{what} does not end within {limit} MiB; CREATE FILE TABLE ... CONTENT_TYPE = (MAX_LINE = {}) reads longer ones",

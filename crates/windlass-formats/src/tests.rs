@@ -1,7 +1,9 @@
 //! Files that break off.
 
 use crate::format::{Failure, Format, Limits, OnError, Reading};
-use crate::{FixedColumn, FixedWidth, Json, Lines, Regex, Source, Xml};
+use crate::{FixedColumn, FixedWidth, Json, Lines, NUMBER, Regex, Source, Xml};
+use arrow::array::AsArray as _;
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use arrow::record_batch::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
 use std::io::{self, BufRead, BufReader, Read};
@@ -133,4 +135,51 @@ fn a_number_that_breaks_off_is_no_row() {
     let (found, ended) = rows(&Json::default(), &b"[1, 23, 4".to_vec(), OnError::Skip);
     assert_eq!(found, "value\n1\n23");
     assert_eq!(ended.unwrap_err().reason, "line 1: the file ends inside of its array");
+}
+
+#[test]
+fn rows_are_numbered_by_their_place_whatever_is_left_out() {
+    let regex = Regex::new("^(?P<a>[0-9]+|x)$").unwrap();
+    let narrow = FixedWidth { columns: fixed(true).columns[..1].to_vec(), ..fixed(true) };
+    let number = DataType::Int64;
+    let cases: [(&dyn Format, &[u8], &str, DataType); 6] = [
+        (
+            &Json { lines: true, ..Json::default() },
+            b"{\"a\":1}\n{\"a\":\n{\"a\":\"x\"}\n{\"a\":4}\n",
+            "a",
+            number.clone(),
+        ),
+        (&Json::default(), b"[{\"a\":1},{\"a\":\"x\"},{\"a\":{}},{\"a\":4}]", "a", number.clone()),
+        (
+            &Xml::default(),
+            b"<o><r><a>1</a></r><r><a>x</a></r><r><a>y</a></r><r><a>4</a></r></o>",
+            "a",
+            number.clone(),
+        ),
+        (&regex, b"1\nx\n?\n4\n", "a", number.clone()),
+        (&narrow, b"1\nx\n\xff\n4\n", "a", number),
+        (&Lines, b"1\n\xff\n\xfe\n4\n", "line", DataType::Utf8),
+    ];
+    for (format, bytes, name, kind) in cases {
+        let fields = vec![Field::new(name, kind, true), Field::new(NUMBER, DataType::Int64, true)];
+        let mut numbers = Vec::new();
+        let read = format.read(
+            &bytes.to_vec(),
+            &mut Reading {
+                strict: None,
+                schema: Arc::new(Schema::new(fields)),
+                rows: 1024,
+                longest: 1 << 20,
+                on_error: OnError::Skip,
+                bad: &mut |_, _| {},
+                out: &mut |batch| {
+                    let column = batch.column_by_name(NUMBER).unwrap();
+                    numbers.extend_from_slice(column.as_primitive::<Int64Type>().values());
+                    true
+                },
+            },
+        );
+        assert!(read.is_ok(), "{format:?}: {read:?}");
+        assert_eq!(numbers, [1, 4], "{format:?}");
+    }
 }

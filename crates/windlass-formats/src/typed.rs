@@ -2,18 +2,30 @@
 
 use crate::format::{Failure, OnError, Reading};
 use crate::infer::Guess;
+use crate::number;
 use crate::schema::sql;
 use arrow::array::{Array as _, ArrayRef, AsArray as _, BooleanArray, RecordBatch, StringBuilder};
 use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use std::sync::Arc;
 
+/// Where a row is in its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The line it begins in; the first is 1.
+    pub line: u64,
+    /// Its number among all rows, bad ones too; the first is 1.
+    pub number: u64,
+}
+
 /// Rows that are gathered until they make a batch.
 #[derive(Debug)]
 pub(crate) struct Texts {
     schema: SchemaRef,
     builders: Vec<StringBuilder>,
-    lines: Vec<u64>,
+    places: Vec<Place>,
+    /// Rows so far, those that were passed over too.
+    number: u64,
     full: usize,
 }
 
@@ -24,7 +36,12 @@ impl Texts {
     pub(crate) fn new(reading: &Reading<'_>) -> Self {
         let schema = Arc::clone(&reading.schema);
         let builders = schema.fields().iter().map(|_| StringBuilder::new()).collect();
-        Self { schema, builders, lines: Vec::new(), full: reading.rows }
+        Self { schema, builders, places: Vec::new(), number: 0, full: reading.rows }
+    }
+
+    /// Counts a row that is left out.
+    pub(crate) fn pass(&mut self) {
+        self.number += 1;
     }
 
     /// Adds the row of a line: the value of each column of the schema.
@@ -32,24 +49,25 @@ impl Texts {
         for (column, builder) in self.builders.iter_mut().enumerate() {
             builder.append_option(value(column));
         }
-        self.lines.push(line);
+        self.number += 1;
+        self.places.push(Place { line, number: self.number });
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.lines.len() >= self.full
+        self.places.len() >= self.full
             || self.builders.iter().map(|builder| builder.values_slice().len()).sum::<usize>()
                 > BYTES
     }
 
     /// Hands over what was gathered; false: no more is wanted.
     pub(crate) fn flush(&mut self, reading: &mut Reading<'_>) -> Result<bool, Failure> {
-        if self.lines.is_empty() {
+        if self.places.is_empty() {
             return Ok(true);
         }
-        let lines = std::mem::take(&mut self.lines);
+        let places = std::mem::take(&mut self.places);
         let texts: Vec<ArrayRef> =
             self.builders.iter_mut().map(|builder| Arc::new(builder.finish()) as _).collect();
-        match typed(&self.schema, &texts, &lines, reading)? {
+        match typed(&self.schema, &texts, &places, reading)? {
             Some(batch) => Ok((reading.out)(batch)),
             None => Ok(true),
         }
@@ -60,7 +78,7 @@ impl Texts {
 pub fn typed(
     schema: &SchemaRef,
     texts: &[ArrayRef],
-    lines: &[u64],
+    places: &[Place],
     reading: &mut Reading<'_>,
 ) -> Result<Option<RecordBatch>, Failure> {
     let options = CastOptions { safe: true, ..CastOptions::default() };
@@ -85,7 +103,10 @@ pub fn typed(
             texts[*column].as_string::<i32>().value(*row).chars().take(80).collect();
         let reason =
             format!("column `{}`: `{value}` is not {}", field.name(), sql(field.data_type()));
-        reading.reject(Some(lines[*row]), &reason)?;
+        reading.reject(Some(places[*row].line), &reason)?;
+    }
+    if let Some(at) = number::place(schema) {
+        columns[at] = number::column(places.iter().map(|place| place.number));
     }
     let batch = RecordBatch::try_new(Arc::clone(schema), columns)?;
     if reading.on_error == OnError::Skip && !bad.is_empty() {

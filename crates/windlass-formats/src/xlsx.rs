@@ -8,7 +8,9 @@ use crate::schema::widen;
 use crate::source::{Seekable, Source};
 use crate::typed::Texts;
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-use calamine::{DataRef, DataType as _, ExcelDateTime, Reader as _, Xlsx as Workbook, XlsxError};
+use calamine::{
+    DataRef, DataType as _, ExcelDateTime, Reader as _, SheetType, Xlsx as Workbook, XlsxError,
+};
 use chrono::{NaiveDateTime, Timelike as _};
 use secrecy::SecretString;
 use std::collections::HashMap;
@@ -61,6 +63,9 @@ pub enum RowRule {
     /// They are bad rows.
     Bad,
 }
+
+/// The metadata of the columns of a workbook that names the sheets that were read, a line each.
+pub const SHEETS: &str = "windlass.sheets";
 
 /// Bytes of texts and styles of a workbook.
 const KEPT: u64 = 512 << 20;
@@ -328,6 +333,7 @@ impl Rows for Xlsx {
                         RowRule::Skip => return Ok(true),
                         RowRule::Bad => {
                             let why = format!("sheet `{sheet}`: the row is empty");
+                            texts.pass();
                             reading.reject(Some(number), &why)?;
                             return Ok(true);
                         }
@@ -341,6 +347,7 @@ impl Rows for Xlsx {
                     let why = format!("sheet `{sheet}`: column `{}` has no value", names[missing]);
                     reading.reject(Some(number), &why)?;
                     if reading.on_error == OnError::Skip {
+                        texts.pass();
                         return Ok(true);
                     }
                 }
@@ -367,6 +374,23 @@ impl Rows for Xlsx {
         texts.flush(reading)?;
         Ok(())
     }
+
+    /// The first sheet with a value that is none of those that are meant.
+    fn unread(&self, source: &dyn Source) -> Result<Option<String>, Failure> {
+        let mut book = open(source, self.password.as_ref())?;
+        let chosen = self.chosen(&book)?;
+        let sheets = book.sheets_metadata().iter();
+        let others: Vec<String> = sheets
+            .filter(|sheet| sheet.typ == SheetType::WorkSheet && !chosen.contains(&sheet.name))
+            .map(|sheet| sheet.name.clone())
+            .collect();
+        for sheet in others {
+            if first_row(&mut book, &sheet, 0)?.is_some() {
+                return Ok(Some(format!("the sheet `{sheet}`")));
+            }
+        }
+        Ok(None)
+    }
 }
 
 impl Format for Xlsx {
@@ -374,7 +398,9 @@ impl Format for Xlsx {
         let mut book = open(source, self.password.as_ref())?;
         let mut order: Vec<String> = Vec::new();
         let mut kinds: HashMap<String, DataType> = HashMap::new();
-        for sheet in self.chosen(&book)? {
+        let chosen = self.chosen(&book)?;
+        let read = HashMap::from([(SHEETS.to_owned(), chosen.join("\n"))]);
+        for sheet in chosen {
             let mut rows = 0;
             let mut learn = |names: &[String], row: &[Option<Value>]| {
                 for (at, name) in names.iter().enumerate() {
@@ -411,7 +437,7 @@ impl Format for Xlsx {
             fields.retain(|field| field.name() != name);
             fields.push(Field::new(name, DataType::Utf8, true));
         }
-        Ok(Schema::new(fields))
+        Ok(Schema::new_with_metadata(fields, read))
     }
 }
 

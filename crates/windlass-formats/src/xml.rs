@@ -7,6 +7,7 @@ mod tree;
 
 use crate::encoding::{Charset, Decoding};
 use crate::format::{Failure, Format, Limits, OnError, Reading, Rows, or_end, reason};
+use crate::number;
 use crate::source::{Source, without_mark};
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -85,16 +86,19 @@ impl Rows for Xml {
         let mut rows = self.open(source, reading.longest)?;
         let schema = Arc::clone(&reading.schema);
         let mut nodes: Vec<(u64, Node)> = Vec::new();
+        let mut before = 0;
         let mut ended = Ok(());
         while let Some((line, node)) = reading.next(rows.next(), &mut ended)? {
             let node = row(node);
             reading.check_names(node.parts.iter().map(|(name, _)| name.as_str()))?;
             nodes.push((line, node));
-            if nodes.len() >= reading.rows.min(ROWS) && !flush(&schema, &mut nodes, reading)? {
+            if nodes.len() >= reading.rows.min(ROWS)
+                && !flush(&schema, &mut nodes, &mut before, reading)?
+            {
                 return Ok(());
             }
         }
-        flush(&schema, &mut nodes, reading)?;
+        flush(&schema, &mut nodes, &mut before, reading)?;
         ended
     }
 }
@@ -127,7 +131,9 @@ impl Xml {
                 .hint("ROW_TAG is the name of the element that is a row, without its prefix"));
         }
         match shape.kind(limits.text) {
-            DataType::Struct(fields) => Ok(Schema::new(fields)),
+            DataType::Struct(fields) => {
+                Ok(Schema::new(fields.iter().map(|field| shape.told(field)).collect::<Vec<_>>()))
+            }
             _ => Ok(Schema::empty()),
         }
     }
@@ -149,23 +155,29 @@ fn decode(
     decoder.flush()
 }
 
+/// Hands out rows, which come after so many of the file; false: no more is wanted.
 fn flush(
     schema: &SchemaRef,
     nodes: &mut Vec<(u64, Node)>,
+    before: &mut u64,
     reading: &mut Reading<'_>,
 ) -> Result<bool, Failure> {
     let nodes = std::mem::take(nodes);
     if nodes.is_empty() {
         return Ok(true);
     }
+    let first = *before + 1;
+    *before += nodes.len() as u64;
     let values: Result<Vec<_>, _> =
         nodes.iter().map(|(_, node)| shape::object(node, schema.fields())).collect();
     if let Ok(values) = &values
         && let Ok(batch) = decode(schema, values)
     {
-        return Ok(batch.is_none_or(|batch| (reading.out)(batch)));
+        let Some(batch) = batch else { return Ok(true) };
+        let rows = batch.num_rows();
+        return Ok((reading.out)(number::filled(batch, (first..).take(rows))?));
     }
-    for (line, node) in &nodes {
+    for ((line, node), number) in nodes.iter().zip(first..) {
         let value = shape::object(node, schema.fields());
         let read = value.and_then(|value| decode(schema, &[value]).map_err(|error| reason(&error)));
         let batch = match read {
@@ -176,7 +188,7 @@ fn flush(
             }
         };
         if let Some(batch) = batch
-            && !(reading.out)(batch)
+            && !(reading.out)(number::filled(batch, [number])?)
         {
             return Ok(false);
         }

@@ -21,6 +21,8 @@ pub struct Member {
     pub name: String,
     /// Its bytes, as the archive says.
     pub size: u64,
+    /// Members that the archive has, this among them.
+    pub of: usize,
 }
 
 /// Members of one archive.
@@ -71,11 +73,15 @@ pub(crate) fn members_of(archive: &mut Archive, size: u64) -> Result<Vec<Member>
         let name = entry.name()?.into_owned();
         let hidden = name.split('/').any(|level| level.starts_with('.') || level == "__MACOSX");
         if entry.is_file() && !hidden && entry.size() > 0 {
-            members.push(Member { index, name, size: entry.size() });
+            members.push(Member { index, name, size: entry.size(), of: 0 });
         }
     }
     if packed > size {
         return Err(Failure::new("its members lie over each other"));
+    }
+    let of = members.len();
+    for member in &mut members {
+        member.of = of;
     }
     Ok(members)
 }
@@ -143,6 +149,7 @@ mod tests {
         let found = members(open(), bytes.len() as u64).unwrap();
         let names: Vec<&str> = found.iter().map(|member| member.name.as_str()).collect();
         assert_eq!(names, ["in/a.csv", "zeros.csv"]);
+        assert!(found.iter().all(|member| member.of == 2), "{found:?}");
         let mut text = Vec::new();
         read(open(), &found[0], &mut |bytes| {
             text.extend_from_slice(bytes);

@@ -6,13 +6,45 @@ mod webhook;
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use windlass_types::{FabricId, Name, Result, RunState};
+use windlass_state::DEFAULT_FABRIC;
+use windlass_types::{Error, ErrorCode, FabricId, Name, Result, RunId, RunState};
 
 pub(crate) use outbox::{deliver_due, due_alerts};
 
 /// Refuses the URL of a webhook that no delivery would take, as far as its text tells.
 pub fn check_webhook(url: &str) -> Result<()> {
     webhook::check(url).map(drop)
+}
+
+/// Refuses what is no address of an installation: links are made of it.
+pub fn check_base_url(url: &str) -> Result<()> {
+    let parsed = url.parse::<url::Url>().ok();
+    let whole = parsed.is_some_and(|parsed| {
+        matches!(parsed.scheme(), "http" | "https")
+            && parsed.has_host()
+            && parsed.query().is_none()
+            && parsed.fragment().is_none()
+    });
+    if whole {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorCode::UsageInvalid,
+        format!("`{}` is not where people reach an installation", url.escape_default()),
+    )
+    .hint("write `https://host`, or `https://host/path`"))
+}
+
+/// Where people see a run.
+fn link(base: &str, fabric: Option<&str>, run: RunId) -> String {
+    let page = format!("{}/api/v1/runs/{run}", base.trim_end_matches('/'));
+    match fabric.filter(|name| *name != DEFAULT_FABRIC) {
+        Some(name) => {
+            let mut query = url::form_urlencoded::Serializer::new(String::new());
+            format!("{page}?{}", query.append_pair("fabric", name).finish())
+        }
+        None => page,
+    }
 }
 
 /// When somebody is told.
@@ -121,7 +153,8 @@ pub trait SecretSource: Send + Sync {
 pub struct AlertSettings {
     /// The mail server; without one, e-mail alerts fail and say so.
     pub smtp: Option<Smtp>,
-    /// Where this installation can be reached by people, for links in alerts.
+    /// Where this installation can be reached by people, for links in alerts; see
+    /// [`check_base_url`].
     pub base_url: Option<String>,
     /// Opens secrets; without it, alerts that name one fail and say so.
     pub secrets: Option<std::sync::Arc<dyn SecretSource>>,
@@ -146,5 +179,27 @@ pub(crate) fn occasions(state: RunState, before: Option<RunState>) -> &'static [
             _ => &[Occasion::Success],
         },
         RunState::Queued | RunState::Running | RunState::Cancelled | RunState::Skipped => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_leads_to_the_run_in_its_fabric() {
+        let run = RunId::new();
+        let page = format!("https://h/x/api/v1/runs/{run}");
+        assert_eq!(link("https://h/x/", Some("default"), run), page);
+        assert_eq!(link("https://h/x", None, run), page);
+        assert_eq!(link("https://h/x", Some("a b&c"), run), format!("{page}?fabric=a+b%26c"));
+        for url in ["http://127.0.0.1:8650", "https://windlass.example.com/jobs/"] {
+            check_base_url(url).unwrap();
+        }
+        for url in
+            ["", "windlass.example.com", "ftp://h/", "https://", "https://h/?q", "https://h/#x"]
+        {
+            assert!(check_base_url(url).is_err(), "{url}");
+        }
     }
 }

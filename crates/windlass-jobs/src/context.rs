@@ -56,6 +56,8 @@ pub struct RunContext {
     pub attempt: u32,
     /// Whether this attempt goes on where a process stopped or died.
     pub resumed: bool,
+    /// When its first attempt began.
+    pub began: DateTime<Utc>,
     /// When the run should have begun.
     pub scheduled_for: DateTime<Utc>,
 }
@@ -185,6 +187,20 @@ impl RunContext {
             Taken::Theirs(run) => Ok(Some(run)),
             Taken::Lost => self.inner.held(false).map(|()| None),
         }
+    }
+
+    /// Whether an earlier attempt may have done a part of the work: one that failed, or one that
+    /// this attempt goes on with.
+    pub fn is_repeated(&self) -> bool {
+        self.resumed || self.attempt > 1
+    }
+
+    /// Leaves of each item of the run what was said of it last. With `before`, a place in the list of
+    /// items, also takes away what was said up to there of items that were not done: for an attempt
+    /// that has met all items again.
+    pub async fn settle_items(&self, before: Option<i64>) -> Result<()> {
+        self.inner.flush().await?;
+        self.inner.held(self.inner.store.settle_items(self.inner.claim, before).await?)
     }
 
     /// Notes an upload, before its first part is sent.

@@ -15,7 +15,8 @@ mod scheduler;
 pub mod trigger;
 
 pub use alert::{
-    Alert, AlertSettings, AlertTarget, Occasion, SecretSource, Smtp, SmtpTls, Value, check_webhook,
+    Alert, AlertSettings, AlertTarget, Occasion, SecretSource, Smtp, SmtpTls, Value,
+    check_base_url, check_webhook,
 };
 pub use arrival::{Arrival, ArrivalSource, Arrived};
 pub use calendar::{Calendar, Period};

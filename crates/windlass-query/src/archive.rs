@@ -2,7 +2,7 @@
 
 use crate::blocking::{Ranged, bridge};
 use crate::error::from_io;
-use crate::files::SourceFile;
+use crate::files::{Noted, SourceFile};
 use crate::format::Declared;
 use crate::text::{Bytewise, unreadable};
 use bytes::Bytes;
@@ -105,6 +105,7 @@ async fn members(file: Arc<SourceFile>) -> Result<Vec<Arc<SourceFile>>> {
             modified: file.modified,
             base: file.base,
             member: Some(Arc::new(member)),
+            noted: Noted::default(),
         })
     };
     Ok(found.into_iter().map(of).collect())

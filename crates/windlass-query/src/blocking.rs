@@ -6,7 +6,7 @@ use crate::files::SourceFile;
 use crate::format::TextOptions;
 use crate::read::{arrange, unsampled};
 use crate::text::{Bytewise, Part, TextScan, open, unreadable};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use bytes::{Buf as _, Bytes};
 use datafusion::common::runtime::SpawnedTask;
@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use windlass_formats::compress::{self, Codec};
 use windlass_formats::conform::conform;
 use windlass_formats::source::Seekable;
-use windlass_formats::{Failure, Format, Limits, OnError, Reading, Source};
+use windlass_formats::{Failure, Format, Limits, NUMBER, OnError, Reading, Rows, Source};
 use windlass_types::{Error, ErrorCode, Result};
 
 /// The first failure of the bytes of a file, which is more than what a format makes of it.
@@ -257,11 +257,31 @@ pub(crate) async fn infer(
     task.join().await.map_err(|error| lost(file, label, error))?
 }
 
+/// What of a file its format leaves unread, as the options say; None: nothing.
+pub(crate) async fn unread(
+    format: Arc<dyn Rows>,
+    file: &Arc<SourceFile>,
+    options: &TextOptions,
+) -> Result<Option<String>> {
+    let source = FileSource::new(file, options);
+    let label = format.label();
+    let task = SpawnedTask::spawn_blocking(move || {
+        format.unread(&source).map_err(|failure| source.explain(label, failure))
+    });
+    task.join().await.map_err(|error| lost(file, label, error))?
+}
+
 /// The columns a format must bring, of which there is at least one.
 fn wanted(scan: &TextScan) -> SchemaRef {
     // Which rows are bad must not depend on what a query asks of them.
     if scan.on_error != OnError::Fail {
-        return Arc::clone(&scan.file_schema);
+        if scan.number.is_none() {
+            return Arc::clone(&scan.file_schema);
+        }
+        // Of rows that may be left out only who reads them knows the numbers.
+        let number = Arc::new(Field::new(NUMBER, DataType::Int64, true));
+        let fields = scan.file_schema.fields().iter().cloned().chain([number]);
+        return Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     }
     let known = scan.file_schema.fields();
     let mut fields: Vec<Field> = scan
@@ -281,8 +301,7 @@ fn strict(scan: &TextScan) -> Option<SchemaRef> {
     let known = scan.file_schema.fields();
     let wanted = scan.projection.iter().filter(|index| **index < known.len()).count();
     (wanted == known.len()).then(|| {
-        let hidden =
-            scan.hidden.iter().map(|name| Field::new(name, arrow::datatypes::DataType::Utf8, true));
+        let hidden = scan.hidden.iter().map(|name| Field::new(name, DataType::Utf8, true));
         let all: Vec<Field> =
             known.iter().map(|field| field.as_ref().clone()).chain(hidden).collect();
         Arc::new(Schema::new(all))
@@ -307,6 +326,9 @@ pub(crate) fn rows(
     async_stream::try_stream! {
         let Some(format) = scan.format.clone() else { return };
         let (send, mut receive) = mpsc::channel::<RecordBatch>(2);
+        if scan.on_error == OnError::Null {
+            scan.told.in_part();
+        }
         let source = FileSource::new(&part.file, &scan.options);
         let _stop = Stop(Arc::clone(&source.stopped));
         let schema = wanted(&scan);

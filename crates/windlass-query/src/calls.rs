@@ -184,13 +184,16 @@ fn read(function: &str, written: String, arguments: &[FunctionArg]) -> Result<Ca
         }
     }
     all.insert("CONTENT_TYPE".to_owned(), OptionValue::Group(content));
+    crate::format::check_options(&all)?;
     Ok(Call { written, connection, paths, options: all })
 }
 
 /// The option an argument names.
 fn definition(name: &str) -> Result<&'static OptionDef> {
-    let of_table =
-        FILE_TABLE_OPTIONS.iter().filter(|def| !matches!(def.name, "CONTENT_TYPE" | "COMMENT"));
+    // The others say what is written, or are about the table itself.
+    let of_table = FILE_TABLE_OPTIONS
+        .iter()
+        .filter(|def| matches!(def.name, "DATE_PATTERN" | "ON_SCHEMA_CHANGE"));
     let known: Vec<&'static OptionDef> =
         CONTENT_TYPE_OPTIONS.iter().filter(|def| def.name != "TYPE").chain(of_table).collect();
     if let Some(def) = known.iter().find(|def| def.name.eq_ignore_ascii_case(name)) {

@@ -1,6 +1,7 @@
 //! CSV whose bad records are left out or read in part: front to back, record by record where it must.
 
 use crate::format::TextOptions;
+use crate::headless::First;
 use crate::records::{Lines, line_end, record_end};
 use crate::text::{format, header, null_pattern, without_mark};
 use arrow::array::{ArrayRef, AsArray as _, StringArray, new_null_array};
@@ -12,7 +13,8 @@ use arrow::record_batch::RecordBatch;
 use std::io::{self, BufRead};
 use std::sync::Arc;
 use windlass_formats::infer::Guess;
-use windlass_formats::{Failure, Format, Limits, OnError, Reading, Rows, Source, typed};
+use windlass_formats::source::too_long;
+use windlass_formats::{Failure, Format, Limits, OnError, Place, Reading, Rows, Source, typed};
 
 /// CSV, read with care.
 #[derive(Debug)]
@@ -25,11 +27,11 @@ const PIECE: usize = 256 << 10;
 /// Fields beyond those of the header that a record may have to be read in part.
 const MORE: usize = 256;
 
-/// A record: where it is in the buffer, and the line it begins in.
+/// A record: where it is in the buffer, and where in the file.
 struct Record {
     start: usize,
     end: usize,
-    line: u64,
+    place: Place,
 }
 
 struct Records<'a> {
@@ -39,6 +41,8 @@ struct Records<'a> {
     /// Bytes of the buffer that were handed out.
     done: usize,
     lines: Lines,
+    /// Records that were handed out or told as bad.
+    number: u64,
     ended: bool,
     /// Why the file ended too soon; what came before is handed out first.
     failed: Option<io::Error>,
@@ -50,12 +54,15 @@ impl<'a> Records<'a> {
         let buffer = Vec::new();
         let lines = Lines::default();
         let mut records =
-            Self { stream, options, buffer, done: 0, lines, ended: false, failed: None };
+            Self { stream, options, buffer, done: 0, lines, number: 0, ended: false, failed: None };
         records.fill(3)?;
         let mark = records.buffer.len() - without_mark(&records.buffer).len();
         records.buffer.drain(..mark);
         for _ in 0..options.skip_rows {
             while line_end(&records.buffer).is_none() && !records.ended {
+                if records.buffer.len() > options.longest {
+                    return Err(too_long("a line", options.longest));
+                }
                 records.fill(records.buffer.len() + PIECE)?;
             }
             let end = line_end(&records.buffer).unwrap_or(records.buffer.len());
@@ -112,16 +119,20 @@ impl<'a> Records<'a> {
                     None => match line_end(rest) {
                         Some(length) if quoting.is_some() => {
                             bad(self.lines.ended + 1)?;
+                            self.number += 1;
                             self.pass(length);
                             continue;
                         }
                         _ if self.ended => rest.len(),
-                        _ => return Err(Failure::new("a record does not end").hint("see MAX_LINE")),
+                        // What was found before it is handed out first.
+                        _ if !found.is_empty() => break,
+                        _ => return Err(too_long("a record", self.options.longest).into()),
                     },
                 };
-                let line = self.lines.ended + 1;
                 if !blank && !comment {
-                    found.push(Record { start: self.done, end: self.done + length, line });
+                    self.number += 1;
+                    let place = Place { line: self.lines.ended + 1, number: self.number };
+                    found.push(Record { start: self.done, end: self.done + length, place });
                 }
                 self.pass(length);
             }
@@ -200,22 +211,29 @@ fn said(error: &ArrowError) -> String {
     format!("{before}{}", after.trim_start_matches(|c: char| c.is_ascii_digit()))
 }
 
+/// Names of columns, and the header as one row of texts.
+type Names = (Vec<String>, Option<RecordBatch>);
+
 impl Careful {
-    /// The names of the columns, and the first record if that is a row.
-    fn names(&self, records: &mut Records<'_>) -> Result<Option<Vec<String>>, Failure> {
+    /// The names of the columns, and the texts of the header; None: there is no record.
+    fn names(&self, records: &mut Records<'_>) -> Result<Option<Names>, Failure> {
         let Some(first) = records.next(1, &mut |_| Ok(()))? else { return Ok(None) };
         let options = TextOptions { skip_rows: 0, ..self.options.clone() };
-        let names = header(records.bytes(&first[0]), &options, true)?;
+        let bytes = records.bytes(&first[0]);
+        let Some(names) = header(bytes, &options, true)? else { return Ok(None) };
+        let text = options.header.then(|| decoder(names.len(), &options, false, 1));
+        let text = text.and_then(|decoder| decode(decoder.ok()?, bytes).ok()?);
         if !self.options.header {
             // It is read again as a row.
             records.done = first[0].start;
             records.lines = Lines::default();
-            records.lines.ended = first[0].line - 1;
+            records.lines.ended = first[0].place.line - 1;
         }
-        Ok(names)
+        records.number = 0;
+        Ok(Some((names, text)))
     }
 
-    /// Texts of good records, with their lines; bad ones go to `bad`, and in part to the texts if that
+    /// Texts of good records, with their places; bad ones go to `bad`, and in part to the texts if that
     /// says so.
     fn texts(
         &self,
@@ -223,8 +241,8 @@ impl Careful {
         found: &[Record],
         columns: usize,
         bad: &mut dyn FnMut(u64, &str) -> Result<bool, Failure>,
-    ) -> Result<Vec<(RecordBatch, Vec<u64>)>, Failure> {
-        let lines = |found: &[Record]| found.iter().map(|record| record.line).collect::<Vec<_>>();
+    ) -> Result<Vec<(RecordBatch, Vec<Place>)>, Failure> {
+        let places = |found: &[Record]| found.iter().map(|record| record.place).collect::<Vec<_>>();
         let together = |found: &[Record]| -> Vec<u8> {
             found.iter().flat_map(|record| records.bytes(record).iter().copied()).collect()
         };
@@ -232,7 +250,7 @@ impl Careful {
         if let Ok(Some(batch)) = &whole
             && batch.num_rows() == found.len()
         {
-            return Ok(vec![(batch.clone(), lines(found))]);
+            return Ok(vec![(batch.clone(), places(found))]);
         }
         // Halves, until the bad ones are alone.
         if found.len() > 1 {
@@ -246,14 +264,14 @@ impl Careful {
             Ok(_) => "it is not one record".to_owned(),
         };
         let record = &found[0];
-        if !bad(record.line, &why)? {
+        if !bad(record.place.line, &why)? {
             return Ok(Vec::new());
         }
         let wide = decoder(columns + MORE, &self.options, true, 1)?;
         match decode(wide, records.bytes(record)) {
             Ok(Some(batch)) if batch.num_rows() == 1 => {
                 let kept: Vec<usize> = (0..columns).collect();
-                Ok(vec![(batch.project(&kept)?, lines(found))])
+                Ok(vec![(batch.project(&kept)?, places(found))])
             }
             _ => Ok(Vec::new()),
         }
@@ -267,7 +285,7 @@ impl Rows for Careful {
 
     fn read(&self, source: &dyn Source, reading: &mut Reading<'_>) -> Result<(), Failure> {
         let mut records = Records::open(source, &self.options)?;
-        let Some(names) = self.names(&mut records)? else { return Ok(()) };
+        let Some((names, _)) = self.names(&mut records)? else { return Ok(()) };
         reading.check_names(names.iter().map(String::as_str))?;
         let schema = Arc::clone(&reading.schema);
         let places: Vec<Option<usize>> = schema
@@ -285,7 +303,7 @@ impl Rows for Careful {
                 reading.reject(Some(line), why)?;
                 Ok(part)
             })?;
-            for (batch, lines) in texts {
+            for (batch, found) in texts {
                 let columns: Vec<ArrayRef> = places
                     .iter()
                     .map(|place| match place {
@@ -293,7 +311,7 @@ impl Rows for Careful {
                         None => new_null_array(&DataType::Utf8, batch.num_rows()),
                     })
                     .collect();
-                if let Some(batch) = typed(&schema, &columns, &lines, reading)?
+                if let Some(batch) = typed(&schema, &columns, &found, reading)?
                     && !(reading.out)(batch)
                 {
                     return Ok(());
@@ -306,7 +324,7 @@ impl Rows for Careful {
 impl Format for Careful {
     fn infer(&self, source: &dyn Source, limits: &Limits) -> Result<Schema, Failure> {
         let mut records = Records::open(source, &self.options)?;
-        let Some(names) = self.names(&mut records)? else { return Ok(Schema::empty()) };
+        let Some((names, first)) = self.names(&mut records)? else { return Ok(Schema::empty()) };
         let mut guesses = vec![Guess::default(); names.len()];
         let (mut rows, mut read) = (0, 0);
         loop {
@@ -331,6 +349,8 @@ impl Format for Careful {
         let field = |(name, guess): (&String, &Guess)| {
             if limits.text { Field::new(name, DataType::Utf8, true) } else { guess.field(name) }
         };
-        Ok(Schema::new(names.iter().zip(&guesses).map(field).collect::<Vec<_>>()))
+        let first = first.filter(|_| !limits.text).map(|first| First::of(&first, &guesses));
+        let fields: Vec<Field> = names.iter().zip(&guesses).map(field).collect();
+        Ok(Schema::new_with_metadata(fields, first.unwrap_or_default().metadata()))
     }
 }

@@ -5,14 +5,16 @@ use crate::associate::associate;
 use crate::describe::describe;
 use crate::dialect::read;
 use crate::error::{from_engine, missing_column, syntax};
-use crate::identifiers::{correct, name_all};
+use crate::identifiers::{correct, is_twice, name_all, tell_apart};
 use crate::memory::Budget;
 use crate::pg::{Given, bind};
 use crate::resolve::{MAIN, Resolver, columns, tables};
 use crate::scope::{Opened, Scope, tree};
+use crate::settle::settle;
 use crate::sources::WasListed;
 use crate::spelled::respell;
-use crate::store::{QueryStore, Told, url};
+use crate::store::{LeftOut, QueryStore, Told, url};
+use crate::sums::CheckedSum;
 use crate::using::write_out;
 use arrow::array::{ArrayRef, StringArray};
 use arrow::datatypes::{DataType, SchemaRef};
@@ -21,7 +23,7 @@ use datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList};
 use datafusion::common::TableReference;
 use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{FunctionRegistry as _, SessionStateBuilder};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{AggregateUDF, LogicalPlan};
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{SQLOptions, SessionConfig};
 use datafusion::sql::parser::Statement;
@@ -44,6 +46,8 @@ pub struct Rows {
     pub schema: SchemaRef,
     /// The rows, as they come.
     pub stream: BoxStream<'static, Result<RecordBatch>>,
+    /// What of files `ON_ERROR` leaves out.
+    pub left_out: LeftOut,
 }
 
 impl std::fmt::Debug for Rows {
@@ -54,7 +58,9 @@ impl std::fmt::Debug for Rows {
 
 impl Rows {
     pub(crate) fn of(batch: RecordBatch) -> Self {
-        Self { schema: batch.schema(), stream: futures::stream::iter([Ok(batch)]).boxed() }
+        let schema = batch.schema();
+        let stream = futures::stream::iter([Ok(batch)]).boxed();
+        Self { schema, stream, left_out: LeftOut::default() }
     }
 }
 
@@ -120,6 +126,8 @@ impl Engine {
         ] {
             template.register_udf(function).map_err(from_engine)?;
         }
+        let sum = AggregateUDF::from(CheckedSum::default());
+        template.register_udaf(Arc::new(sum)).map_err(from_engine)?;
         Ok(Self {
             template,
             budget,
@@ -232,8 +240,10 @@ impl Engine {
             session.state.create_physical_plan(plan).await.map_err(|error| store.explain(error))?;
         let stream = execute_stream(physical, session.state.task_ctx()).map_err(from_engine)?;
         let schema = stream.schema();
+        let left_out = store.told.of.clone();
         Ok(Rows {
             schema,
+            left_out,
             stream: stream.map(move |batch| batch.map_err(|error| store.explain(error))).boxed(),
         })
     }
@@ -247,6 +257,25 @@ impl Engine {
     ) -> Result<Rows> {
         let reference = named(table)?;
         self.describe_reference(reference, fabric, resolver).await
+    }
+
+    /// Describes the files of a call such as `read_csv('connection', 'path')`.
+    pub async fn describe_call(
+        &self,
+        call: &str,
+        fabric: &str,
+        resolver: Arc<dyn Resolver>,
+    ) -> Result<Rows> {
+        let mut statement = parse(&format!("SELECT * FROM {call}"))?;
+        only_reads(&statement)?;
+        let session = self.session(fabric)?;
+        let mut scope = Scope::new(&session, fabric, resolver.as_ref());
+        scope.find(&mut statement).await?;
+        let table = scope.open_call().await?.ok_or_else(|| {
+            Error::new(ErrorCode::SqlPlan, format!("`{call}` reads no files"))
+                .hint("DESCRIBE takes a table, connection.\"path\", or read_csv and its like")
+        })?;
+        Ok(Rows::of(describe(&table, &session.store).await?))
     }
 
     async fn describe_reference(
@@ -343,6 +372,7 @@ pub(crate) fn reference(name: &ObjectName) -> Result<TableReference> {
 /// Plans; column names that differ only by case are corrected one after the other.
 pub(crate) async fn logical(state: &SessionState, mut statement: Statement) -> Result<LogicalPlan> {
     let mut corrections = 0;
+    let mut is_apart = false;
     if let Some(tree) = tree(&mut statement) {
         associate(tree);
     }
@@ -353,7 +383,10 @@ pub(crate) async fn logical(state: &SessionState, mut statement: Statement) -> R
     }
     loop {
         match state.statement_to_plan(statement.clone()).await {
-            Ok(plan) => return Ok(plan),
+            Ok(plan) => return settle(plan).map_err(from_engine),
+            Err(error) if !is_apart && is_twice(&error) && tell_apart(&mut statement) => {
+                is_apart = true;
+            }
             Err(error) => {
                 let corrected = corrections < CORRECTIONS
                     && missing_column(&error)

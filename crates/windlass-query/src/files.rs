@@ -3,11 +3,13 @@
 //! What of them is listed is [`crate::listing`]'s business, what they hold that of [`crate::format`]
 //! and [`crate::sample`].
 
+use crate::packed::Packed;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use datafusion::physical_plan::metrics::Count;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use windlass_formats::zip::Member;
 use windlass_s3::Storage;
 use windlass_s3::access::{ByteRange, GetOptions, ListOptions};
@@ -15,8 +17,17 @@ use windlass_types::{
     Entry, EntryKind, Error, ErrorCode, KeyPattern, Location, ObjectPath, Result,
 };
 
+/// What is noted of a file while it is read.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Noted {
+    /// Counts the bytes that its storage gives.
+    pub(crate) bytes: Option<Count>,
+    /// How it is packed, once it was opened from its front.
+    pub(crate) packed: OnceLock<Packed>,
+}
+
 /// One file in the state it was found in.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct SourceFile {
     pub(crate) storage: Storage,
     pub(crate) object: ObjectPath,
@@ -27,6 +38,7 @@ pub(crate) struct SourceFile {
     pub(crate) member: Option<Arc<Member>>,
     /// Where in the key the part begins that the path does not spell out.
     pub(crate) base: usize,
+    pub(crate) noted: Noted,
 }
 
 /// Bytes of the first pieces of a file that may not be wanted whole; then comes the rest.
@@ -58,6 +70,11 @@ impl SourceFile {
         self.object.key.get(self.base..).unwrap_or_default()
     }
 
+    /// The same file; what is read of it is counted.
+    pub(crate) fn counted(&self, bytes: Count) -> Self {
+        Self { noted: Noted { bytes: Some(bytes), ..self.noted.clone() }, ..self.clone() }
+    }
+
     /// Opens the file, or a part of it, if it is still what was listed.
     pub(crate) async fn open(
         &self,
@@ -72,7 +89,10 @@ impl SourceFile {
             )
             .hint("run the query again"));
         }
-        Ok(body.stream)
+        Ok(match self.noted.bytes.clone() {
+            Some(count) => body.stream.inspect_ok(move |bytes| count.add(bytes.len())).boxed(),
+            None => body.stream,
+        })
     }
 
     /// Reads `length` bytes from `start` on.
@@ -220,6 +240,7 @@ impl Place {
             modified: entry.last_modified,
             base,
             member: None,
+            noted: Noted::default(),
         })
     }
 
@@ -235,6 +256,7 @@ impl Place {
                 modified: meta.last_modified,
                 base: self.base().len(),
                 member: None,
+                noted: Noted::default(),
             }),
             Err(error) if error.code() == ErrorCode::ObjectNotFound => {
                 let below = Location {

@@ -3,33 +3,21 @@
 use crate::careful::Careful;
 use crate::delta::AsOf;
 use crate::files::SourceFile;
+use crate::packed::{Compression, split};
 use arrow::datatypes::DataType;
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 use std::sync::Arc;
-use windlass_formats::compress::{Codec, LZ4_FRAME, SNAPPY_FRAMES};
+use windlass_formats::compress::Codec;
 pub(crate) use windlass_formats::detect::Kind;
 use windlass_formats::detect::by_extension;
 use windlass_formats::encoding::Charset;
 use windlass_formats::{
     ArrowIpc, Avro, Failure, FixedColumn, FixedWidth, Format, Json, Lines, OnError, Orc, Regex,
-    RowRule, Rows, Sheets, Xlsx, Xml,
+    RowRule, Rows, Sheets, Xlsx, Xml, character,
 };
 use windlass_types::{Error, ErrorCode, KeyPattern, OptionMap, OptionValue, Result};
-
-/// A compression of files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Compression {
-    None,
-    Gzip,
-    Zstd,
-    Bzip2,
-    Xz,
-    /// In frames or one block, as the first bytes say.
-    Snappy,
-    Blocking(Codec),
-}
 
 /// How much of the files decides the types of their columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +89,8 @@ pub(crate) struct Declared {
     pub(crate) zip: Option<bool>,
     pub(crate) members: Option<KeyPattern>,
     delimiter: Option<u8>,
+    /// Whether there is a header is said.
+    headed: bool,
     text: TextOptions,
     json: Json,
     xml: Xml,
@@ -123,6 +113,7 @@ impl Default for Declared {
             zip: None,
             members: None,
             delimiter: None,
+            headed: false,
             text: TextOptions::default(),
             json: Json::default(),
             xml: Xml::default(),
@@ -301,6 +292,7 @@ impl Declared {
             }
             "HEADER" => {
                 self.text.header = flag(name, value)?;
+                self.headed = true;
                 self.xlsx.header = self.text.header;
             }
             "INFER" => {
@@ -376,6 +368,25 @@ impl Declared {
         open.then(|| Self { delimiter: Some(delimiter), ..self.clone() })
     }
 
+    /// The same, with files whose first record is a row; None where that is said, or has no sense.
+    pub(crate) fn headless(&self, kind: Kind) -> Option<Self> {
+        let open = !self.headed && self.text.header && matches!(kind, Kind::Csv | Kind::Tsv);
+        open.then(|| Self {
+            text: TextOptions { header: false, ..self.text.clone() },
+            ..self.clone()
+        })
+    }
+
+    /// Whether there is a header is said, not seen.
+    pub(crate) fn is_headed(&self) -> bool {
+        self.headed
+    }
+
+    /// The elements of XML that are rows, where that is said.
+    pub(crate) fn row_tag(&self) -> Option<&str> {
+        self.xml.row_tag.as_deref()
+    }
+
     /// The options of text files of this kind.
     pub(crate) fn text(&self, kind: Kind) -> TextOptions {
         let default = if kind == Kind::Tsv { b'\t' } else { b',' };
@@ -424,9 +435,15 @@ impl Declared {
     }
 }
 
-/// An error unless files can be read by these options of a file table.
+/// An error unless files can be read by these options of a file table, and each has a sense. Of tables
+/// that are stored the latter is not asked.
 pub(crate) fn check_options(options: &OptionMap) -> Result<()> {
-    Declared::read(options).map(drop)
+    crate::takes::check(Declared::read(options)?.kind, options)
+}
+
+/// The word of TYPE of a format.
+pub(crate) fn word_of(kind: Kind) -> &'static str {
+    TYPES.iter().find(|(_, known)| *known == Some(kind)).map_or("AUTO", |(word, _)| word)
 }
 
 fn invalid(name: &str, why: &str) -> Error {
@@ -483,53 +500,8 @@ fn place(text: &str) -> Result<FixedColumn> {
 }
 
 fn byte(name: &str, text: &str) -> Result<u8> {
-    match text {
-        "\\t" => Ok(b'\t'),
-        _ if text.len() == 1 => Ok(text.as_bytes()[0]),
-        _ => Err(invalid(name, "is not one ASCII character")
-            .hint("write one character, such as `';'`; a tab is `'\\t'`")),
-    }
-}
-
-const COMPRESSIONS: &[(&str, Compression)] = &[
-    ("gz", Compression::Gzip),
-    ("gzip", Compression::Gzip),
-    ("zst", Compression::Zstd),
-    ("zstd", Compression::Zstd),
-    ("bz2", Compression::Bzip2),
-    ("xz", Compression::Xz),
-    ("snappy", Compression::Snappy),
-    ("sz", Compression::Snappy),
-    ("lz4", Compression::Blocking(Codec::Lz4)),
-];
-
-fn split(name: &str) -> (&str, Compression) {
-    if let Some((stem, extension)) = name.rsplit_once('.') {
-        for (known, kind) in COMPRESSIONS {
-            if extension.eq_ignore_ascii_case(known) {
-                return (stem, *kind);
-            }
-        }
-    }
-    (name, Compression::None)
-}
-
-/// The compression the name of a file says.
-pub(crate) fn compression_of(name: &str) -> Compression {
-    split(name).1
-}
-
-/// The compression the first bytes of a file say.
-pub(crate) fn compression_in(bytes: &[u8]) -> Compression {
-    match bytes {
-        [0x1f, 0x8b, 8, ..] => Compression::Gzip,
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
-        [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, ..] => Compression::Bzip2,
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Compression::Xz,
-        _ if bytes.starts_with(SNAPPY_FRAMES) => Compression::Blocking(Codec::SnappyFramed),
-        _ if bytes.starts_with(LZ4_FRAME) => Compression::Blocking(Codec::Lz4),
-        _ => Compression::None,
-    }
+    let one = character(name, text)?;
+    u8::try_from(one).map_err(|_| invalid(name, "is not one ASCII character"))
 }
 
 /// The format the name of a file says.
@@ -576,9 +548,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_tell_format_and_compression() {
+    fn names_tell_the_format() {
         assert_eq!(kind_of("a.CSV.gz"), Some(Kind::Csv));
-        assert_eq!(compression_of("a.CSV.gz"), Compression::Gzip);
         assert_eq!(kind_of("a.ndjson.zst"), Some(Kind::JsonLines));
         assert_eq!(kind_of("a.avro"), Some(Kind::Avro));
         assert_eq!(kind_of("part-00000"), None);

@@ -6,7 +6,7 @@
 use crate::free::folded;
 use crate::scope::tree;
 use datafusion::common::SchemaError;
-use datafusion::common::TableReference;
+use datafusion::common::{DataFusionError, TableReference};
 use datafusion::sql::parser::Statement;
 use sqlparser::ast::{
     ExcludeSelectItem, Expr, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart,
@@ -101,6 +101,64 @@ impl VisitorMut for Named {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         selects(&mut query.body, &mut |select| Self::items(&mut select.projection));
+        ControlFlow::Continue(())
+    }
+}
+
+/// Whether a name is there twice that [`name_all`] could not see: through `*`, or written twice.
+pub(crate) fn is_twice(error: &DataFusionError) -> bool {
+    error.message().contains("unique expression names")
+}
+
+/// Counts what may be there twice: a name given twice, and columns written beside a `*`.
+/// False where there is neither.
+pub(crate) fn tell_apart(statement: &mut Statement) -> bool {
+    let mut apart = Apart(false);
+    if let Some(tree) = tree(statement) {
+        let _ = tree.visit(&mut apart);
+    }
+    apart.0
+}
+
+struct Apart(bool);
+
+impl Apart {
+    fn items(&mut self, items: &mut [SelectItem]) {
+        let is_open = |item: &SelectItem| {
+            matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
+        };
+        let is_open = items.iter().any(is_open);
+        let mut taken: HashSet<String> = HashSet::new();
+        for item in items {
+            let (expr, name) = match item {
+                SelectItem::ExprWithAlias { expr, alias } => (expr, folded(alias)),
+                SelectItem::UnnamedExpr(expr) => match column(expr).map(folded) {
+                    Some(name) => (expr, name),
+                    None => continue,
+                },
+                _ => continue,
+            };
+            let from =
+                if is_open && column(expr).is_some_and(|own| folded(own) == name) { 2 } else { 1 };
+            let counted = (from..).map(|number| match number {
+                1 => name.clone(),
+                _ => format!("{name}_{number}"),
+            });
+            let free = counted.into_iter().find(|name| taken.insert(name.clone()));
+            if let Some(free) = free.filter(|free| *free != name) {
+                let alias = Ident::with_quote('"', free);
+                *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+                self.0 = true;
+            }
+        }
+    }
+}
+
+impl VisitorMut for Apart {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        selects(&mut query.body, &mut |select| self.items(&mut select.projection));
         ControlFlow::Continue(())
     }
 }

@@ -2,11 +2,11 @@
 //! rows of each. No query, no engine.
 
 use crate::blocking::Ranged;
-use crate::files::SourceFile;
+use crate::files::{Noted, SourceFile};
 use crate::footer;
 use crate::format::{Declared, Kind, kind_of};
 use crate::parted::{otherwise_parted, parts};
-use crate::sample::{self, Sample};
+use crate::sample::{self, Sample, are_headless};
 use crate::schema::merge;
 use crate::text::unreadable;
 use arrow::datatypes::{Field, Schema};
@@ -77,6 +77,7 @@ fn source(storage: &Storage, bucket: &str, file: &OneFile) -> Arc<SourceFile> {
         modified: None,
         member: None,
         base: 0,
+        noted: Noted::default(),
     })
 }
 
@@ -88,7 +89,7 @@ pub async fn learn_files(
     files: &[OneFile],
     content: &OptionMap,
 ) -> Result<LearntFiles> {
-    let declared = Declared::read(content)?;
+    let mut declared = Declared::read(content)?;
     let mut sources = Vec::with_capacity(files.len());
     for file in files {
         let file = source(storage, bucket, file);
@@ -108,10 +109,21 @@ pub async fn learn_files(
         }
     };
     let (mut read, mut why) = (all(&declared, kind, &sources).await, why);
-    if let Some((declared, how)) = otherwise_parted(schemas_of(&read), &declared, kind) {
-        let again = all(&declared, kind, &sources).await;
+    if let Some((other, how)) = otherwise_parted(schemas_of(&read), &declared, kind) {
+        let again = all(&other, kind, &sources).await;
         if again.iter().all(Result::is_ok) && parts(schemas_of(&again)) {
             why = format!("{why}; {how}");
+            read = again;
+            declared = other;
+        }
+    }
+    let bare = declared.headless(kind).filter(|_| {
+        read.iter().all(Result::is_ok) && are_headless(read.iter().flatten().map(|(_, s, _)| s))
+    });
+    if let Some(declared) = bare {
+        let again = all(&declared, kind, &sources).await;
+        if again.iter().all(Result::is_ok) {
+            why.push_str("; they have no header");
             read = again;
         }
     }

@@ -120,6 +120,12 @@ pub(crate) async fn begin(place: Place) -> Result<Begun> {
 }
 
 impl Begun {
+    /// A path at which there is nothing.
+    pub(crate) fn nothing(place: Place) -> Self {
+        let first = Listed { prefixes: vec![place.prefix()], ..Listed::default() };
+        Self { place, first, rest: None, is_delta: false, requests: Arc::default() }
+    }
+
     /// Whether more may follow the first page.
     pub(crate) fn has_more(&self) -> bool {
         self.rest.is_some()

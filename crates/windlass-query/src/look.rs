@@ -54,7 +54,7 @@ impl Engine {
         while let Some(batch) = rows.stream.try_next().await? {
             profile.add(&batch)?;
         }
-        Ok(Rows::of(profile.finish()?))
+        Ok(Rows { left_out: rows.left_out.clone(), ..Rows::of(profile.finish()?) })
     }
 
     /// Runs a query and keeps its rows as a temporary table; answers how many.

@@ -221,7 +221,7 @@ impl Profile {
             ("null_share", real(of.iter().map(|c| share(c.nulls, c.rows)).collect()), true),
             ("blanks", whole(of.iter().map(|c| Some(c.blanks)).collect()), false),
             ("blank_share", real(of.iter().map(|c| share(c.blanks, c.rows)).collect()), true),
-            ("distinct", whole(of.iter().map(|c| Some(c.distinct.count().0)).collect()), false),
+            ("distinct", whole(of.iter().map(|c| Some(c.distinct())).collect()), false),
             ("min", text(bounds.iter().map(|(least, _)| least.clone()).collect()), true),
             ("max", text(bounds.into_iter().map(|(_, most)| most).collect()), true),
             ("mean", real(of.iter().map(Column::mean).collect()), true),
@@ -322,6 +322,11 @@ impl Column {
         (self.kind.is_numeric() && count > 0).then(|| self.sum / count as f64)
     }
 
+    /// Distinct values; an estimate is not above the values that there are.
+    fn distinct(&self) -> u64 {
+        self.distinct.count().0.min(self.rows - self.nulls)
+    }
+
     /// `[["value", count], ...]`, the most frequent first.
     fn top_values(&self) -> Option<String> {
         let list = self.top.list();
@@ -411,5 +416,26 @@ mod tests {
         assert!(text("top_values").starts_with("[[\"-7\", "), "{}", text("top_values"));
         let histogram = text("histogram");
         assert_eq!(histogram.matches("], [").count(), BUCKETS - 1, "{histogram}");
+    }
+
+    #[test]
+    fn there_are_never_more_distinct_values_than_rows_with_one() {
+        let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]));
+        let mut above = 0;
+        for part in 0..24_i64 {
+            let mut profile = Profile::new(&schema);
+            // Every value once, and as many rows without one.
+            let values = (0..20_000_i64).map(|n| (n % 2 == 0).then_some(part * 20_000 + n));
+            let numbers: ArrayRef = Arc::new(values.collect::<Int64Array>());
+            profile
+                .add(&RecordBatch::try_new(Arc::clone(&schema), vec![numbers]).unwrap())
+                .unwrap();
+            above += usize::from(profile.0[0].distinct.count().0 > 10_000);
+            let row = profile.finish().unwrap();
+            let distinct = row.column_by_name("distinct").unwrap();
+            let distinct = distinct.as_primitive::<arrow::datatypes::Int64Type>().value(0);
+            assert!(distinct <= 10_000, "{distinct}");
+        }
+        assert!(above > 0, "no estimate was too high, so nothing was tried");
     }
 }

@@ -7,7 +7,7 @@
 
 use crate::ahead;
 use crate::blocking;
-use crate::decoder::{Decoder, count};
+use crate::decoder::{Decoder, Fed, count};
 use crate::error::from_io;
 use crate::files::SourceFile;
 use crate::format::{Kind, TextOptions};
@@ -16,7 +16,7 @@ use crate::text::{
     Bytewise, Part, TextScan, endless, first_record, format, header, null_pattern, open,
     unreadable, without_mark,
 };
-use arrow::array::{ArrayRef, new_null_array};
+use arrow::array::{Array as _, ArrayRef, new_null_array};
 use arrow::csv::ReaderBuilder;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
@@ -26,6 +26,7 @@ use datafusion::common::runtime::SpawnedTask;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use std::sync::Arc;
+use windlass_formats::NUMBER;
 use windlass_types::{Error, ErrorCode, Result};
 
 /// Bytes that are decoded at a time: of JSON fewer, whose values take several times their text on the
@@ -94,9 +95,12 @@ impl Layout {
         }
         let kind = scan.kind.to_string();
         let bad = |error: ArrowError| unreadable(file, &kind, error);
-        let Some(names) = header(text, &scan.options, whole).map_err(bad)? else {
+        let Some(mut names) = header(text, &scan.options, whole).map_err(bad)? else {
             return Ok(None);
         };
+        if scan.lenient {
+            names = in_any_case(names, &scan.file_schema);
+        }
         if scan.options.comment.is_some()
             && line_end(text).is_some_and(|end| text[end - 1] == b'\r')
         {
@@ -161,6 +165,20 @@ impl Layout {
     fn quoting(&self) -> Option<&TextOptions> {
         (self.kind != Kind::JsonLines).then_some(&self.options)
     }
+}
+
+/// The names of a file, each as it is known where one that is known differs from it in case alone.
+fn in_any_case(names: Vec<String>, known: &Schema) -> Vec<String> {
+    let all: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
+    let known_as = |(at, name): (usize, String)| {
+        let mut fits = known.fields().iter().filter(|field| field.name().to_lowercase() == all[at]);
+        let alone = all.iter().filter(|other| **other == all[at]).count() == 1;
+        match (fits.next(), fits.next()) {
+            (Some(only), None) if alone => only.name().clone(),
+            _ => name,
+        }
+    };
+    names.into_iter().enumerate().map(known_as).collect()
 }
 
 /// The error of a column that only a file outside the sample has.
@@ -234,14 +252,20 @@ fn whole(
         let Start { layout, mut offset, rest: mut chunk, mut stream, .. } = start;
         let name = scan.kind.to_string();
         let mut decoder = layout.decoder(rows).map_err(|error| unreadable(file, &name, error))?;
-        let mut used = 0;
+        let mut fed = Fed::default();
         let mut ended = false;
         let failed = loop {
-            let step = fill(&mut decoder, &mut chunk, &mut used);
-            let full = match step {
+            let full = match fed.feed(&mut decoder, &mut chunk) {
                 Ok(full) => full,
                 Err(error) => break Some(error),
             };
+            if fed.open > scan.options.longest {
+                // Rare, so that it may be read again: lines that are no records are not too long.
+                if let Some((line, error)) = search(&scan, &layout, file, offset).await? {
+                    Err(describe(file, &layout, Some(line), error))?;
+                }
+                fed.open = 0;
+            }
             if !full && !ended {
                 if let Some(next) = stream.try_next().await.map_err(|error| from_io(error, file))? {
                     chunk = next;
@@ -254,7 +278,7 @@ fn whole(
             }
             match decoder.flush().and_then(|batch| batch.map(|batch| arrange(&scan, &part, &batch)).transpose()) {
                 Ok(Some(batch)) => {
-                    offset += std::mem::take(&mut used);
+                    offset += std::mem::take(&mut fed.used);
                     yield batch;
                 }
                 Ok(None) if ended => break None,
@@ -266,18 +290,6 @@ fn whole(
             Err(locate(&scan, &layout, file, offset, error).await)?;
         }
     }
-}
-
-/// Feeds the chunk until it is empty or a batch is full.
-fn fill(decoder: &mut Decoder, chunk: &mut Bytes, used: &mut u64) -> Result<bool, ArrowError> {
-    let mut full = false;
-    while !chunk.is_empty() && !full {
-        let (taken, done) = decoder.decode(chunk)?;
-        chunk.advance(taken);
-        *used += taken as u64;
-        full = done;
-    }
-    Ok(full)
 }
 
 /// A range, decoded from after its first line end.
@@ -400,6 +412,8 @@ async fn search(
     let mut lines = Lines::default();
     let mut skip = offset;
     let mut buffer: Vec<u8> = Vec::new();
+    // Bytes of records from `offset` on that are right.
+    let mut done = 0;
     loop {
         let next = stream.try_next().await.map_err(|error| from_io(error, file))?;
         let ended = next.is_none();
@@ -416,6 +430,13 @@ async fn search(
             let record = match end {
                 Some(end) => &buffer[start..start + end],
                 None if ended => &buffer[start..],
+                // What is wrong with the part that is there is said before that it is too long.
+                None if buffer.len() - start > scan.options.longest => {
+                    return match decoder.decode(&buffer[start..]) {
+                        Err(error) => Ok(Some((lines.ended + 1, error))),
+                        Ok(_) => Err(endless(file, scan.kind, &scan.options, offset + done)),
+                    };
+                }
                 None => break,
             };
             if let Err(error) = decoder.all(record) {
@@ -426,6 +447,7 @@ async fn search(
             }
             lines.pass(record);
             start += record.len();
+            done += record.len() as u64;
             if end.is_none() {
                 return Ok(None);
             }
@@ -496,7 +518,7 @@ pub(crate) fn arrange(
     batch: &RecordBatch,
 ) -> Result<RecordBatch, ArrowError> {
     let rows = batch.num_rows();
-    let columns: Vec<ArrayRef> = scan
+    let mut columns: Vec<ArrayRef> = scan
         .projection
         .iter()
         .map(|index| match scan.file_schema.fields().get(*index) {
@@ -509,6 +531,11 @@ pub(crate) fn arrange(
                 .map_err(|error| ArrowError::ComputeError(error.to_string())),
         })
         .collect::<Result<_, _>>()?;
+    if let (Some(at), Some(numbers)) = (scan.number, batch.column_by_name(NUMBER))
+        && numbers.null_count() == 0
+    {
+        columns[at] = Arc::clone(numbers);
+    }
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(Arc::clone(&scan.schema), columns, &options)
 }

@@ -3,6 +3,7 @@
 use crate::calls::{self, Call};
 use crate::sources::{FileSource, StoredTable};
 use crate::stored::{SchemaChange, StoredColumns};
+use crate::system_rows::{SystemRows, SystemTable};
 use crate::temporary::Temporary;
 use arrow::array::{ArrayRef, AsArray as _, Int32Array, StringArray};
 use arrow::datatypes::{Field, SchemaRef};
@@ -109,6 +110,13 @@ pub trait Resolver: Send + Sync {
     /// Makes the rows of a system table.
     async fn system_table(&self, name: &str) -> Result<Option<RecordBatch>>;
 
+    /// The rows of a system table that are read as a statement asks for them; None: all of them are at
+    /// hand, as [`Self::system_table`] makes them.
+    fn system_rows(&self, name: &str) -> Option<Arc<dyn SystemRows>> {
+        let _ = name;
+        None
+    }
+
     /// Names of the system tables.
     fn system_tables(&self) -> Vec<String>;
 
@@ -154,7 +162,10 @@ pub(crate) async fn source(
             let call = call.ok_or_else(|| Error::new(ErrorCode::Internal, "a call is lost"))?;
             of_call(resolver, call).await.map(|source| Source::Files(Box::new(source)))
         }
-        Some(SYSTEM) => Ok(Source::Rows(batch_table(system(resolver, table).await?)?)),
+        Some(SYSTEM) => Ok(Source::Rows(match resolver.system_rows(table) {
+            Some(rows) => Arc::new(SystemTable(rows)),
+            None => batch_table(system(resolver, table).await?)?,
+        })),
         Some(INFORMATION) if table == "tables" => {
             Ok(Source::Rows(batch_table(tables(resolver, fabric, true).await?)?))
         }

@@ -4,7 +4,9 @@ use crate::blocking;
 use crate::error::from_io;
 use crate::files::SourceFile;
 use crate::format::{Declared, Infer, Kind, TextOptions, by_names};
+use crate::found;
 use crate::guarded;
+use crate::headless::First;
 use crate::parted::{otherwise_parted, parts};
 use crate::read::Layout;
 use crate::records::{Lines, last_start, line_end};
@@ -23,8 +25,8 @@ use object_store::ObjectStore;
 use std::collections::HashSet;
 use std::sync::Arc;
 use windlass_formats::detect;
-use windlass_formats::infer::{Guess, join, of_json_lists};
-use windlass_formats::{Format, Limits, OnError, Rows};
+use windlass_formats::infer::{Guess, column_of_json, join, of_json_lists};
+use windlass_formats::{Format, Limits, OnError, Rows, SHEETS};
 use windlass_types::{Error, ErrorCode, Result};
 
 /// Records of each that decide the types.
@@ -48,6 +50,17 @@ pub(crate) struct Learnt {
     pub(crate) sampled: usize,
     /// Files that cannot be read at all, and are left out.
     pub(crate) bad: HashSet<String>,
+    /// Names that columns of one file share but for their case, in lower case.
+    pub(crate) twins: HashSet<String>,
+    /// What DESCRIBE says of how they are read.
+    pub(crate) notes: Vec<(&'static str, String)>,
+}
+
+impl Learnt {
+    /// Whether files name no columns, so that only places tell them apart.
+    pub(crate) fn is_nameless(&self) -> bool {
+        matches!(self.kind, Kind::Csv | Kind::Tsv | Kind::Xlsx) && !self.text.header
+    }
 }
 
 /// What one file taught.
@@ -57,12 +70,17 @@ pub(crate) struct Sample {
     pub(crate) values: Vec<(String, Vec<String>)>,
     /// A column of text has objects or lists in some rows.
     mixed: bool,
+    first: First,
+    /// The sheets of a workbook that were read, a line each.
+    sheets: Option<String>,
 }
 
 impl Sample {
     /// Of a file whose metadata says its columns.
-    pub(crate) fn of(schema: Schema) -> Self {
-        Self { schema, values: Vec::new(), mixed: false }
+    pub(crate) fn of(mut schema: Schema) -> Self {
+        let first = First::taken(&mut schema.metadata);
+        let sheets = schema.metadata.remove(SHEETS);
+        Self { schema, values: Vec::new(), mixed: false, first, sheets }
     }
 }
 
@@ -73,13 +91,30 @@ const HEAD: usize = 64 << 10;
 const AT_ONCE: usize = 8;
 
 /// Reads the heads of some files, spread over all.
+///
+/// Files that hold nothing are an error unless columns are `known` without them; then none is learnt.
 pub(crate) async fn learn(
     state: &dyn Session,
     store: &Arc<QueryStore>,
     files: &[Arc<SourceFile>],
     declared: &Declared,
     table: &str,
+    known: bool,
 ) -> Result<Learnt> {
+    if files.is_empty() && known {
+        let kind = declared.kind.unwrap_or(Kind::Csv);
+        return Ok(Learnt {
+            kind,
+            why: "there is no file".to_owned(),
+            text: declared.text(kind),
+            rows: None,
+            columns: Vec::new(),
+            sampled: 0,
+            bad: HashSet::new(),
+            twins: HashSet::new(),
+            notes: Vec::new(),
+        });
+    }
     let (kind, mut why) = match declared.kind {
         Some(kind) => (kind, "as declared".to_owned()),
         None => {
@@ -152,10 +187,19 @@ pub(crate) async fn learn(
             }
         }
     };
+    let bare = declared.headless(kind).filter(|_| are_headless(samples.iter().flatten()));
+    let (declared, samples) = match &bare {
+        None => (declared, samples),
+        Some(other) => {
+            let learning = Learning { state, store, declared: other, chosen: &chosen };
+            (other, learning.all(kind).await?)
+        }
+    };
     let text = declared.text(kind);
     let mut bad = HashSet::new();
     let mut schemas = Vec::with_capacity(samples.len());
     let mut mixed = false;
+    let mut sheets: Vec<String> = Vec::new();
     for (file, sample) in chosen.iter().zip(samples) {
         let sample = match sample {
             Ok(sample) => sample,
@@ -167,13 +211,15 @@ pub(crate) async fn learn(
             Err(error) => return Err(error),
         };
         mixed |= sample.mixed;
+        sheets.extend(sample.sheets.iter().flat_map(|all| all.lines()).map(str::to_owned));
         schemas.push((file.name().to_owned(), sample.schema));
     }
-    if schemas.iter().all(|(_, schema)| schema.fields().is_empty()) {
+    if !known && schemas.iter().all(|(_, schema)| schema.fields().is_empty()) {
         return Err(empty(table));
     }
     let mut columns = merge(&schemas);
-    for (name, kind) in &declared.types {
+    let none = known && columns.is_empty();
+    for (name, kind) in declared.types.iter().filter(|_| !none) {
         declare(&mut columns, name, kind)?;
     }
     mixed |= columns
@@ -184,7 +230,23 @@ pub(crate) async fn learn(
     } else {
         declared.rows(kind)?
     };
-    Ok(Learnt { kind, why, text, rows, columns, sampled: schemas.len(), bad })
+    let twins = schemas.iter().flat_map(|(_, schema)| twins(schema)).collect();
+    let notes = found::notes(kind, declared, &text, &chosen, &sheets);
+    Ok(Learnt { kind, why, text, rows, columns, sampled: schemas.len(), bad, twins, notes })
+}
+
+/// Whether no file of these that has columns has a header.
+pub(crate) fn are_headless<'a>(samples: impl Iterator<Item = &'a Sample>) -> bool {
+    let full = samples.filter(|sample| !sample.schema.fields().is_empty());
+    let firsts: Vec<First> = full.map(|sample| sample.first).collect();
+    firsts.contains(&First::Row) && !firsts.contains(&First::Names)
+}
+
+/// Names that columns of one file share but for their case, in lower case.
+fn twins(schema: &Schema) -> HashSet<String> {
+    let mut seen = HashSet::new();
+    let names = schema.fields().iter().map(|field| field.name().to_lowercase());
+    names.filter(|name| !seen.insert(name.clone())).collect()
 }
 
 fn empty(table: &str) -> Error {
@@ -392,6 +454,11 @@ async fn csv(
     let (start, end) = first_record(lines, options, whole).unwrap_or_default();
     let mut rest = lines[if options.header { end } else { start }..].to_vec();
     let layout = Layout::of_text(&names, options);
+    // The texts of the header, which may be a row.
+    let header = match layout.decoder(1) {
+        Ok(mut decoder) if options.header => decoder.all(&lines[start..end]).unwrap_or_default(),
+        _ => Vec::new(),
+    };
     let mut guesses = vec![Guess::default(); names.len()];
     let mut told: Vec<Vec<String>> = vec![Vec::new(); names.len()];
     let (mut records, mut read) = (0, rest.len());
@@ -436,7 +503,8 @@ async fn csv(
     let fields: Vec<Field> =
         names.iter().zip(&guesses).map(|(name, guess)| guess.field(name)).collect();
     let values = names.into_iter().zip(told).filter(|(_, told)| !told.is_empty()).collect();
-    Ok(Sample { values, ..Sample::of(Schema::new(fields)) })
+    let first = header.first().map_or_else(First::default, |row| First::of(row, &guesses));
+    Ok(Sample { values, first, ..Sample::of(Schema::new(fields)) })
 }
 
 async fn json(
@@ -510,18 +578,8 @@ async fn json(
         DataType::Struct(fields) => fields,
         _ => Fields::empty(),
     };
-    let fields: Vec<Field> = fields
-        .iter()
-        .map(|field| {
-            let field = field.as_ref().clone();
-            let nested = field.data_type().is_nested();
-            if infer == Infer::None && !nested {
-                field.with_data_type(DataType::Utf8)
-            } else {
-                field
-            }
-        })
-        .collect();
+    let text = infer == Infer::None;
+    let fields: Vec<Field> = fields.iter().map(|field| column_of_json(field, text)).collect();
     Ok(Sample { values: told, mixed, ..Sample::of(Schema::new(fields)) })
 }
 

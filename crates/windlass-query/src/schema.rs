@@ -2,6 +2,7 @@
 
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use std::sync::Arc;
+use windlass_formats::infer::{join, numbers, settled};
 use windlass_formats::schema::NOTE;
 pub(crate) use windlass_formats::schema::{loses, sql, widen};
 
@@ -14,12 +15,18 @@ pub(crate) struct Column {
     pub(crate) known: bool,
     /// The types it has, and a file of each.
     pub(crate) from: Vec<(DataType, String)>,
+    /// Of a column of DOUBLE, the DECIMAL that has all digits of its numbers, where that is known.
+    pub(crate) decimal: Option<DataType>,
+    /// What it is called in files; of several names, each file has one.
+    pub(crate) names: Vec<String>,
 }
 
 /// Merges the schemas of named files. Order is that of first appearance.
 pub(crate) fn merge(schemas: &[(String, Schema)]) -> Vec<Column> {
     struct Seen {
         kind: DataType,
+        /// What its numbers are in all files; None: some file does not say.
+        numbers: Option<DataType>,
         from: Vec<(DataType, String)>,
         files: usize,
         note: Option<String>,
@@ -32,11 +39,19 @@ pub(crate) fn merge(schemas: &[(String, Schema)]) -> Vec<Column> {
             let (_, seen) = if let Some(at) = at {
                 &mut columns[at]
             } else {
-                let seen = Seen { kind: DataType::Null, from: Vec::new(), files: 0, note: None };
+                let seen = Seen {
+                    kind: DataType::Null,
+                    numbers: Some(DataType::Null),
+                    from: Vec::new(),
+                    files: 0,
+                    note: None,
+                };
                 columns.push((field.name().clone(), seen));
                 columns.last_mut().expect("just pushed")
             };
             seen.kind = widen(&seen.kind, kind);
+            let own = if kind.is_null() { Some(DataType::Null) } else { numbers(field) };
+            seen.numbers = seen.numbers.take().zip(own).map(|(all, own)| join(&all, &own));
             seen.files += 1;
             seen.note = seen.note.take().or_else(|| field.metadata().get(NOTE).cloned());
             if !kind.is_null() && !seen.from.iter().any(|(known, _)| known == kind) {
@@ -47,6 +62,15 @@ pub(crate) fn merge(schemas: &[(String, Schema)]) -> Vec<Column> {
     columns
         .into_iter()
         .map(|(name, seen)| {
+            // What every file knows of its numbers keeps digits that types alone would lose.
+            let known = seen.numbers.filter(|numbers| !numbers.is_null());
+            let kind = known.as_ref().map_or_else(|| seen.kind.clone(), settled);
+            let decimal = match known {
+                Some(DataType::Decimal64(digits, scale)) if digits <= 38 => {
+                    Some(DataType::Decimal128(digits, scale))
+                }
+                _ => None,
+            };
             let mut notes: Vec<String> = Vec::new();
             notes.extend(seen.note);
             if seen.from.len() > 1 {
@@ -66,10 +90,12 @@ pub(crate) fn merge(schemas: &[(String, Schema)]) -> Vec<Column> {
             }
             let note = (!notes.is_empty()).then(|| notes.join("; "));
             Column {
-                field: Field::new(name, settle(&seen.kind), true),
+                field: Field::new(name.clone(), settle(&kind), true),
                 note,
                 known: !seen.kind.is_null(),
                 from: seen.from,
+                decimal,
+                names: vec![name],
             }
         })
         .collect()
@@ -145,5 +171,32 @@ mod tests {
         assert_eq!(widen(&T::Boolean, &T::Int64), T::Utf8);
         assert_eq!(widen(&T::Null, &T::Date32), T::Date32);
         assert_eq!(widen(&T::Decimal128(10, 2), &T::Decimal128(8, 4)), T::Decimal128(12, 4));
+    }
+
+    #[test]
+    fn numbers_of_several_files_keep_their_digits_in_any_order() {
+        let file = |values: &[&str]| {
+            let mut guess = windlass_formats::infer::Guess::default();
+            for value in values {
+                guess.add(value);
+            }
+            ("x.csv".to_owned(), Schema::new(vec![guess.field("x")]))
+        };
+        let cases: [(&[&[&str]], T); 6] = [
+            (&[&["12345678901234567890.12"], &["0.5"], &["7"], &[]], T::Decimal128(22, 2)),
+            (&[&["9007199254740993"], &["0.5"]], T::Decimal128(17, 1)),
+            (&[&["0.5"], &["NaN"], &["7"]], T::Float64),
+            (&[&["NaN"], &["inf"]], T::Utf8),
+            (&[&["12345678901234567890.12"], &["1e9"]], T::Utf8),
+            (&[&["7"], &["x"]], T::Utf8),
+        ];
+        for (files, expected) in cases {
+            let mut schemas: Vec<(String, Schema)> =
+                files.iter().map(|values| file(values)).collect();
+            for _ in 0..2 {
+                assert_eq!(*merge(&schemas)[0].field.data_type(), expected, "{files:?}");
+                schemas.reverse();
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! the filters that reach the scans of the table then say what else is listed.
 
 use crate::as_views::plain;
-use crate::calls::{Call, replace};
+use crate::calls::{Call, SCHEMA, replace};
 use crate::delta::LogTable;
 use crate::dialect::read;
 use crate::engine::{Session, logical};
@@ -138,6 +138,14 @@ impl<'a> Scope<'a> {
         }
         self.views = views;
         Ok(())
+    }
+
+    /// Opens the one call of a statement whose names were found; None: it has none.
+    pub(crate) async fn open_call(&mut self) -> Result<Option<Opened>> {
+        if self.calls.len() != 1 {
+            return Ok(None);
+        }
+        self.open_one(&TableReference::partial(SCHEMA, "0")).await.map(Some)
     }
 
     /// Finds what one name means.

@@ -114,19 +114,37 @@ impl FileSource {
         Ok(Self { written, places, declared, pattern, on_change, stored: None })
     }
 
+    /// Whether it is a file table that has its columns without any file.
+    fn has_columns(&self) -> bool {
+        self.stored.as_ref().is_some_and(|stored| {
+            stored.catalogued.is_none()
+                && stored.columns.as_ref().is_some_and(|known| !known.columns.is_empty())
+        })
+    }
+
     /// Lists the first page of each path.
     pub(crate) async fn begin(self, now: DateTime<Utc>) -> Result<Opening> {
         if self.declared.delta.is_some() {
             return Ok(Opening { source: self, begun: Vec::new(), now });
         }
         let mut tasks: Vec<BoxFuture<'_, Result<Begun>>> = Vec::new();
+        let known = self.has_columns();
         for place in &self.places {
-            tasks.push(Box::pin(begin(place.clone())));
+            let place = place.clone();
+            tasks.push(Box::pin(async move {
+                match begin(place.clone()).await {
+                    // A folder that is not there yet has no files.
+                    Err(error) if known && !place.is_exact() && is_absent(&error) => {
+                        Ok(Begun::nothing(place))
+                    }
+                    outcome => outcome,
+                }
+            }));
         }
         let begun: Vec<Begun> =
             futures::stream::iter(tasks).buffered(AT_ONCE).try_collect().await?;
         for path in &begun {
-            if path.first.files.is_empty() && !path.has_more() && !path.is_delta {
+            if path.first.files.is_empty() && !path.has_more() && !path.is_delta && !known {
                 return Err(path.place.nothing(path.first.empty));
             }
         }
@@ -259,9 +277,10 @@ impl Opening {
         store: &Arc<QueryStore>,
     ) -> Result<(FilesTable, WasListed)> {
         let mut all = Listed::default();
+        let known = self.source.has_columns();
         for begun in &mut self.begun {
             let listed = begun.all().await?;
-            if listed.files.is_empty() {
+            if listed.files.is_empty() && !known {
                 return Err(begun.place.nothing(listed.empty));
             }
             all.files.extend(listed.files);
@@ -270,7 +289,7 @@ impl Opening {
         }
         self.refuse_inner(all.delta.as_deref())?;
         all.files = self.due(all.files);
-        if all.files.is_empty() {
+        if all.files.is_empty() && !known {
             return Err(self.begun[0].place.nothing(0));
         }
         let told = self.told(&all, false);
@@ -406,6 +425,10 @@ impl Opening {
             version: None,
         }
     }
+}
+
+fn is_absent(error: &Error) -> bool {
+    matches!(error.code(), ErrorCode::ObjectNotFound | ErrorCode::LocalNotFound)
 }
 
 /// First, last and evenly between.

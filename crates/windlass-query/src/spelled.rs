@@ -3,11 +3,13 @@
 //! Only spelling: each of these means the same in `PostgreSQL` or `DuckDB`, and becomes what the engine knows.
 
 use crate::dialect::Sql;
+use crate::patterns::as_percent;
 use crate::using::call;
 use sqlparser::ast::{
-    BinaryOperator, DataType, Expr, Fetch, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, LimitClause, ObjectName, Query, SelectFlavor, SelectItem, SetExpr,
-    Statement, UnaryOperator, Value, VisitMut as _, VisitorMut, WildcardAdditionalOptions,
+    BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Fetch, Function, FunctionArg,
+    FunctionArgExpr, FunctionArguments, Ident, LimitClause, ObjectName, Query, SelectFlavor,
+    SelectItem, SetExpr, Statement, TimezoneInfo, TypedString, UnaryOperator, Value, VisitMut as _,
+    VisitorMut, WildcardAdditionalOptions,
 };
 use sqlparser::parser::Parser;
 use std::ops::ControlFlow;
@@ -85,6 +87,9 @@ fn sign(expr: &mut Expr) {
 
 /// The same, as the engine says it.
 fn respelled(expr: &mut Expr) -> Option<Expr> {
+    if let Expr::Cast { data_type, .. } | Expr::TypedString(TypedString { data_type, .. }) = expr {
+        microseconds(data_type);
+    }
     match expr {
         Expr::BinaryOp { left, op, right } => {
             let (left, right) = (left.as_ref(), right.as_ref());
@@ -99,6 +104,24 @@ fn respelled(expr: &mut Expr) -> Option<Expr> {
                 _ => None,
             }
         }
+        Expr::Value(value) => match &value.value {
+            Value::Number(text, _) => exact(text),
+            _ => None,
+        },
+        // The digits as they are written.
+        Expr::Cast {
+            expr,
+            data_type: DataType::Decimal(_) | DataType::Numeric(_) | DataType::Dec(_),
+            ..
+        } => {
+            if let Expr::Value(value) = expr.as_mut()
+                && let Value::Number(text, _) = &value.value
+                && !text.contains(['e', 'E'])
+            {
+                value.value = Value::SingleQuotedString(text.clone());
+            }
+            None
+        }
         // JSON is text here.
         Expr::Cast { data_type: data_type @ (DataType::JSON | DataType::JSONB), .. } => {
             *data_type = DataType::Text;
@@ -106,6 +129,51 @@ fn respelled(expr: &mut Expr) -> Option<Expr> {
         }
         Expr::Function(function) => of_function(function),
         _ => None,
+    }
+}
+
+/// Digits of a DOUBLE that are always told apart.
+const OF_DOUBLE: usize = 15;
+/// Digits that every number of them fits into BIGINT.
+const OF_BIGINT: usize = 18;
+/// Digits of a DECIMAL.
+const OF_DECIMAL: usize = 38;
+
+/// A number of more digits than the engine would keep, as a DECIMAL.
+fn exact(text: &str) -> Option<Expr> {
+    let (whole, places) = text.split_once('.').unwrap_or((text, ""));
+    if !whole.bytes().chain(places.bytes()).all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let digits = whole.trim_start_matches('0').len() + places.len();
+    let kept = if text.contains('.') {
+        digits <= OF_DOUBLE
+    } else {
+        digits <= OF_BIGINT || text.parse::<i64>().is_ok()
+    };
+    if kept || digits > OF_DECIMAL {
+        return None;
+    }
+    let scale = i64::try_from(places.len()).ok()?;
+    let size = ExactNumberInfo::PrecisionAndScale(digits as u64, scale);
+    Some(Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(Expr::value(Value::SingleQuotedString(text.to_owned()))),
+        data_type: DataType::Decimal(size),
+        array: false,
+        format: None,
+    })
+}
+
+/// A time has microseconds where nothing else is said, as in `PostgreSQL`; the engine's nanoseconds end in
+/// the year 2262.
+fn microseconds(kind: &mut DataType) {
+    match kind {
+        DataType::Timestamp(precision @ None, _) => *precision = Some(6),
+        DataType::Datetime(precision) => {
+            *kind = DataType::Timestamp(precision.or(Some(6)), TimezoneInfo::None);
+        }
+        _ => {}
     }
 }
 
@@ -153,6 +221,7 @@ const WORDS: &[(&str, &str)] = &[
     ("iif", "CASE WHEN A THEN B ELSE C END"),
     ("last_day", "CAST(date_trunc('month', A) + INTERVAL '1 month' - INTERVAL '1 day' AS DATE)"),
     ("minute", "date_part('minute', A)"),
+    ("mod", "A % B"),
     ("month", "date_part('month', A)"),
     ("monthname", "to_char(A, '%B')"),
     ("quarter", "date_part('quarter', A)"),
@@ -179,9 +248,22 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("second", "epoch(date_trunc('second', B)) - epoch(date_trunc('second', A))"),
 ];
 
+/// Functions whose second argument is a pattern of times.
+const PATTERNED: [&str; 3] = ["to_char", "to_date", "to_timestamp"];
+
 fn of_function(function: &mut Function) -> Option<Expr> {
     let [part] = function.name.0.as_slice() else { return None };
     let name = part.as_ident()?.value.to_ascii_lowercase();
+    if PATTERNED.contains(&name.as_str())
+        && let FunctionArguments::List(list) = &mut function.args
+        && let [_, FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value)))] =
+            list.args.as_mut_slice()
+        && let Value::SingleQuotedString(pattern) = &mut value.value
+        && let Some(percent) = as_percent(pattern)
+    {
+        *pattern = percent;
+        return None;
+    }
     if let Some((_, own)) = NAMES.iter().find(|(theirs, _)| *theirs == name) {
         function.name = ObjectName::from(vec![Ident::new(*own)]);
         return None;

@@ -40,15 +40,80 @@ pub(crate) struct Told {
     pub(crate) of: LeftOut,
 }
 
-/// The files of a query of which not every row could be read as it is.
+/// The files of a query of which not every row could be read as it is; known once the query has ended.
 #[derive(Debug, Clone, Default)]
-pub struct LeftOut(Arc<Mutex<HashSet<ObjectPath>>>);
+pub struct LeftOut(Arc<Mutex<Left>>);
+
+#[derive(Debug, Default)]
+struct Left {
+    /// Files, with the rows of each.
+    files: HashMap<ObjectPath, u64>,
+    /// Files that broke off, or could not be read at all.
+    broken: HashSet<ObjectPath>,
+    /// The first that was told.
+    first: Option<String>,
+    /// Bad rows may be read in part.
+    in_part: bool,
+}
+
+/// Characters of the first reason that are told.
+const REASON: usize = 200;
 
 impl LeftOut {
-    /// Whether this file is one of them; known once the query has ended.
+    fn inner(&self) -> std::sync::MutexGuard<'_, Left> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this file is one of them.
     pub fn has(&self, bucket: &str, key: &str) -> bool {
         let file = ObjectPath { bucket: bucket.to_owned(), key: key.to_owned() };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&file)
+        let left = self.inner();
+        left.files.contains_key(&file) || left.broken.contains(&file)
+    }
+
+    /// Rows that were left out or read in part.
+    pub fn rows(&self) -> u64 {
+        self.inner().files.values().sum()
+    }
+
+    /// What a person is told of them; None: everything was read.
+    pub fn said(&self) -> Option<String> {
+        let left = self.inner();
+        let many = |number: u64, what: &str| {
+            if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+        };
+        let mut said = Vec::new();
+        if !left.files.is_empty() {
+            let rows = many(left.files.values().sum(), "row");
+            let files = many(left.files.len() as u64, "file");
+            let how = if left.in_part { "left out or read in part" } else { "left out" };
+            let verb = if rows.starts_with("1 ") { "was" } else { "were" };
+            said.push(format!("{rows} of {files} {verb} {how}"));
+        }
+        if !left.broken.is_empty() {
+            let files = many(left.broken.len() as u64, "file");
+            said.push(format!("{files} could not be read to the end"));
+        }
+        let first = left.first.as_ref()?;
+        Some(format!("{}; see system.read_errors; first {first}", said.join(", ")))
+    }
+
+    fn add(&self, file: &SourceFile, line: Option<u64>, why: &str) {
+        let mut left = self.inner();
+        match line {
+            // Formats without lines tell of rows by their number.
+            Some(_) => match left.files.get_mut(&file.object) {
+                Some(rows) => *rows += 1,
+                None => drop(left.files.insert(file.object.clone(), 1)),
+            },
+            None if left.broken.contains(&file.object) => {}
+            None => drop(left.broken.insert(file.object.clone())),
+        }
+        if left.first.is_none() {
+            let place = line.map_or_else(String::new, |line| format!(", line {line}"));
+            let why: String = why.chars().take(REASON).collect();
+            left.first = Some(format!("`{}`{place}: {why}", file.address()));
+        }
     }
 }
 
@@ -57,13 +122,14 @@ impl Told {
         Self { files, fabric: fabric.into(), query, of: LeftOut::default() }
     }
 
+    /// Says that bad rows may be read in part.
+    pub(crate) fn in_part(&self) {
+        self.of.inner().in_part = true;
+    }
+
     /// Tells of a bad row of a file, or of the file if there is no line.
     pub(crate) fn add(&self, file: &SourceFile, line: Option<u64>, why: &str) {
-        let mut of = self.of.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !of.contains(&file.object) {
-            of.insert(file.object.clone());
-        }
-        drop(of);
+        self.of.add(file, line, why);
         self.files.add((&self.fabric, self.query), Utc::now(), &file.address(), line, why);
     }
 

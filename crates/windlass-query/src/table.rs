@@ -11,14 +11,15 @@ use crate::free;
 use crate::guarded::Guarded;
 use crate::partition::{Partitions, partitions};
 use crate::read::unsampled;
+use crate::renamed::Renamed;
 use crate::sample::{Learnt, learn};
 use crate::statistics;
 use crate::store::{QueryStore, url};
-use crate::stored::{OnChange, SchemaChange, StoredColumns, agree};
+use crate::stored::{Found, OnChange, SchemaChange, StoredColumns, agree};
 use crate::text::{Part, TextExec, TextScan};
 use crate::write::ReadLog;
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::DFSchema;
@@ -55,8 +56,11 @@ pub(crate) struct FilesTable {
     files: Arc<Vec<Arc<SourceFile>>>,
     partitions: Arc<Partitions>,
     pub(crate) learnt: Arc<Learnt>,
+    /// What is read from files, as they name it.
     file_schema: SchemaRef,
     schema: SchemaRef,
+    /// How the columns are named in files; None: as the table names them.
+    renamed: Option<Arc<Renamed>>,
     /// Columns of the files that give way to folders.
     hidden: Vec<String>,
     on_error: OnError,
@@ -101,7 +105,12 @@ impl FilesTable {
         table: &str,
     ) -> Result<Self> {
         let Chosen { files, others, teachers, pattern, stored, catalogued, on_change } = chosen;
-        let mut files = expand(files, declared, table).await?;
+        let stores = stored.as_ref().is_some_and(|stored| !stored.columns.is_empty());
+        let known = stores && catalogued.is_none();
+        let mut files = match files.as_slice() {
+            [] => files,
+            _ => expand(files, declared, table).await?,
+        };
         let mut teachers = match teachers.as_slice() {
             [] => teachers,
             _ => expand(teachers, declared, table).await?,
@@ -125,10 +134,16 @@ impl FilesTable {
         if teachers.is_empty() {
             teachers.clone_from(&files);
         }
-        let mut learnt = learn(state, store, &teachers, declared, table).await?;
+        let mut learnt = learn(state, store, &teachers, declared, table, known).await?;
         files.retain(|file| learnt.bad.is_empty() || !learnt.bad.contains(&file.address()));
         let partitions = partitions(&files, &others, pattern.as_ref());
-        let agreed = agree(learnt.columns, stored.as_ref(), on_change, table);
+        let found = Found {
+            nameless: learnt.is_nameless(),
+            twins: std::mem::take(&mut learnt.twins),
+            folders: partitions.fields.iter().map(|field| field.name().clone()).collect(),
+        };
+        let columns = std::mem::take(&mut learnt.columns);
+        let agreed = agree(columns, stored.as_ref(), on_change, table, &found);
         learnt.columns = agreed.columns;
         if let (Some(container), Some(stored)) = (catalogued, &stored) {
             for column in &mut learnt.columns {
@@ -148,12 +163,20 @@ impl FilesTable {
             !folder(name)
         });
         hidden.extend(agreed.left_out);
-        let fields = learnt.columns.iter().map(|column| match learnt.kind {
-            Kind::Parquet => viewed(&column.field),
-            _ => column.field.clone(),
-        });
-        let fields: Vec<Field> = fields.collect();
+        let read = |field: &Field| match learnt.kind {
+            Kind::Parquet => viewed(field),
+            _ => field.clone(),
+        };
+        let fields: Vec<Field> = learnt.columns.iter().map(|column| read(&column.field)).collect();
         let all: Vec<_> = fields.iter().chain(&partitions.fields).cloned().collect();
+        let mut renamed = Renamed::of(&learnt.columns);
+        let fields = match &mut renamed {
+            None => fields,
+            Some(renamed) => {
+                renamed.fields = renamed.fields.iter().map(read).collect();
+                renamed.fields.clone()
+            }
+        };
         Ok(Self {
             store: Arc::clone(store),
             files: Arc::new(files),
@@ -161,6 +184,7 @@ impl FilesTable {
             learnt: Arc::new(learnt),
             file_schema: Arc::new(Schema::new(fields)),
             schema: Arc::new(Schema::new(all)),
+            renamed: renamed.map(Arc::new),
             hidden,
             on_error: declared.on_error,
             free: Vec::new(),
@@ -186,6 +210,13 @@ impl FilesTable {
         Self { free, schema: Arc::new(Schema::new(fields)), ..self.clone() }
     }
 
+    /// The same table with its columns as files name them.
+    fn as_read(&self, renamed: &Renamed) -> Self {
+        let told = self.schema.fields().iter().skip(renamed.len());
+        let fields: Vec<FieldRef> = self.file_schema.fields().iter().chain(told).cloned().collect();
+        Self { schema: Arc::new(Schema::new(fields)), renamed: None, ..self.clone() }
+    }
+
     /// The columns that paths and listings tell.
     pub(crate) fn told_fields(&self) -> Vec<Field> {
         let free = self.free.iter().filter(|name| **name != free::ROW);
@@ -208,11 +239,13 @@ impl FilesTable {
         if self.files.len() > 3 {
             names.push("...".to_owned());
         }
-        vec![
+        let mut notes = vec![
             ("format", format!("{}, {}", self.learnt.kind, self.learnt.why)),
             ("files", format!("{} ({}): {}", self.files.len(), ByteSize(size), names.join(", "))),
             ("types", format!("from {} of {} files", self.learnt.sampled, self.files.len())),
-        ]
+        ];
+        notes.extend(self.learnt.notes.iter().cloned());
+        notes
     }
 
     /// What is worth telling about a partition column.
@@ -341,11 +374,20 @@ impl TableProvider for FilesTable {
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
         let projection =
             projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
+        if let Some(renamed) = &self.renamed {
+            let (table, reads) = (self.as_read(renamed), renamed.reads(&projection));
+            let plan = table.scan(state, Some(&reads), filters, limit).await?;
+            return renamed.named(plan, &projection, &self.schema);
+        }
         let schema = Arc::new(self.schema.project(&projection)?);
         let parts = self.matching(state, filters)?;
         if let Some(read) = state.config().get_extension::<ReadLog>() {
+            let books = self.learnt.rows.as_ref().filter(|_| self.learnt.kind == Kind::Xlsx);
             for part in &parts {
                 read.add(&part.file);
+                if let Some(rows) = books {
+                    read.book(&part.file, rows, &self.learnt.text);
+                }
             }
         }
         if parts.is_empty() {
@@ -354,7 +396,8 @@ impl TableProvider for FilesTable {
         let every = filters.iter().all(|filter| self.is_told_filter(filter));
         let limit = limit.filter(|_| every);
         // Who wants a few rows is best served by one file after the other.
-        let few = limit.is_some_and(|limit| limit <= FEW);
+        let few = limit.is_some_and(|limit| limit <= FEW)
+            || (self.learnt.kind != Kind::Parquet && is_short(&parts));
         let groups = runs(parts, if few { 1 } else { state.config().target_partitions() });
         if self.learnt.kind != Kind::Parquet {
             let mut groups = groups;
@@ -456,6 +499,16 @@ impl TableProvider for FilesTable {
 
 /// Most rows of a query that reads file after file.
 const FEW: usize = 10_000;
+/// Most files, and bytes of them, that are read one after the other whatever the query wants.
+const SHORT_FILES: usize = 16;
+const SHORT_BYTES: u64 = 1 << 20;
+
+/// Whether files are so few and small that reading them side by side gains nothing: their rows then come
+/// in order.
+fn is_short(parts: &[Part]) -> bool {
+    parts.len() <= SHORT_FILES
+        && parts.iter().map(|part| part.file.size).sum::<u64>() <= SHORT_BYTES
+}
 
 /// The column in which Parquet's reader numbers rows.
 fn row_number() -> arrow::datatypes::FieldRef {

@@ -7,8 +7,11 @@ mod fake;
 mod files;
 mod pruning;
 mod reading;
+mod settling;
 mod statements;
+mod system_rows;
 mod tables;
+mod texts;
 
 use crate::{Engine, FileTable, Resolver, Rows, View};
 use arrow::record_batch::RecordBatch;

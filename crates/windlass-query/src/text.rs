@@ -5,23 +5,28 @@
 
 use crate::error::from_io;
 use crate::files::SourceFile;
-use crate::format::{Compression, Kind, TextOptions, compression_in, compression_of};
+use crate::format::{Kind, TextOptions};
+use crate::packed::{Compression, Packed, compression};
 use crate::read::read;
 use crate::records::{line_end, record_end};
 use crate::store::Told;
 use crate::{archive, blocking};
-use arrow::array::{Int64Array, RecordBatch};
+use arrow::array::{AsArray as _, Int64Array, RecordBatch};
 use arrow::csv::reader::Format as CsvFormat;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Int64Type, SchemaRef};
 use arrow::error::ArrowError;
 use async_compression::tokio::bufread::{BzDecoder, GzipDecoder, XzDecoder, ZstdDecoder};
 use bytes::Bytes;
+use datafusion::common::instant::Instant;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::execution::TaskContext;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{
     Boundedness, EmissionType, ReplaceChildrenOptions,
+};
+use datafusion::physical_plan::metrics::{
+    Count, ExecutionPlanMetricsSet, MetricBuilder, MetricCategory, MetricType, MetricsSet, Time,
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
@@ -34,8 +39,8 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use std::fmt;
 use std::io::Cursor;
 use std::sync::Arc;
+use std::task::Poll;
 use tokio_util::io::{ReaderStream, StreamReader};
-use windlass_formats::compress::Codec;
 use windlass_formats::encoding::Charset;
 use windlass_formats::{OnError, Rows as FormatRows};
 use windlass_types::{Error, ErrorCode};
@@ -43,7 +48,7 @@ use windlass_types::{Error, ErrorCode};
 /// Decompressed bytes.
 pub(crate) type Bytewise = BoxStream<'static, std::io::Result<Bytes>>;
 
-/// Opens a file, decompresses it as its name, else its first bytes, say, and decodes text; `gently`
+/// Opens a file, decompresses it as its first bytes, else its name, say, and decodes text; `gently`
 /// where perhaps only its beginning is wanted. The flag says whether its bytes are handed out as they
 /// are stored.
 pub(crate) async fn open(
@@ -57,24 +62,13 @@ pub(crate) async fn open(
         None => file.open(None).await?.map_err(std::io::Error::other).boxed(),
     };
     let mut first = Vec::new();
-    let declared = options.compression;
-    let named = declared.unwrap_or_else(|| compression_of(file.name()));
-    if declared.is_none() || named == Compression::Snappy {
-        while first.len() < 10 {
-            match body.try_next().await.map_err(|error| from_io(error, &file))? {
-                Some(chunk) => first.extend_from_slice(&chunk),
-                None => break,
-            }
+    while first.len() < MARK {
+        match body.try_next().await.map_err(|error| from_io(error, &file))? {
+            Some(chunk) => first.extend_from_slice(&chunk),
+            None => break,
         }
     }
-    let compression = match named {
-        Compression::None if declared.is_none() => compression_in(&first),
-        Compression::Snappy => match compression_in(&first) {
-            Compression::None => Compression::Blocking(Codec::SnappyRaw),
-            framed => framed,
-        },
-        known => known,
-    };
+    let compression = compression(&first[..first.len().min(MARK)], options, &file)?;
     let body = futures::stream::iter([Ok(Bytes::from(first))]).chain(body);
     // The decoders go on after the end of one member or frame: concatenated files are legal.
     macro_rules! decode {
@@ -94,18 +88,24 @@ pub(crate) async fn open(
     };
     let plain = compression == Compression::None && file.member.is_none();
     if options.binary || options.encoding.is_some_and(Charset::is_utf8) {
+        file.noted.packed.get_or_init(|| Packed { compression, encoding: None });
         return Ok((stream, plain));
     }
-    let (stream, decoded) = in_utf8(stream, options.encoding, &file).await?;
-    Ok((stream, plain && !decoded))
+    let (stream, encoding) = in_utf8(stream, options.encoding, &file).await?;
+    file.noted.packed.get_or_init(|| Packed { compression, encoding });
+    Ok((stream, plain && encoding.is_none()))
 }
 
-/// The text in UTF-8, by the encoding given or its byte order mark.
+/// First bytes that tell a compression.
+const MARK: usize = 10;
+
+/// The text in UTF-8, by the encoding given or its byte order mark, and that encoding; None: it is
+/// UTF-8 already.
 async fn in_utf8(
     mut stream: Bytewise,
     encoding: Option<Charset>,
     file: &SourceFile,
-) -> windlass_types::Result<(Bytewise, bool)> {
+) -> windlass_types::Result<(Bytewise, Option<Charset>)> {
     let mut first = Vec::new();
     while first.len() < 4 && encoding.is_none() {
         match stream.try_next().await.map_err(|error| from_io(error, file))? {
@@ -115,7 +115,7 @@ async fn in_utf8(
     }
     let encoding = encoding.or_else(|| Charset::by_mark(&first));
     let mut stream = futures::stream::iter([Ok(Bytes::from(first))]).chain(stream).boxed();
-    let Some(encoding) = encoding else { return Ok((stream, false)) };
+    let Some(encoding) = encoding else { return Ok((stream, None)) };
     let text = async_stream::try_stream! {
         let mut decoder = encoding.decoder();
         let wrong = || std::io::Error::other(format!("it is not text in {}", encoding.name()));
@@ -130,17 +130,32 @@ async fn in_utf8(
             yield Bytes::from(text);
         }
     };
-    Ok((text.boxed(), true))
+    Ok((text.boxed(), Some(encoding)))
 }
 
-/// The error of a file that is not what it should be.
+/// The error of a file that is not what it should be; with what helps where that is known.
 pub(crate) fn unreadable(
     file: &SourceFile,
     kind: &str,
     source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> Error {
-    Error::new(ErrorCode::FormatInvalid, format!("`{}` cannot be read as {kind}", file.address()))
-        .source(source)
+    let source: Box<dyn std::error::Error + Send + Sync> = source.into();
+    let said = source.to_string();
+    let text = format!("`{}` cannot be read as {kind}", file.address());
+    let error = Error::new(ErrorCode::FormatInvalid, text).source(source);
+    if !matches!(kind, "CSV" | "TSV" | "JSON lines") {
+        error
+    } else if said.contains("UTF-8") {
+        error.hint(
+            "say how its text is encoded: CREATE FILE TABLE ... CONTENT_TYPE = (ENCODING = 'windows-1252'), or as an option of read_csv",
+        )
+    } else if said.contains("incorrect number of fields") {
+        error.hint(
+            "see that DELIMITER and QUOTE fit it, and SKIP_ROWS what is before the header; or leave such rows out: CREATE FILE TABLE ... CONTENT_TYPE = (ON_ERROR = SKIP)",
+        )
+    } else {
+        error
+    }
 }
 
 /// Text without a byte order mark.
@@ -285,6 +300,7 @@ pub(crate) struct TextExec {
     scan: Arc<TextScan>,
     groups: Vec<Vec<Part>>,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl TextExec {
@@ -296,7 +312,8 @@ impl TextExec {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Self { scan: Arc::new(scan), groups, properties: Arc::new(properties) }
+        let metrics = ExecutionPlanMetricsSet::new();
+        Self { scan: Arc::new(scan), groups, properties: Arc::new(properties), metrics }
     }
 }
 
@@ -350,6 +367,10 @@ impl ExecutionPlan for TextExec {
         Ok(self)
     }
 
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
     fn execute(
         &self,
         partition: usize,
@@ -360,10 +381,14 @@ impl ExecutionPlan for TextExec {
         let rows = context.session_config().batch_size().min(ROWS);
         let rows = scan.limit.map_or(rows, |limit| limit.clamp(1, rows));
         let schema = Arc::clone(&scan.schema);
+        let counts = Counts::new(&self.metrics, partition);
+        let (files, bytes) = (counts.files.clone(), counts.bytes.clone());
         // Of small files the first rows of several are read while those before them are worked on.
         let ahead = if scan.limit.is_some() { 1 } else { AHEAD };
         let stream = futures::stream::iter(parts)
             .map(move |part| {
+                files.add(1);
+                let part = Part { file: Arc::new(part.file.counted(bytes.clone())), ..part };
                 let small = part.file.size <= SMALL && part.tasks == 1;
                 let number = scan.number;
                 let rows = numbered(read(Arc::clone(&scan), part, rows), number)
@@ -373,7 +398,51 @@ impl ExecutionPlan for TextExec {
             })
             .buffered(ahead)
             .flatten();
+        let stream = counts.over(stream.boxed());
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))
+    }
+}
+
+/// What EXPLAIN ANALYZE tells of a group of files, under the names that it has for Parquet.
+struct Counts {
+    rows: Count,
+    bytes: Count,
+    files: Count,
+    /// Between asking for rows and getting them.
+    waited: Time,
+}
+
+impl Counts {
+    fn new(metrics: &ExecutionPlanMetricsSet, partition: usize) -> Self {
+        let told = || MetricBuilder::new(metrics).with_type(MetricType::Summary);
+        let bytes = told().with_category(MetricCategory::Bytes);
+        Self {
+            rows: told().output_rows(partition),
+            bytes: bytes.counter("bytes_scanned", partition),
+            files: told().counter("files_opened", partition),
+            waited: told().subset_time("time_elapsed_scanning_total", partition),
+        }
+    }
+
+    /// The same stream, counted.
+    fn over(
+        self,
+        mut stream: BoxStream<'static, EngineResult<RecordBatch>>,
+    ) -> BoxStream<'static, EngineResult<RecordBatch>> {
+        let mut asked: Option<Instant> = None;
+        futures::stream::poll_fn(move |context| {
+            let since = *asked.get_or_insert_with(Instant::now);
+            let next = stream.poll_next_unpin(context);
+            if let Poll::Ready(next) = &next {
+                self.waited.add_elapsed(since);
+                asked = None;
+                if let Some(Ok(batch)) = next {
+                    self.rows.add(batch.num_rows());
+                }
+            }
+            next
+        })
+        .boxed()
     }
 }
 
@@ -396,7 +465,8 @@ async fn begun<T: Send + 'static>(
     futures::stream::iter(first).chain(rows).boxed()
 }
 
-/// Fills the column of row numbers: the rows of a file come in their order.
+/// Fills the column of row numbers where what reads the file has not: the rows of a file come in their
+/// order, and each is there.
 fn numbered(
     rows: BoxStream<'static, windlass_types::Result<RecordBatch>>,
     number: Option<usize>,
@@ -405,6 +475,10 @@ fn numbered(
     let mut before = 0;
     rows.map(move |batch| {
         let batch = batch?;
+        let told = batch.column(at).as_primitive::<Int64Type>().values().first();
+        if told.is_some_and(|number| *number > 0) {
+            return Ok(batch);
+        }
         let count = i64::try_from(batch.num_rows()).unwrap_or(i64::MAX);
         let mut columns = batch.columns().to_vec();
         columns[at] = Arc::new(Int64Array::from_iter_values(before + 1..=before + count));

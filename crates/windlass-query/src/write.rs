@@ -11,7 +11,9 @@ mod files;
 mod folders;
 mod insert;
 pub(crate) mod lineage;
+mod numbers;
 mod overflow;
+mod partial;
 mod source;
 mod upload;
 
@@ -19,6 +21,7 @@ pub use crate::store::LeftOut;
 pub use folders::{DatePattern, Layout};
 pub use insert::{InsertInto, InsertTarget};
 pub use lineage::{Lineage, ReadPlace};
+pub use partial::{Partial, PartlyRead};
 pub(crate) use source::ReadLog;
 pub use source::{ReadFile, Source};
 pub use upload::{Body, UploadNotes, WrittenFile, give_up, publish};
@@ -37,8 +40,16 @@ use windlass_types::{Error, ErrorCode, ObjectPath, Result};
 const OPEN: usize = 32;
 /// Bytes that encoders hold together before the largest lets go.
 const HELD: usize = 192 << 20;
-/// Bytes of a part. The last of a file may have fewer.
+/// Bytes of a first part. Later ones may have more, the last of a file may have fewer.
 const PART: usize = 8 << 20;
+/// Parts of one size before they begin to grow: some services want them equal.
+const EQUAL_PARTS: usize = 5_000;
+/// Of how many parts each has the size before it doubles.
+const DOUBLES: usize = 100;
+/// Bytes of a part that has grown. What one file has in memory goes with it.
+const LARGEST_PART: usize = 1280 << 20;
+/// Parts that services take of one file.
+const MOST_PARTS: usize = 10_000;
 /// Bytes on their way to the storage.
 const FLYING: usize = 64 << 20;
 /// Requests side by side.
@@ -63,6 +74,8 @@ pub struct WriteRequest {
     pub run: String,
     /// Whether names of files differ from run to run.
     pub unique: bool,
+    /// Whether files come beside others: none of those is replaced, and numbers go on after theirs.
+    pub appends: bool,
     /// Whether a write of one small file holds it here until it is seen, instead of sending it first.
     pub may_hold: bool,
 }
@@ -73,16 +86,26 @@ impl WriteRequest {
         !self.key.is_empty() && !self.key.ends_with('/')
     }
 
+    /// The pattern of the names of files.
+    fn name(&self) -> &str {
+        let usual = if self.unique { "{run}-{n}" } else { "part-{n}" };
+        self.layout.file_name.as_deref().unwrap_or(usual)
+    }
+
     fn object(&self, folder: &str, number: usize) -> ObjectPath {
         let key = if self.is_one_file() {
             self.key.clone()
         } else {
-            let usual = if self.unique { "{run}-{n}" } else { "part-{n}" };
-            let name = self.layout.file_name.as_deref().unwrap_or(usual);
+            let name = self.name();
             let name = name.replace("{n}", &format!("{number:05}")).replace("{run}", &self.run);
             format!("{}{folder}{name}.{}", self.key, self.format.extension())
         };
         ObjectPath { bucket: self.bucket.clone(), key }
+    }
+
+    /// Whether a file must not replace one that is there; what has the name of the run is of the run.
+    fn only_new(&self, object: &ObjectPath) -> bool {
+        !self.unique || (self.appends && !object.key.contains(&self.run))
     }
 }
 
@@ -109,7 +132,8 @@ pub async fn prepare(
     watch: Watch,
     cancel: CancellationToken,
 ) -> Result<Prepared> {
-    let mut files = Files::new(&source, Arc::clone(&request), notes, watch)?;
+    let schema = source.stream.schema();
+    let mut files = Files::new(&schema, Arc::clone(&request), notes, watch).await?;
     let result = tokio::select! {
         biased;
         () = cancel.cancelled() => Err(Error::new(ErrorCode::Interrupted, "asked to stop")),

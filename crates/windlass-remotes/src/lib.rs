@@ -70,7 +70,7 @@ impl Remote {
             RemoteService::WebDav(dav) => Arc::new(webdav::WebDav::open(dav, &spec, &secrets)?),
             RemoteService::Http(http) => Arc::new(web::Web::open(http, &spec, &secrets)?),
         };
-        let storage = Arc::new(store::TreeStore::new(name, tree, spec.read_only));
+        let storage = Arc::new(store::TreeStore::new(name, tree, &spec));
         Ok(Self { storage, spec: Arc::new(spec), secrets })
     }
 

@@ -21,6 +21,7 @@ use windlass_s3::{
     GetOptions, Links, ListOptions, ListingOrder, ObjectAccess, ObjectBody, ObjectMeta, Part,
     PutOptions, PutResult, Storage, Upload,
 };
+use windlass_types::connection::RemoteSpec;
 use windlass_types::path::Binding;
 use windlass_types::{Entry, Error, ErrorCode, Location, Name, ObjectPath, Result};
 
@@ -31,6 +32,7 @@ pub(crate) struct TreeStore {
     binding: Binding,
     tree: Arc<dyn Tree>,
     read_only: bool,
+    case_sensitive: bool,
     uploads: Mutex<HashMap<String, Arc<Begun>>>,
     /// Where this is the end that is written to.
     bound: Option<Bound>,
@@ -92,9 +94,16 @@ impl Drop for Unfinished {
 }
 
 impl TreeStore {
-    pub(crate) fn new(name: Name, tree: Arc<dyn Tree>, read_only: bool) -> Self {
-        let binding = Binding { bucket: Some(BUCKET.to_owned()), prefix: String::new() };
-        Self { name, binding, tree, read_only, uploads: Mutex::default(), bound: None }
+    pub(crate) fn new(name: Name, tree: Arc<dyn Tree>, spec: &RemoteSpec) -> Self {
+        Self {
+            name,
+            binding: Binding { bucket: Some(BUCKET.to_owned()), prefix: String::new() },
+            tree,
+            read_only: spec.read_only,
+            case_sensitive: spec.case_sensitive,
+            uploads: Mutex::default(),
+            bound: None,
+        }
     }
 
     /// The same for what an end of a copy writes: two keys are never one file.
@@ -293,6 +302,11 @@ impl ObjectAccess for TreeStore {
         true
     }
 
+    /// Asking the server would need a file of ours there, so its connection says it.
+    async fn tells_case_apart(&self, _key: &str, _may_write: bool) -> bool {
+        self.case_sensitive
+    }
+
     fn list(&self, location: &Location, options: ListOptions) -> BoxStream<'static, Result<Entry>> {
         if let Some(bucket) = &location.bucket
             && let Err(error) = self.binding.check(bucket, &location.key)
@@ -303,11 +317,15 @@ impl ObjectAccess for TreeStore {
     }
 
     fn as_end(&self, _links: Links, below: Option<&str>) -> Option<Storage> {
-        let bound = Some(Bound::new(below?));
-        let (name, binding, tree) =
-            (self.name.clone(), self.binding.clone(), Arc::clone(&self.tree));
-        let read_only = self.read_only;
-        Some(Arc::new(Self { name, binding, tree, read_only, uploads: Mutex::default(), bound }))
+        Some(Arc::new(Self {
+            name: self.name.clone(),
+            binding: self.binding.clone(),
+            tree: Arc::clone(&self.tree),
+            read_only: self.read_only,
+            case_sensitive: self.case_sensitive,
+            uploads: Mutex::default(),
+            bound: Some(Bound::new(below?)),
+        }))
     }
 
     async fn stat(&self, object: &ObjectPath, _version: Option<&str>) -> Result<ObjectMeta> {

@@ -4,6 +4,10 @@
 //! All methods that do IO return [`windlass_types::Error`] with the code a caller acts on:
 //! `object.not_found`, `bucket.not_found`, `connection.denied`, `object.changed`, …
 
+mod listing;
+
+pub use listing::{ListOptions, Turns};
+
 use crate::order::ListingOrder;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,7 +18,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use windlass_types::path::Binding;
 use windlass_types::{Entry, Error, ErrorCode, Location, Name, ObjectPath, Result};
@@ -24,27 +27,6 @@ pub type Storage = Arc<dyn ObjectAccess>;
 
 /// Is shown bytes that pass by, in order.
 pub type See = Box<dyn for<'a> FnMut(&'a [u8]) + Send>;
-
-/// How to list.
-#[derive(Debug, Clone, Default)]
-#[allow(clippy::struct_excessive_bools, reason = "switches of one request, each for itself")]
-pub struct ListOptions {
-    /// All objects below, instead of one level with its prefixes.
-    pub recursive: bool,
-    /// Apply the connection's display filters: for browsing, not for data.
-    pub display: bool,
-    /// Begin after this key; only meaningful for services that list in byte order.
-    pub start_after: Option<String>,
-    /// Entries come in the order that the service gives them, whatever that is
-    /// ([`ObjectAccess::listing_order`]). Without it those of a recursive listing come as they
-    /// arrive, which is faster.
-    pub ordered: bool,
-    /// Ask for no page of a recursive listing before the one before it is read through: for readers
-    /// that may need only the first.
-    pub lazy: bool,
-    /// Counts the requests of the listing, where the storage knows them.
-    pub requests: Option<Arc<AtomicU64>>,
-}
 
 /// What is known of one object.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -279,6 +261,18 @@ pub trait ObjectAccess: Send + Sync + std::fmt::Debug {
         None
     }
 
+    /// A text equal for two storages where a bucket of one name is one bucket, as far as they tell.
+    fn service(&self) -> Option<String> {
+        self.server_side_copy_group()
+    }
+
+    /// The same storage, whose copies inside the service read what `source` may name, another of its
+    /// [`Self::server_side_copy_group`]. None where they read only what this one may itself name.
+    fn copying_from(&self, source: &dyn ObjectAccess) -> Option<Storage> {
+        let _ = source;
+        None
+    }
+
     /// What a person types to name this bucket and key.
     fn address(&self, bucket: &str, key: &str) -> String {
         format!("{}:{}", self.name(), self.binding().relative(bucket, key))
@@ -309,10 +303,24 @@ pub trait ObjectAccess: Send + Sync + std::fmt::Debug {
         self.local_path("").is_some()
     }
 
-    /// Whether two keys that differ in case only are two objects. Where they are not, names that
-    /// other systems reserve are not allowed either.
-    fn tells_case_apart(&self) -> bool {
+    /// Asks whether two keys that differ in case only are two objects, in the folder of `key` (all up
+    /// to its last `/`). Where they are not, names that other systems reserve are not allowed either.
+    /// With `may_write` a file may be made there, which is removed at once. Never fails: where nothing
+    /// tells, the answer is what is usual.
+    async fn tells_case_apart(&self, key: &str, may_write: bool) -> bool {
+        let _ = (key, may_write);
         true
+    }
+
+    /// Whether a listing lets each of its requests wait for a turn ([`ListOptions::turns`]).
+    fn takes_turns(&self) -> bool {
+        false
+    }
+
+    /// How often the service has asked to slow down since the storage was opened, also where the
+    /// request was answered when it was made again; 0 where that is not known.
+    fn slow_downs(&self) -> u64 {
+        0
     }
 
     /// The one version that is read of every object, where it is not the current one.
@@ -515,6 +523,17 @@ pub trait ObjectAccess: Send + Sync + std::fmt::Debug {
             }
         }
         Ok(failed)
+    }
+
+    /// The same for pairs of key and `ETag`: what no longer has its `ETag` fails with
+    /// `object.changed`. A service that does not know the condition may delete without looking at it.
+    async fn delete_many_if(
+        &self,
+        bucket: &str,
+        objects: &[(String, String)],
+    ) -> Result<Vec<(String, Error)>> {
+        let _ = (bucket, objects);
+        Err(unsupported("deleting under conditions"))
     }
 
     /// Lists every version and delete marker below a place: keys as in [`Self::list`], and of a key

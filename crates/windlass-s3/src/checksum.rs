@@ -197,32 +197,48 @@ fn corrupt_write(target: &str, why: &str) -> Error {
     .hint("write it again; a service whose ETags are no MD5 needs CHECKSUMS = NONE or REQUIRED")
 }
 
+/// The CRCs that services store, the best first: as S3 writes them, and their bytes.
+const CRCS: [(&str, CrcAlgorithm, usize); 3] = [
+    (CRC64, CrcAlgorithm::Crc64Nvme, 8),
+    ("CRC32C", CrcAlgorithm::Crc32Iscsi, 4),
+    ("CRC32", CrcAlgorithm::Crc32IsoHdlc, 4),
+];
+
+/// The CRC of a whole object, as its service stores it.
+#[derive(Debug, Clone, Copy)]
+pub struct StoredCrc {
+    /// As S3 writes it: `CRC64NVME`, `CRC32C`, `CRC32`.
+    pub name: &'static str,
+    /// How it is computed.
+    pub algorithm: CrcAlgorithm,
+    /// The sum.
+    pub value: u64,
+}
+
+impl StoredCrc {
+    /// Picks the best that covers the whole object among checksums as in
+    /// [`crate::ObjectMeta::checksums`]; composite ones (`…-5`) do not. What has another length than
+    /// the algorithm's is none of its sums: moto gives four bytes as a CRC64NVME.
+    pub fn among(checksums: &BTreeMap<String, String>) -> Option<Self> {
+        CRCS.into_iter().find_map(|(name, algorithm, width)| {
+            let bytes = STANDARD.decode(checksums.get(name)?).ok()?;
+            let value = bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
+            (bytes.len() == width).then_some(Self { name, algorithm, value })
+        })
+    }
+}
+
 /// A checksum of a whole object that is being read.
 pub(crate) struct Expected {
-    name: &'static str,
-    value: String,
+    stored: StoredCrc,
     digest: Digest,
-    bits: u32,
 }
 
 impl Expected {
-    /// Picks a checksum that covers the whole object; composite ones (`…-5`) do not. What has another length
-    /// than the algorithm's is none of its sums: moto gives four bytes as a CRC64NVME.
+    /// The one to hold what is read against, if there is any.
     pub(crate) fn among(checksums: &BTreeMap<String, String>) -> Option<Self> {
-        [
-            (CRC64, CrcAlgorithm::Crc64Nvme, 64),
-            ("CRC32C", CrcAlgorithm::Crc32Iscsi, 32),
-            ("CRC32", CrcAlgorithm::Crc32IsoHdlc, 32),
-        ]
-        .into_iter()
-        .find_map(|(name, algorithm, bits)| {
-            let value = checksums.get(name)?;
-            let length = STANDARD.decode(value).ok()?.len();
-            if length * 8 != bits as usize {
-                return None;
-            }
-            Some(Self { name, value: value.clone(), digest: Digest::new(algorithm), bits })
-        })
+        let stored = StoredCrc::among(checksums)?;
+        Some(Self { stored, digest: Digest::new(stored.algorithm) })
     }
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {
@@ -231,14 +247,15 @@ impl Expected {
 
     /// Compares at the end.
     pub(crate) fn verify(&self, target: &str) -> Result<(), Error> {
-        let sum = self.digest.finalize().to_be_bytes();
-        let bytes = if self.bits == 64 { &sum[..] } else { &sum[4..] };
-        if STANDARD.encode(bytes) == self.value {
+        if self.digest.finalize() == self.stored.value {
             return Ok(());
         }
         Err(Error::new(
             ErrorCode::ObjectCorrupt,
-            format!("the bytes read from `{target}` do not have its checksum ({})", self.name),
+            format!(
+                "the bytes read from `{target}` do not have its checksum ({})",
+                self.stored.name
+            ),
         )
         .hint("read it again; if it happens again the object or the way to it is damaged"))
     }
@@ -265,7 +282,7 @@ mod tests {
         assert_eq!(expected.verify("b/k").unwrap_err().code(), ErrorCode::ObjectCorrupt);
         // Too short for what it is called: the next is taken.
         checksums.insert(CRC64.to_owned(), "icEkAA==".to_owned());
-        assert_eq!(Expected::among(&checksums).unwrap().name, "CRC32");
+        assert_eq!(Expected::among(&checksums).unwrap().stored.name, "CRC32");
         checksums.insert("CRC32".to_owned(), "y/Q5Jg==-3".to_owned());
         assert!(Expected::among(&checksums).is_none());
     }

@@ -19,6 +19,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -43,6 +44,7 @@ pub(crate) struct Line {
     pub(crate) idle: usize,
     authorities: Option<Vec<u8>>,
     proxy: Option<Proxy>,
+    busy: AtomicU64,
 }
 
 /// Through whom to go.
@@ -73,7 +75,18 @@ impl Line {
             idle: spec.max_concurrency.max(1) as usize,
             authorities,
             proxy: proxy(spec, secrets)?,
+            busy: AtomicU64::new(0),
         })
+    }
+
+    /// Counts an answer that asked to go slower.
+    pub(crate) fn slow_down(&self) {
+        self.busy.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Answers that asked to go slower, of both clients.
+    pub(crate) fn busy(&self) -> u64 {
+        self.busy.load(Ordering::Relaxed)
     }
 
     /// How long an attempt may take until its answer begins, with a body of this many bytes.
@@ -254,13 +267,25 @@ impl HttpConnector for Limited {
         HttpConnectorFuture::new(async move {
             let _permit = line.gate.enter().await;
             match tokio::time::timeout(limit, inner.call(request)).await {
-                Ok(answer) => answer,
+                Ok(answer) => {
+                    if let Ok(answer) = &answer
+                        && is_busy(answer.status().as_u16())
+                    {
+                        line.slow_down();
+                    }
+                    answer
+                }
                 Err(_) => Err(ConnectorError::timeout(
                     format!("no answer within {} seconds", limit.as_secs()).into(),
                 )),
             }
         })
     }
+}
+
+/// Whether an answer with this status asks to go slower.
+pub(crate) fn is_busy(status: u16) -> bool {
+    matches!(status, 429 | 503)
 }
 
 /// Requests in flight, and requests begun a second.

@@ -36,8 +36,9 @@ mod write;
 pub use access::{
     ByteRange, FileRange, GetOptions, Links, ListOptions, ObjectAccess, ObjectBody, ObjectMeta,
     OpenUpload, Part, PartRange, PresignMethod, PutOptions, PutResult, See, Storage, StoredPart,
-    Upload, VersionEntry,
+    Turns, Upload, VersionEntry,
 };
+pub use checksum::StoredCrc;
 pub use local::LocalStore;
 pub use metrics::BucketMetrics;
 pub use order::{Evidence, ListingOrder};

@@ -4,7 +4,7 @@
 //! since XML cannot carry every character a key may have. Byte order is not assumed here; what is
 //! refused is a listing that does not advance: it would never end, or end too early.
 
-use crate::access::ListOptions;
+use crate::access::{ListOptions, Turns};
 use crate::scan::{self, Answer, Ask, Listing, Pages};
 use crate::store::{Carrier, S3Store, target};
 use async_trait::async_trait;
@@ -152,9 +152,11 @@ fn objects(
                 what: format!("the listing of `{}`", target(&bucket, &prefix)),
                 prefix,
                 start_after: options.start_after.clone(),
+                until: options.until.clone(),
                 ordered: options.ordered,
                 lazy: options.lazy,
                 workers: store.list_workers(),
+                spare: options.spare,
                 promised: store.promised_order(&bucket),
                 orders: Arc::clone(store.orders()),
             };
@@ -162,6 +164,7 @@ fn objects(
                 store: store.clone(),
                 bucket: bucket.clone(),
                 requests: options.requests.clone(),
+                turns: options.turns.clone(),
             };
             scan::list(Arc::new(pages), listing)
         }
@@ -175,6 +178,14 @@ struct BucketPages {
     store: S3Store,
     bucket: String,
     requests: Option<Arc<AtomicU64>>,
+    turns: Option<Arc<dyn Turns>>,
+}
+
+/// Waits until a request may begin.
+async fn turn(turns: Option<&Arc<dyn Turns>>) {
+    if let Some(turns) = turns {
+        turns.turn().await;
+    }
 }
 
 fn count(requests: Option<&Arc<AtomicU64>>) {
@@ -188,6 +199,7 @@ impl Pages for BucketPages {
     async fn page(&self, ask: Ask) -> Result<Answer> {
         let Ask { prefix, level, token, start_after, most } = ask;
         let delimiter = level.then(|| "/".to_owned());
+        turn(self.turns.as_ref()).await;
         count(self.requests.as_ref());
         let found =
             page(&self.store, &self.bucket, &prefix, delimiter, token, start_after, most).await?;
@@ -207,9 +219,10 @@ fn query(
     async_stream::try_stream! {
         let fetch = |token: Option<String>, start: Option<String>| {
             let (store, bucket, prefix) = (store.clone(), bucket.clone(), prefix.clone());
-            let delimiter = Some("/".to_owned());
+            let (delimiter, turns) = (Some("/".to_owned()), options.turns.clone());
             count(options.requests.as_ref());
             AbortOnDropHandle::new(tokio::spawn(async move {
+                turn(turns.as_ref()).await;
                 page(&store, &bucket, &prefix, delimiter, token, start, None).await
             }))
         };

@@ -4,6 +4,7 @@
 //! written, also not through links. Files appear whole or not at all.
 
 mod blocks;
+mod case;
 mod here;
 mod keys;
 mod links;
@@ -63,22 +64,30 @@ struct Inner {
     links: Links,
     /// Listings show links that lead nowhere.
     shows_lost: bool,
+    /// What the connection says of names that differ in case only; None: the folder is asked.
+    case_sensitive: Option<bool>,
 }
 
 impl LocalStore {
     /// The storage of a LOCAL connection. Nothing is opened yet.
     pub fn open(name: Name, spec: LocalSpec) -> Result<Self> {
         let root = Root { path: spec.root, contained: true, bound: None };
-        Ok(Self::new(name, root, spec.read_only, false))
+        Ok(Self::new(name, root, spec.read_only, false, spec.case_sensitive))
     }
 
     /// The storage behind bare paths: all that this process may reach.
     fn here(root: PathBuf) -> Result<Self> {
         let root = Root { path: root, contained: false, bound: None };
-        Ok(Self::new(Name::new("local")?, root, false, true))
+        Ok(Self::new(Name::new("local")?, root, false, true, None))
     }
 
-    fn new(name: Name, root: Root, read_only: bool, bare: bool) -> Self {
+    fn new(
+        name: Name,
+        root: Root,
+        read_only: bool,
+        bare: bool,
+        case_sensitive: Option<bool>,
+    ) -> Self {
         let binding = Binding { bucket: Some(BUCKET.to_owned()), prefix: String::new() };
         Self(Arc::new(Inner {
             name,
@@ -90,6 +99,7 @@ impl LocalStore {
             writers: Arc::default(),
             links: Links::Follow,
             shows_lost: false,
+            case_sensitive,
         }))
     }
 
@@ -281,6 +291,15 @@ impl ObjectAccess for LocalStore {
         true
     }
 
+    async fn tells_case_apart(&self, key: &str, may_write: bool) -> bool {
+        if let Some(said) = self.0.case_sensitive {
+            return said;
+        }
+        let (key, may_write) = (key.to_owned(), may_write && !self.0.read_only);
+        let asked = self.blocking(move |inner| Ok(case::tells_apart(&inner.root, &key, may_write)));
+        asked.await.unwrap_or(case::USUAL)
+    }
+
     fn as_end(&self, links: Links, below: Option<&str>) -> Option<Storage> {
         let inner = &self.0;
         let root = Root {
@@ -298,6 +317,7 @@ impl ObjectAccess for LocalStore {
             writers: Arc::clone(&inner.writers),
             links,
             shows_lost: below.is_none(),
+            case_sensitive: inner.case_sensitive,
         }))))
     }
 
@@ -517,6 +537,24 @@ impl ObjectAccess for LocalStore {
             remove(&inner.root, &key)
         })
         .await
+    }
+
+    async fn delete_many_if(
+        &self,
+        bucket: &str,
+        objects: &[(String, String)],
+    ) -> Result<Vec<(String, Error)>> {
+        let mut failed = Vec::new();
+        for (key, etag) in objects {
+            let object = ObjectPath { bucket: bucket.to_owned(), key: key.clone() };
+            match self.delete_if(&object, etag).await {
+                Err(error) if error.code() != ErrorCode::ObjectNotFound => {
+                    failed.push((object.key, error));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(failed)
     }
 
     async fn create_bucket(&self, _bucket: &str) -> Result<()> {

@@ -41,6 +41,10 @@ impl ObjectAccess for AtVersion {
         true
     }
 
+    fn slow_downs(&self) -> u64 {
+        self.inner.slow_downs()
+    }
+
     fn version(&self) -> Option<&str> {
         Some(&self.version)
     }

@@ -84,12 +84,16 @@ pub(crate) struct Listing {
     pub(crate) what: String,
     pub(crate) prefix: String,
     pub(crate) start_after: Option<String>,
+    /// No key behind this one is wanted; where byte order is promised none is asked for.
+    pub(crate) until: Option<String>,
     /// Rows come as a plain listing would give them; else as they arrive.
     pub(crate) ordered: bool,
     /// The second page is asked for only when the first was read through.
     pub(crate) lazy: bool,
     /// Requests in flight at most; 1 lists plainly.
     pub(crate) workers: usize,
+    /// Requests that may be spent beyond a plain listing and a fifth of its pages, if fewer than usual.
+    pub(crate) spare: Option<usize>,
     /// The order the service promises; None where it must be found out.
     pub(crate) promised: Option<ListingOrder>,
     pub(crate) orders: Arc<Orders>,

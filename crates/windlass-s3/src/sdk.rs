@@ -13,7 +13,7 @@ use crate::payload::Payload;
 use crate::read::{Opened, Source};
 use crate::store::{S3Store, target};
 use crate::write::{
-    Refused, Stored, conditional, copy_source, described, expires, quoted, replaces,
+    Doomed, Refused, Stored, conditional, copy_source, described, expires, quoted, replaces,
 };
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -300,7 +300,7 @@ impl Sdk<'_> {
     pub(crate) async fn delete_many(
         &self,
         bucket: &str,
-        keys: &[&String],
+        keys: &[Doomed<'_>],
     ) -> Result<Vec<Refused>, Failure> {
         let missing = |error| {
             let error = Error::new(ErrorCode::Internal, "no keys to delete").source(error);
@@ -308,7 +308,9 @@ impl Sdk<'_> {
         };
         let objects: Vec<ObjectIdentifier> = keys
             .iter()
-            .map(|key| ObjectIdentifier::builder().key(key.as_str()).build())
+            .map(|Doomed { key, etag }| {
+                ObjectIdentifier::builder().key(*key).set_e_tag(etag.map(quoted)).build()
+            })
             .collect::<Result<_, _>>()
             .map_err(missing)?;
         let delete =

@@ -29,11 +29,16 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::OnceCell;
 use windlass_types::connection::{AddressingStyle, Identity};
+use windlass_types::path::Binding;
 use windlass_types::{Error, ErrorCode, Name, ObjectPath, Result, S3Spec};
 
 /// A connection to S3 or a compatible service. Clones share everything.
 #[derive(Clone)]
-pub struct S3Store(Arc<Inner>);
+pub struct S3Store(
+    Arc<Inner>,
+    /// What the sources of copies are bound to, where another connection names them.
+    Option<Binding>,
+);
 
 struct Inner {
     name: Name,
@@ -75,7 +80,7 @@ impl S3Store {
         regions: Arc<dyn RegionMemory>,
     ) -> Result<Self> {
         let customer_key = CustomerKey::of(&spec, &secrets)?;
-        Ok(Self(Arc::new(Inner {
+        let inner = Inner {
             guard: Guard::new(&name, &spec, &secrets, false),
             presign_guard: Guard::new(&name, &spec, &secrets, true),
             support: Support::new(&spec),
@@ -91,7 +96,8 @@ impl S3Store {
             seen: Mutex::default(),
             orders: Arc::default(),
             clients: Mutex::default(),
-        })))
+        };
+        Ok(Self(Arc::new(inner), None))
     }
 
     /// What the person wrote.
@@ -420,6 +426,12 @@ impl S3Store {
 
     pub(crate) fn check(&self, bucket: &str, key: &str) -> Result<()> {
         self.spec().binding.check(bucket, key)
+    }
+
+    /// The same of the source of a copy.
+    fn check_source(&self, from: &ObjectPath) -> Result<()> {
+        let binding = self.1.as_ref().unwrap_or(&self.spec().binding);
+        binding.check(&from.bucket, &from.key)
     }
 
     /// An answer to HEAD has no words: of an object that is not there it is asked, once a bucket,

@@ -25,7 +25,7 @@ use crate::encryption::CustomerKey;
 use crate::error::{self, Said};
 use crate::failure::{Failure, redirected};
 use crate::guard::Guard;
-use crate::http::Line;
+use crate::http::{Line, is_busy};
 use crate::keep::Kept;
 use crate::payload::{Payload, Sending};
 use crate::store::target;
@@ -197,7 +197,7 @@ pub struct Traffic {
     pub requests: u64,
     /// Attempts after the first.
     pub retries: u64,
-    /// Answers that asked to go slower (503, 429).
+    /// Answers that asked to go slower (503, 429), also to what goes through the SDK.
     pub busy: u64,
 }
 
@@ -205,7 +205,6 @@ pub struct Traffic {
 struct Counters {
     requests: AtomicU64,
     retries: AtomicU64,
-    busy: AtomicU64,
 }
 
 /// The client of one connection.
@@ -277,7 +276,7 @@ impl Wire {
         Traffic {
             requests: self.counters.requests.load(Ordering::Relaxed),
             retries: self.counters.retries.load(Ordering::Relaxed),
-            busy: self.counters.busy.load(Ordering::Relaxed),
+            busy: self.line.busy(),
         }
     }
 
@@ -492,8 +491,8 @@ impl Wire {
         };
         let target = target(asked.bucket, asked.key);
         let error = error::answered(asked.call.name(), &target, &self.connection, &said);
-        if matches!(status, 429 | 503) || code == "SlowDown" {
-            self.counters.busy.fetch_add(1, Ordering::Relaxed);
+        if is_busy(status) || code == "SlowDown" {
+            self.line.slow_down();
         }
         let later = (redirect.is_none() && codes::may_pass_later(status, &code)).then(|| {
             let asked_for = answer.header("retry-after").and_then(|text| text.trim().parse().ok());

@@ -8,6 +8,7 @@ use crate::checksum::{CRC64, Sums};
 use crate::encryption::{customer_key, new_object};
 use crate::error;
 use crate::failure::Failure;
+use crate::lifecycle;
 use crate::list::unquote;
 use crate::payload::Payload;
 use crate::store::{Carrier, S3Store, target};
@@ -30,6 +31,13 @@ pub(crate) struct Stored {
     pub(crate) crc: Option<String>,
     /// Encrypted with a key of KMS, so the `ETag` is no MD5.
     pub(crate) kms: bool,
+}
+
+/// A key to delete, and the `ETag` that it must still have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Doomed<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) etag: Option<&'a str>,
 }
 
 /// A key that a deletion of many left.
@@ -394,10 +402,10 @@ pub(crate) fn fits_xml(key: &str) -> bool {
 pub(crate) async fn delete_many(
     store: &S3Store,
     bucket: &str,
-    keys: &[String],
+    keys: &[Doomed<'_>],
 ) -> Result<Vec<(String, Error)>> {
-    let (together, mut alone): (Vec<&String>, Vec<&String>) =
-        keys.iter().partition(|key| fits_xml(key));
+    let (together, mut alone): (Vec<Doomed<'_>>, Vec<Doomed<'_>>) =
+        keys.iter().copied().partition(|doomed| fits_xml(doomed.key));
     let mut failed = Vec::new();
     for chunk in together.chunks(1000) {
         let answer = store
@@ -426,10 +434,16 @@ pub(crate) async fn delete_many(
             Err(failure) => return Err(failure.error),
         }
     }
-    for key in alone {
-        let object = ObjectPath { bucket: bucket.to_owned(), key: key.clone() };
-        if let Err(error) = self::delete(store, &object).await {
-            failed.push((key.clone(), error));
+    for Doomed { key, etag } in alone {
+        let object = ObjectPath { bucket: bucket.to_owned(), key: key.to_owned() };
+        let done = match etag {
+            Some(etag) => lifecycle::delete_if(store, &object, etag).await,
+            None => self::delete(store, &object).await,
+        };
+        if let Err(error) = done
+            && error.code() != ErrorCode::ObjectNotFound
+        {
+            failed.push((object.key, error));
         }
     }
     Ok(failed)

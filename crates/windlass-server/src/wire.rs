@@ -33,6 +33,10 @@ pub struct StorageInfo {
     pub prefix: String,
     /// Whether writes are refused.
     pub read_only: bool,
+    /// Whether names that differ in case only are told apart where it was asked about; null if it was
+    /// not.
+    #[serde(default)]
+    pub tells_case_apart: Option<bool>,
 }
 
 /// What goes with a write, as JSON in a header.
@@ -173,7 +177,7 @@ pub enum CopyEvent {
 pub enum FrameKind {
     /// One whole Arrow IPC stream.
     Arrow,
-    /// End of one answer's rows; the payload is a [`grade`] of them.
+    /// End of one answer's rows; the payload is an [`end`]: their grade and warnings.
     End,
     /// A sentence: JSON `{message, warnings}`.
     Done,
@@ -205,14 +209,25 @@ pub fn frame(kind: FrameKind, payload: &[u8]) -> Bytes {
 
 const GRADES: [(Grade, u8); 3] = [(Grade::Good, b'1'), (Grade::Bad, b'0'), (Grade::Partial, b'3')];
 
-/// A grade as a payload.
-pub fn grade(grade: Grade) -> [u8; 1] {
-    [GRADES.iter().find(|(one, _)| *one == grade).map_or(b'0', |(_, byte)| *byte)]
+/// The end of rows as a payload: their grade, and then the warnings, if there are any.
+pub fn end(grade: Grade, warnings: &[String]) -> Vec<u8> {
+    let byte = GRADES.iter().find(|(one, _)| *one == grade).map_or(b'0', |(_, byte)| *byte);
+    let mut payload = vec![byte];
+    if !warnings.is_empty() {
+        payload.extend_from_slice(serde_json::json!(warnings).to_string().as_bytes());
+    }
+    payload
 }
 
-/// Reads the payload of a grade.
-pub fn grade_of(payload: &[u8]) -> Grade {
-    GRADES.iter().find(|(_, byte)| payload == [*byte]).map_or(Grade::Bad, |(grade, _)| *grade)
+/// Reads the payload of an end: the grade, and the warnings.
+pub fn end_of(payload: &[u8]) -> (Grade, Vec<String>) {
+    let (byte, rest) = match payload {
+        [byte, rest @ ..] => (*byte, rest),
+        [] => (b'0', payload),
+    };
+    let grade = GRADES.iter().find(|(_, known)| *known == byte);
+    let warnings = serde_json::from_slice(rest).unwrap_or_default();
+    (grade.map_or(Grade::Bad, |(grade, _)| *grade), warnings)
 }
 
 /// Cuts a byte stream into frames.
@@ -309,6 +324,16 @@ mod tests {
             assert_eq!(seen, vec![batch(0), batch(1), batch(2)]);
             assert!(ended);
         }
+    }
+
+    #[test]
+    fn the_end_of_rows_tells_their_grade_and_warnings() {
+        for grade in [Grade::Good, Grade::Bad, Grade::Partial] {
+            for warnings in [vec![], vec!["3 rows were \"left out\"".to_owned()]] {
+                assert_eq!(end_of(&end(grade, &warnings)), (grade, warnings));
+            }
+        }
+        assert_eq!(end_of(b""), (Grade::Bad, Vec::new()));
     }
 
     #[test]

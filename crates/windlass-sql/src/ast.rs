@@ -364,6 +364,8 @@ pub enum DescribeTarget {
     Job(Name),
     /// A table: its unquoted parts, the last of which may be a path.
     Table(Vec<String>),
+    /// The text of a call that reads files, such as `read_csv('connection', 'path')`.
+    Call(String),
 }
 
 /// What PREVIEW and PROFILE look at.

@@ -113,7 +113,7 @@ const HELP: &[Help] = &[
         "DROP FILE TABLE orders",
     ),
     row(
-        "DESCRIBE [TABLE] name | connection.\"path\"",
+        "DESCRIBE [TABLE] name | connection.\"path\" | read_csv(...)",
         "Columns of a table, or of files.",
         "DESCRIBE landing.\"orders/*.parquet\"",
     ),

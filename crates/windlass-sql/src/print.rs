@@ -195,6 +195,10 @@ impl fmt::Display for Printed<'_> {
             Statement::Describe { target: DescribeTarget::Job(name) } => {
                 write!(f, "DESCRIBE JOB {name}")
             }
+            Statement::Describe { target: DescribeTarget::Call(call) } => {
+                // Only as a statement can it be read, and its secrets be found.
+                write!(f, "{}", self.query(&format!("DESCRIBE {call}")))
+            }
             Statement::Describe { target: DescribeTarget::Table(parts) } => {
                 let parts: Vec<String> = parts.iter().map(|part| identifier(part)).collect();
                 write!(f, "DESCRIBE TABLE {}", parts.join("."))

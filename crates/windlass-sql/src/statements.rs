@@ -451,6 +451,9 @@ impl Parser<'_> {
         if self.peek().is_some_and(query) {
             return Ok(self.engine());
         }
+        if let Some(call) = self.call()? {
+            return Ok(Statement::Describe { target: DescribeTarget::Call(call) });
+        }
         self.word("TABLE");
         self.want(Want::Name(Thing::Connection));
         let mut parts = vec![self.identifier(Want::Name(Thing::Table))?];

@@ -295,6 +295,9 @@ fn statement() -> BoxedStrategy<Statement> {
         text().prop_map(|text| Statement::Describe { target: DescribeTarget::Container(text) }),
         vec(text(), 1..4)
             .prop_map(|parts| Statement::Describe { target: DescribeTarget::Table(parts) }),
+        Just(Statement::Describe {
+            target: DescribeTarget::Call("read_csv('c', 'p', delimiter => ';')".to_owned()),
+        }),
         (
             prop::sample::select(vec![
                 "connections",

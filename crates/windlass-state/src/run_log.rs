@@ -231,6 +231,34 @@ impl Store {
         .collect()
     }
 
+    /// Leaves of each item of a run, told by source and destination, what was said of it last. With
+    /// `before`, a place, also takes away what was said up to there of items that were not done.
+    /// False, and nothing changed, where the run was lost.
+    pub async fn settle_items(&self, claim: RunClaim, before: Option<i64>) -> Result<bool> {
+        let doing = "settle the items of a run";
+        let mut tx = self.begin(Intent::Write).await?;
+        if !hold(&mut tx, claim).await? {
+            return Ok(false);
+        }
+        let run = claim.run.to_string();
+        // Places begin with 1.
+        sqlx::query("DELETE FROM run_items WHERE run_id = $1 AND seq <= $2 AND status <> 'done'")
+            .bind(&run)
+            .bind(before.unwrap_or_default())
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(doing))?;
+        sqlx::query(
+            "DELETE FROM run_items WHERE run_id = $1 AND seq NOT IN (SELECT MAX(seq) FROM run_items WHERE run_id = $1 GROUP BY source, destination)",
+        )
+        .bind(&run)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(doing))?;
+        tx.commit().await.map_err(failed(doing))?;
+        Ok(true)
+    }
+
     /// Sets marks of a run, all or none; false where the run was lost.
     pub async fn set_marks(&self, claim: RunClaim, marks: &[RunMark]) -> Result<bool> {
         let doing = "write a mark";

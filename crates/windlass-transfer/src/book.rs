@@ -1,5 +1,6 @@
 //! The lines and figures of a run.
 
+use crate::earlier::BEFORE;
 use crate::plan::Found;
 use crate::request::{Action, Item, Status, Summary};
 use crate::run::Run;
@@ -39,7 +40,7 @@ impl Book {
         reason: Option<String>,
         error: Option<&Error>,
     ) {
-        self.run.progress.item(&Item {
+        self.tell(&Item {
             action,
             source: self.run.source.address(&found.key),
             destination: self.run.destination.address(to),
@@ -51,9 +52,51 @@ impl Book {
         });
     }
 
+    fn tell(&self, item: &Item) {
+        if let Some(earlier) = &self.run.earlier {
+            earlier.meet(item);
+        }
+        self.run.progress.item(item);
+    }
+
     pub(crate) fn skipped(&mut self, found: &Found, to: &str, why: String) {
+        if let Some(action) = self.done_before(found, to, &why) {
+            self.written(found, to, action == Action::Update);
+            self.line(action, found, to, Status::Done, Some(BEFORE.to_owned()), None);
+            return;
+        }
         self.summary.skipped += 1;
         self.line(Action::Skip, found, to, Status::Skipped, Some(why), None);
+    }
+
+    /// What an earlier attempt of this run did to an object that is left alone now. What a move leaves
+    /// alone was put there after that.
+    fn done_before(&self, found: &Found, to: &str, why: &str) -> Option<Action> {
+        let earlier = self.run.earlier.as_ref().filter(|_| !self.moves)?;
+        let (from, to) = (self.run.source.address(&found.key), self.run.destination.address(to));
+        earlier.action(&from, &to).or((why == BEFORE).then_some(Action::Copy))
+    }
+
+    /// Enters what this attempt of a run has not met, and an earlier one did.
+    pub(crate) fn tell_rest(&mut self) {
+        let rest = self.run.earlier.as_ref().map(|earlier| earlier.take_rest());
+        for item in rest.unwrap_or_default() {
+            let summary = &mut self.summary;
+            match item.action {
+                Action::Copy => summary.copied += 1,
+                Action::Move => {
+                    summary.copied += 1;
+                    summary.deleted += 1;
+                }
+                Action::Update => summary.updated += 1,
+                Action::Delete => summary.deleted += 1,
+                Action::Skip => {}
+            }
+            if item.action != Action::Delete {
+                summary.bytes += item.size;
+            }
+            self.run.progress.item(&item);
+        }
     }
 
     /// Enters how a step ended; of a dry run, how it would.
@@ -119,7 +162,7 @@ impl Book {
             Status::Failed => self.summary.failed += 1,
             Status::Planned | Status::Done => self.summary.deleted += 1,
         }
-        self.run.progress.item(&Item {
+        self.tell(&Item {
             action: Action::Delete,
             source: String::new(),
             destination: self.run.destination.address(&found.key),

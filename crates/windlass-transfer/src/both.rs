@@ -4,9 +4,10 @@
 //! written is kept until the listing ends. What is to be deleted is always kept until both have.
 
 use crate::book::ends_all;
-use crate::change::{Verdict, decide};
+use crate::change::{ChangeTest, Verdict, decide};
 use crate::content::Doubt;
 use crate::diff::{End, Merge, Which, in_byte_order};
+use crate::earlier::BEFORE;
 use crate::ends;
 use crate::filter::EntryFilter;
 use crate::naming::Source;
@@ -107,13 +108,13 @@ pub(crate) async fn plan(
     let options = Arc::clone(&run.options);
     Own::check_apart(&run, &planner, filter.as_deref()).await?;
     let several = !matches!(planner.naming().source, Source::Key(_));
-    let may_be_impossible = run.destination.is_folder() || !run.tells_case();
+    let may_be_impossible = run.destination.is_folder() || !planner.tells_case();
     let fails = options.names == OnTrouble::Fail || options.case == OnTrouble::Fail;
     let kept = (several && may_be_impossible && fails && !options.dry_run).then(Spool::default);
     let mut out = Out { run: Arc::clone(&run), steps, kept, items: 0, bytes: 0 };
     let source = source_rows(&run, &planner).await?;
     let judge = Judge { filter, base: planner.naming().source.base().to_owned() };
-    let rest = if several && options.compares() && options.files.is_none() {
+    let rest = if several && run.compares() && options.files.is_none() {
         let source = in_order(&run.source, source);
         merged(&run, &mut planner, judged(source, &options, judge), &mut out).await?
     } else {
@@ -131,7 +132,9 @@ pub(crate) async fn plan(
         return Ok((Planned::default(), planner));
     }
     out.end(&planner).await?;
-    if planner.seen == 0 && options.files.is_none() {
+    // What an earlier attempt has moved away need not be there.
+    let moved = run.earlier.as_ref().is_some_and(|earlier| earlier.has_moved_any());
+    if planner.seen == 0 && options.files.is_none() && !moved {
         ends::check_there(&run.source, &planner.naming().source).await?;
     }
     if !planner.has_some && rest.extras.len() > 0 {
@@ -180,7 +183,12 @@ async fn source_rows(
     let bucket = run.source.location.bucket.clone();
     if let Source::Key(key) = source {
         let object = run.source.object(key)?;
-        let meta = stat_source(&run.source.storage, &object).await?;
+        let meta = match stat_source(&run.source.storage, &object).await {
+            Err(error) if error.code() == ErrorCode::ObjectNotFound && run.moved_before(key) => {
+                return Ok(futures::stream::empty().boxed());
+            }
+            meta => meta?,
+        };
         let mut entry =
             Found { key: key.clone(), size: None, etag: None, modified: None, storage_class: None }
                 .entry();
@@ -211,17 +219,24 @@ async fn source_rows(
                     {
                         return Err(error);
                     }
+                    Err(error)
+                        if error.code() == ErrorCode::ObjectNotFound
+                            && run.moved_before(&entry.key) =>
+                    {
+                        return Ok(None);
+                    }
                     // What is not there, or refused, fails as an item, when it is read.
                     Err(_) => {}
                 }
-                Ok(entry)
+                Ok(Some(entry))
             }
         });
-        return Ok(asked.buffered(crate::DEFAULT_CONCURRENCY).boxed());
+        let asked = asked.buffered(crate::DEFAULT_CONCURRENCY);
+        return Ok(asked.try_filter_map(|entry| futures::future::ready(Ok(entry))).boxed());
     }
     let location = Location { bucket, key: source.prefix().to_owned() };
     let exclude = &run.options.exclude;
-    let needed = run.options.compares() || run.destination.is_folder();
+    let needed = run.compares() || run.destination.is_folder();
     let ordered = needed && in_byte_order(&run.source);
     Ok(crate::filter::listed(&run.source.storage, location, source.base(), exclude, ordered))
 }
@@ -282,7 +297,7 @@ async fn alone(
     mut rows: BoxStream<'static, Result<(Entry, bool)>>,
     out: &mut Out,
 ) -> Result<()> {
-    let compares = run.options.compares();
+    let compares = run.compares();
     loop {
         let row = tokio::select! {
             () = run.cancel.cancelled() => return Ok(()),
@@ -318,6 +333,12 @@ async fn merged(
     let exclude = &run.options.exclude;
     let listed =
         crate::filter::listed(&run.destination.storage, location, &folder, exclude, ordered);
+    let listed = if planner.tells_case() || !run.options.compares() {
+        listed
+    } else {
+        let Some(kept) = known_first(run, planner, listed).await? else { return Ok(None) };
+        kept
+    };
     let mut right = in_order(&run.destination, listed);
     let mut merge = Merge::new();
     let mut rest = Planned::default();
@@ -374,12 +395,39 @@ async fn merged(
                 merge.push(which, path, entry)?;
             }
             Ok(None) => merge.end(which, End::Complete),
+            // It is only looked at to save work: what may not be listed is written again.
+            Err(error) if which == Which::Right && !run.options.compares() => {
+                tracing::warn!(error = error.chain(), "what was copied before is not found out");
+                merge.end(which, End::Complete);
+            }
             Err(error) => {
                 merge.end(which, End::Incomplete);
                 return Err(error);
             }
         }
     }
+}
+
+/// The same rows, once the planner knows them all: a name that only case tells from one of the source
+/// may stand anywhere among them. None if the run was interrupted.
+async fn known_first(
+    run: &Run,
+    planner: &mut Planner,
+    mut rows: BoxStream<'static, Result<Entry>>,
+) -> Result<Option<BoxStream<'static, Result<Entry>>>> {
+    let mut kept = Spool::default();
+    loop {
+        let row = tokio::select! {
+            () = run.cancel.cancelled() => return Ok(None),
+            row = rows.try_next() => row?,
+        };
+        let Some(entry) = row else { break };
+        if entry.kind == EntryKind::Object {
+            planner.is_there(&entry.key);
+        }
+        kept.push(entry)?;
+    }
+    Ok(Some(futures::stream::iter(kept.read()?).boxed()))
 }
 
 /// Whether what only the destination has may be deleted. The folder itself stays, and so does the
@@ -412,6 +460,18 @@ async fn pair(
     let Step::Copy(found, to, _) = step else { return Ok(Some(step)) };
     if renamed {
         return Ok(Some(Step::Copy(found, to, Existing::Ask)));
+    }
+    if run.earlier.is_some()
+        && run.options.test() == ChangeTest::Always
+        && let Some(there) = &destination
+    {
+        let etags_tell = doubt.etags_tell(run, ChangeTest::Default, &row, there).await;
+        if run.copied_before(&row, &to, there, etags_tell).await {
+            return Ok(Some(Step::Skip(found, to, BEFORE.to_owned())));
+        }
+    }
+    if !run.options.compares() {
+        return Ok(Some(Step::Copy(found, to, Existing::Unknown)));
     }
     let Some(destination) = destination else {
         // A folder of a machine is there without being listed.

@@ -2,22 +2,23 @@
 //!
 //! An object that fails is a line; a listing that fails ends the run, after what was begun.
 
-use crate::DEFAULT_CONCURRENCY;
 use crate::book::{Book, Done};
 use crate::both::{self, plan, step_for};
 use crate::change::{EXISTS, IfExists, decide};
+use crate::earlier::BEFORE;
 use crate::ends;
 use crate::extras;
 use crate::names;
 use crate::naming::{Naming, Source, check_listed};
 use crate::object::broken;
-use crate::options::CopyOptions;
+use crate::options::{CopyOptions, named};
 use crate::plan::{Existing, Filter, Found, Planner, Step, Target, UNCHANGED};
 use crate::request::{CopyRequest, Progress, Side, Summary};
 use crate::run::{Run, interrupted};
 use crate::tuning::Tuning;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -64,7 +65,7 @@ async fn copy_as(
     cancel: CancellationToken,
 ) -> Result<Summary> {
     let started = Instant::now();
-    let CopyRequest { source, destination, mut options, filter, journal } = request;
+    let CopyRequest { source, destination, mut options, filter, journal, earlier } = request;
     options.check()?;
     source.location.need_bucket()?;
     destination.location.need_bucket()?;
@@ -83,11 +84,13 @@ async fn copy_as(
     if !one {
         naming.target().clone_into(&mut destination.location.key);
     }
+    ends::check_outside(&source, &destination, &naming)?;
     extras::check_apart(&source, &destination, &options)?;
+    let tells_case = destination.storage.tells_case_apart(naming.target(), !options.dry_run).await;
     let target = Target {
         one_place: source.is_same_place(&destination),
         is_folder: destination.is_folder(),
-        tells_case: destination.storage.tells_case_apart(),
+        tells_case,
         names: options.names,
         case: options.case,
         in_place: options.gives() && !options.delete_source && !options.compares(),
@@ -108,8 +111,9 @@ async fn copy_as(
         cancel.clone(),
     );
     run.journal = journal;
+    // A dry run has done nothing before.
+    run.earlier = earlier.filter(|_| !options.dry_run);
     let run = Arc::new(run);
-    let most = if options.concurrency == 0 { DEFAULT_CONCURRENCY } else { options.concurrency };
     let (sender, mut steps) = mpsc::channel(run.tuning.queue.max(1));
     let planning = tokio::spawn(plan(Arc::clone(&run), planner, filter, sender).in_current_span());
 
@@ -152,7 +156,7 @@ async fn copy_as(
             },
             // After a fatal error nothing is waited for but what was begun.
             () = cancel.cancelled(), if !listed && book.fatal.is_none() => listed = true,
-            step = steps.recv(), if !listed && book.fatal.is_none() && tasks.len() < most => {
+            step = steps.recv(), if !listed && book.fatal.is_none() && tasks.len() < run.at_once() => {
                 match step {
                     None => listed = true,
                     Some(Step::Skip(found, to, why)) => book.skipped(&found, &to, why),
@@ -178,6 +182,9 @@ async fn copy_as(
     if cancel.is_cancelled() {
         return Err(stopped(&book.summary));
     }
+    if book.fatal.is_some() || ended.is_err() {
+        book.tell_rest();
+    }
     if let Some(fatal) = book.fatal {
         return Err(fatal);
     }
@@ -187,7 +194,18 @@ async fn copy_as(
         if cancel.is_cancelled() {
             return Err(stopped(&book.summary));
         }
+        if deleted.is_err() {
+            book.tell_rest();
+        }
         deleted?;
+    }
+    book.tell_rest();
+    let by_size = run.by_size.load(Ordering::Relaxed);
+    if by_size > 0 {
+        run.progress.note(&format!(
+            "{by_size} objects were copied by the service and compared by size alone, since it tells no checksum of both ends; the value `read-back` of {} reads them again",
+            named("check")
+        ));
     }
     if options.remove_empty_folders && !options.dry_run && run.source.is_folder() {
         let removed = extras::remove_folders(&run.source, &emptied).await;
@@ -297,7 +315,16 @@ pub(crate) fn stamp(found: &Found) -> String {
 async fn settled(run: &Arc<Run>, step: Step) -> Result<Step> {
     let mut step = step;
     if let Step::Copy(found, to, Existing::Ask) = step {
-        step = match there(run, &to).await? {
+        let there = there(run, &to).await?;
+        if let Some(entry) = &there
+            && run.copied_before(&found.entry(), &to, entry, true).await
+        {
+            return Ok(Step::Skip(found, to, BEFORE.to_owned()));
+        }
+        if !run.options.compares() {
+            return Ok(Step::Copy(found, to, Existing::Unknown));
+        }
+        step = match there {
             None => Step::Copy(found, to, Existing::Absent),
             Some(_) if to.ends_with('/') && run.destination.is_folder() => {
                 Step::Skip(found, to, UNCHANGED.to_owned())
@@ -398,6 +425,8 @@ async fn is_same_object(run: &Run, found: &Found, bucket: &str, to: &str) -> Res
     })
 }
 
+#[cfg(test)]
+mod again_tests;
 #[cfg(test)]
 mod left_tests;
 #[cfg(test)]

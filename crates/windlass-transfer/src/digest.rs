@@ -9,7 +9,7 @@ use crc_fast::CrcAlgorithm;
 use md5::{Digest as _, Md5};
 use sha2::Sha256;
 use std::fmt::Write as _;
-use windlass_s3::ObjectMeta;
+use windlass_s3::{ObjectMeta, StoredCrc};
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -73,24 +73,14 @@ pub(crate) enum Expected {
 impl Expected {
     /// The best proof that the service gives. A CRC first: parts of it can be joined.
     pub(crate) fn of(bucket: &str, meta: &ObjectMeta) -> Self {
-        let stored = |name: &str| {
-            let text = meta.checksums.get(name)?;
-            STANDARD.decode(text).ok()
-        };
-        for (name, algorithm, width) in [
-            ("CRC64NVME", CrcAlgorithm::Crc64Nvme, 8),
-            ("CRC32C", CrcAlgorithm::Crc32Iscsi, 4),
-            ("CRC32", CrcAlgorithm::Crc32IsoHdlc, 4),
-        ] {
-            if let Some(bytes) = stored(name).filter(|bytes| bytes.len() == width) {
-                let value = bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
-                return Self::Crc(algorithm, value);
-            }
+        if let Some(StoredCrc { algorithm, value, .. }) = StoredCrc::among(&meta.checksums) {
+            return Self::Crc(algorithm, value);
         }
         if let Some(sum) = stored_md5(bucket, meta) {
             return Self::Md5(sum);
         }
-        match stored("SHA256").filter(|bytes| bytes.len() == 32) {
+        let sha = meta.checksums.get("SHA256").and_then(|text| STANDARD.decode(text).ok());
+        match sha.filter(|bytes| bytes.len() == 32) {
             Some(sum) => Self::Sha256(sum),
             None => Self::Nothing,
         }

@@ -2,11 +2,12 @@
 //! of requests; and what an end cannot do is refused before anything is begun.
 
 use crate::limited::Limited;
-use crate::naming::{Naming, Source};
+use crate::naming::{Naming, Source, into_itself};
 use crate::options::CopyOptions;
 use crate::pace::Rate;
 use crate::request::Side;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use windlass_s3::Links;
 use windlass_types::{Error, ErrorCode, Result};
@@ -65,6 +66,43 @@ pub(crate) async fn check_there(side: &Side, source: &Source) -> Result<()> {
     };
     Err(Error::new(ErrorCode::ObjectNotFound, message)
         .hint("list the place above it with `windlass ls`"))
+}
+
+/// An error if a folder would be copied into itself, whatever its two ends are called: the copy would
+/// find its own copies.
+pub(crate) fn check_outside(source: &Side, destination: &Side, naming: &Naming) -> Result<()> {
+    let Source::Folder(folder) = &naming.source else { return Ok(()) };
+    let target = naming.target();
+    let by_name = naming.goes_into_itself();
+    let inside = match (real(source, folder), real(destination, target)) {
+        (Some(from), Some(to)) => {
+            (from != to && to.starts_with(&from)) || (by_name && source.is_same_place(destination))
+        }
+        (None, None) => by_name && is_same_bucket(source, destination),
+        _ => false,
+    };
+    if inside {
+        return Err(into_itself(&destination.address(target), &source.address(folder)));
+    }
+    Ok(())
+}
+
+/// Where a key of a folder of this machine really is, or will be once what is missing of it is made.
+/// None elsewhere.
+pub(crate) fn real(side: &Side, key: &str) -> Option<PathBuf> {
+    let path = side.storage.local_path(key)?;
+    let found = path.ancestors().find_map(|above| {
+        let real = above.canonicalize().ok()?;
+        Some(real.join(path.strip_prefix(above).ok()?))
+    });
+    Some(found.unwrap_or(path))
+}
+
+/// Whether both sides are in one bucket, as far as the two storages tell.
+pub(crate) fn is_same_bucket(one: &Side, two: &Side) -> bool {
+    let (first, second) = (one.storage.service(), two.storage.service());
+    one.location.bucket == two.location.bucket
+        && (one.storage.name() == two.storage.name() || (first.is_some() && first == second))
 }
 
 /// An error if an end cannot do what the options say.

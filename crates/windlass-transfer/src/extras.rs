@@ -6,6 +6,8 @@ use crate::book::{Book, Done};
 use crate::both::Planned;
 use crate::copy::{stamp, there};
 use crate::digest::{hex, md5};
+use crate::ends::{is_same_bucket, real};
+use crate::leave::NOBODYS;
 use crate::names::beside;
 use crate::options::{CopyOptions, named};
 use crate::own::taken;
@@ -13,17 +15,22 @@ use crate::plan::{Existing, Found, Planner};
 use crate::request::Side;
 use crate::run::{Run, interrupted};
 use crate::spool::Spool;
+use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use windlass_s3::{Links, PutOptions};
-use windlass_types::{Error, ErrorCode, Result};
+use std::sync::atomic::Ordering;
+use windlass_s3::{Links, ObjectMeta, PutOptions};
+use windlass_types::{Error, ErrorCode, ObjectPath, Result};
 
 /// Keys deleted in one request.
 const BATCH: usize = 1000;
 
 /// Folders remembered to be removed when they are empty. More than these stay.
 const FOLDERS: usize = 1_000_000;
+
+/// Why what was to be deleted is left alone.
+const WRITTEN: &str = "written meanwhile, so it was not deleted";
 
 /// Refuses a sync whose deletions would reach its own source or backups.
 pub(crate) fn check_apart(source: &Side, destination: &Side, options: &CopyOptions) -> Result<()> {
@@ -38,16 +45,12 @@ pub(crate) fn check_apart(source: &Side, destination: &Side, options: &CopyOptio
         .hint("choose a place outside it; the next sync would delete them"));
     }
     let base = source.location.key.as_str();
-    let real = |side: &Side, key: &str| {
-        side.storage.local_path(key).map(|path| path.canonicalize().unwrap_or(path))
-    };
     let inside = match (real(source, base), real(destination, target)) {
         (Some(source), Some(destination)) => {
             source != destination && source.starts_with(destination)
         }
         (None, None) => {
-            same_service(source, destination)
-                && source.location.bucket == destination.location.bucket
+            is_same_bucket(source, destination)
                 && base != target
                 && base.starts_with(target.as_str())
         }
@@ -65,16 +68,6 @@ pub(crate) fn check_apart(source: &Side, destination: &Side, options: &CopyOptio
         .hint(format!("leave {} out, or sync to another place", named("delete"))));
     }
     Ok(())
-}
-
-/// Whether buckets of one name are one bucket, as far as the two storages tell.
-fn same_service(one: &Side, two: &Side) -> bool {
-    let service = |side: &Side| {
-        let group = side.storage.server_side_copy_group()?;
-        group.split(' ').next().map(str::to_owned)
-    };
-    one.storage.name() == two.storage.name()
-        || service(one).is_some_and(|name| service(two) == Some(name))
 }
 
 /// Deletes (or would delete) at the destination what the source does not have.
@@ -112,6 +105,7 @@ pub(crate) async fn delete_extras(
     let backup = run.options.backup_to.clone().map(|prefix| (backup_run(run, &prefix), prefix));
     let mut folders = BTreeSet::new();
     let mut extras = extras.read()?;
+    let mut conditional = None;
     let mut seen = 0_usize;
     loop {
         if run.cancel.is_cancelled() {
@@ -143,7 +137,16 @@ pub(crate) async fn delete_extras(
         if let Some((through, prefix)) = &backup {
             batch = backed_up(through, book, batch, prefix).await;
         }
-        delete_batch(run, book, &batch, &mut folders).await?;
+        if !batch.is_empty() {
+            let bucket = run.destination.location.need_bucket()?.to_owned();
+            if conditional.is_none() {
+                (conditional, batch) = probed(run, book, &bucket, batch).await;
+            }
+            delete_batch(run, book, &bucket, batch, conditional == Some(true), &mut folders).await;
+        }
+    }
+    if let Some((through, _)) = &backup {
+        run.by_size.fetch_add(through.by_size.load(Ordering::Relaxed), Ordering::Relaxed);
     }
     if run.destination.is_folder() {
         remove_folders(&run.destination, &folders).await;
@@ -210,10 +213,7 @@ async fn backed_up(run: &Arc<Run>, book: &mut Book, batch: Vec<Found>, prefix: &
     for (found, copied) in results {
         match copied {
             Ok(state) if state.etag == found.etag => kept.push(found),
-            Ok(_) => {
-                let why = "written meanwhile, so it was not deleted".to_owned();
-                book.deleted(&found, Ok(Done::Left(why)));
-            }
+            Ok(_) => book.deleted(&found, Ok(Done::Left(WRITTEN.to_owned()))),
             Err(error) => book.deleted(&found, Err(&error)),
         }
     }
@@ -235,36 +235,110 @@ async fn free(run: &Run, key: String, stamp: &str) -> Result<String> {
     Ok(free)
 }
 
+/// Finds out, by the first object that still is what was listed, whether the destination deletes many
+/// on the condition that each is; unknown where none is left that is. Answers the objects to delete, too:
+/// not those that were seen to be something else by now.
+async fn probed(
+    run: &Run,
+    book: &mut Book,
+    bucket: &str,
+    batch: Vec<Found>,
+) -> (Option<bool>, Vec<Found>) {
+    let storage = &run.destination.storage;
+    let mut known = None;
+    let mut rest = Vec::with_capacity(batch.len());
+    for found in batch {
+        if known.is_some() || found.etag.is_none() {
+            rest.push(found);
+            continue;
+        }
+        let object = ObjectPath { bucket: bucket.to_owned(), key: found.key.clone() };
+        match run.retried(|| storage.stat(&object, None)).await {
+            Ok(now) if now.etag == found.etag && Some(now.size) == found.size => {
+                // Refused, the condition is honoured. Obeyed, it is not: then the object, which was to
+                // be deleted, is.
+                let nobodys = [(found.key.clone(), NOBODYS.to_owned())];
+                let outcome = run.retried(|| storage.delete_many_if(bucket, &nobodys)).await;
+                known = Some(outcome.is_ok_and(|failed| {
+                    failed.iter().any(|(_, error)| error.code() == ErrorCode::ObjectChanged)
+                }));
+                tracing::debug!(honoured = ?known, "deleting many under conditions");
+            }
+            Ok(now) if is_rewritten(run, &now, &found) => {
+                book.deleted(&found, Ok(Done::Left(WRITTEN.to_owned())));
+                continue;
+            }
+            Err(error) if error.code() == ErrorCode::ObjectNotFound => {}
+            // Its listings have other ETags than its objects, or it does not tell.
+            Ok(_) | Err(_) => known = Some(false),
+        }
+        rest.push(found);
+    }
+    (known, rest)
+}
+
+/// Whether an object whose `ETag` is not the listed one is another by what else is known of it.
+fn is_rewritten(run: &Run, now: &ObjectMeta, listed: &Found) -> bool {
+    let second = |time: Option<DateTime<Utc>>| time.map(|time| time.timestamp());
+    run.destination.is_folder()
+        || Some(now.size) != listed.size
+        || second(now.last_modified) != second(listed.modified)
+}
+
+/// Deletes what was listed; under `conditional` only what still is that.
 async fn delete_batch(
-    run: &Arc<Run>,
+    run: &Run,
+    book: &mut Book,
+    bucket: &str,
+    batch: Vec<Found>,
+    conditional: bool,
+    folders: &mut BTreeSet<String>,
+) {
+    let storage = &run.destination.storage;
+    let (listed, others): (Vec<Found>, Vec<Found>) =
+        batch.into_iter().partition(|found| conditional && found.etag.is_some());
+    if !listed.is_empty() {
+        let pair = |found: &Found| (found.key.clone(), found.etag.clone().unwrap_or_default());
+        let objects: Vec<(String, String)> = listed.iter().map(pair).collect();
+        let failed = run.retried(|| storage.delete_many_if(bucket, &objects)).await;
+        enter(run, book, &listed, failed, folders);
+    }
+    if !others.is_empty() {
+        let keys: Vec<String> = others.iter().map(|found| found.key.clone()).collect();
+        let failed = run.retried(|| storage.delete_many(bucket, &keys)).await;
+        enter(run, book, &others, failed, folders);
+    }
+}
+
+/// Enters how the deletion of a batch ended.
+fn enter(
+    run: &Run,
     book: &mut Book,
     batch: &[Found],
+    failed: Result<Vec<(String, Error)>>,
     folders: &mut BTreeSet<String>,
-) -> Result<()> {
-    if batch.is_empty() {
-        return Ok(());
-    }
-    let bucket = run.destination.location.need_bucket()?.to_owned();
-    let keys: Vec<String> = batch.iter().map(|found| found.key.clone()).collect();
-    let failed = run.retried(|| run.destination.storage.delete_many(&bucket, &keys)).await;
+) {
     let failed = match failed {
         Ok(failed) => failed,
         Err(error) => {
             for found in batch {
                 book.deleted(found, Err(&error));
             }
-            return Ok(());
+            return;
         }
     };
     for found in batch {
-        if let Some((_, error)) = failed.iter().find(|(key, _)| *key == found.key) {
-            book.deleted(found, Err(error));
-        } else {
-            note_folders(folders, &found.key, &run.destination.location.key);
-            book.deleted(found, Ok(Done::Written(String::new(), false)));
+        match failed.iter().find(|(key, _)| *key == found.key) {
+            Some((_, error)) if error.code() == ErrorCode::ObjectChanged => {
+                book.deleted(found, Ok(Done::Left(WRITTEN.to_owned())));
+            }
+            Some((_, error)) => book.deleted(found, Err(error)),
+            None => {
+                note_folders(folders, &found.key, &run.destination.location.key);
+                book.deleted(found, Ok(Done::Written(String::new(), false)));
+            }
         }
     }
-    Ok(())
 }
 
 /// Remembers the folders between `base` and a key that went away.
@@ -311,6 +385,8 @@ pub(crate) async fn trigger(run: &Run, book: &Book) -> Result<()> {
         ));
         return Ok(());
     }
+    // Who sees the trigger file finds what is said of the run.
+    run.progress.before_trigger().await?;
     let storage = &run.destination.storage;
     let result =
         run.retried(|| storage.put(&to, bytes::Bytes::new(), PutOptions::default())).await?;

@@ -91,10 +91,16 @@ pub(crate) struct Fake {
     pub(crate) one_case: bool,
     /// Holds conditions against the `ETag`s of parts where one is asked for.
     pub(crate) parts_differ: bool,
+    /// Tells this length of every part of an object.
+    pub(crate) part: Option<u64>,
     /// Gives `ETag`s that prove nothing.
     pub(crate) blind: bool,
     /// Stores these checksums and gives `ETag`s that prove nothing.
     pub(crate) crc: bool,
+    /// Notes the listings that are given turns.
+    pub(crate) takes_turns: bool,
+    /// How often it has asked to slow down.
+    pub(crate) slow_downs: AtomicU64,
     state: Mutex<State>,
     held: Arc<AtomicI64>,
     pub(crate) most_held: AtomicI64,
@@ -119,7 +125,10 @@ impl Fake {
             repeats: false,
             crc: false,
             parts_differ: false,
+            part: None,
             blind: false,
+            takes_turns: false,
+            slow_downs: AtomicU64::new(0),
             state: Mutex::default(),
             held: Arc::default(),
             most_held: AtomicI64::new(0),
@@ -339,13 +348,22 @@ impl ObjectAccess for Fake {
         self.walks
     }
 
-    fn tells_case_apart(&self) -> bool {
+    fn takes_turns(&self) -> bool {
+        self.takes_turns
+    }
+
+    fn slow_downs(&self) -> u64 {
+        self.slow_downs.load(Ordering::SeqCst)
+    }
+
+    async fn tells_case_apart(&self, _key: &str, _may_write: bool) -> bool {
         !self.one_case
     }
 
     fn list(&self, location: &Location, options: ListOptions) -> BoxStream<'static, Result<Entry>> {
         let mut state = self.state.lock().unwrap();
         state.log.push(format!("list {}", location.key));
+        state.log.extend(options.turns.is_some().then(|| "turns".to_owned()));
         let mut keys: Vec<&String> =
             state.objects.keys().filter(|key| key.starts_with(&location.key)).collect();
         if let Some(after) = &options.start_after {
@@ -412,7 +430,7 @@ impl ObjectAccess for Fake {
 
     async fn part_length(&self, object: &ObjectPath, _: &str, _: i32) -> Result<Option<u64>> {
         if !self.parts_differ {
-            return Ok(None);
+            return Ok(self.part);
         }
         Err(Error::new(ErrorCode::ObjectChanged, format!("`{}` changed", object.key)))
     }
@@ -570,6 +588,21 @@ impl ObjectAccess for Fake {
         self.holds(&object.key, false, Some(etag))?;
         self.state.lock().unwrap().objects.remove(&object.key);
         Ok(())
+    }
+
+    async fn delete_many_if(
+        &self,
+        bucket: &str,
+        objects: &[(String, String)],
+    ) -> Result<Vec<(String, Error)>> {
+        let mut failed = Vec::new();
+        for (key, etag) in objects {
+            let object = ObjectPath { bucket: bucket.to_owned(), key: key.clone() };
+            if let Err(error) = self.delete_if(&object, etag).await {
+                failed.push((object.key, error));
+            }
+        }
+        Ok(failed)
     }
 
     async fn create_bucket(&self, _bucket: &str) -> Result<()> {

@@ -3,14 +3,18 @@
 //! An exclude leaves out a folder when it matches the folder itself, or all below it (`FOLDER/**`). How
 //! that saves requests depends on the storage: where a listing goes from folder to folder anyway, an
 //! excluded one is not entered; in an object store the listing jumps over folders that are named
-//! outright, and goes level by level only where wildcards leave no other way.
+//! outright, and goes level by level only where wildcards leave no other way. Neither may cost
+//! many more requests than a plain listing does, so excluded folders may come all the same.
+
+mod levels;
 
 use crate::options::named;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use levels::{Piece, Purse, by_levels};
 use std::sync::Arc;
 use windlass_s3::{ListOptions, ListingOrder, Storage};
-use windlass_types::{Entry, EntryKind, Error, ErrorCode, KeyPattern, Location, Result};
+use windlass_types::{Entry, Error, ErrorCode, KeyPattern, Location, Result};
 
 /// A condition on rows of a listing that this room cannot evaluate: the expression of `--where`.
 pub trait EntryFilter: Send + Sync + std::fmt::Debug {
@@ -114,8 +118,9 @@ fn way(storage: &Storage, location: &Location, base: &str, folders: &[Folder]) -
     }
 }
 
-/// Lists all objects below a place but those of excluded folders, as far as it saves anything.
-/// `ordered` asks for the order of the service ([`ListOptions::ordered`]).
+/// Lists all objects below a place but those of excluded folders, as far as it saves anything: they may
+/// come all the same, and whoever asked filters. `ordered` asks for the order of the service
+/// ([`ListOptions::ordered`]).
 pub(crate) fn listed(
     storage: &Storage,
     location: Location,
@@ -142,67 +147,38 @@ fn unreadable(error: Error) -> Error {
     error
 }
 
-/// Lists in byte order, from behind one folder to the beginning of the next.
+/// Lists in byte order, from behind one folder to the beginning of the next; as a whole from where no
+/// more requests may be spent on jumps.
 fn jumping(
     storage: Storage,
     location: Location,
     names: Vec<String>,
 ) -> BoxStream<'static, Result<Entry>> {
     async_stream::try_stream! {
+        let mut purse = Purse::default();
+        let mut names = names.into_iter();
         let mut after: Option<String> = None;
-        for name in names.into_iter().map(Some).chain([None]) {
+        loop {
+            let name = if purse.left() > 0 { names.next() } else { None };
+            purse.take(usize::from(name.is_some()));
             let how = ListOptions {
                 recursive: true,
                 ordered: true,
                 start_after: after.take(),
+                until: name.clone(),
                 ..ListOptions::default()
             };
-            let mut rows = storage.list(&location, how);
-            while let Some(entry) = rows.next().await {
-                let entry = entry?;
+            let mut piece = Piece::new(&storage, &location, how, &purse);
+            while let Some(entry) = piece.row().await? {
                 if name.as_ref().is_some_and(|name| entry.key >= *name) {
                     break;
                 }
                 yield entry;
             }
+            purse.ended(&piece);
+            let Some(name) = name else { break };
             // Behind every key that begins so.
-            after = name.map(|name| format!("{name}{}", char::MAX));
-        }
-    }
-    .boxed()
-}
-
-/// Lists folder by folder where an excluded one may lie, and as a whole where none can.
-fn by_levels(
-    storage: Storage,
-    location: Location,
-    base: String,
-    folders: Vec<Folder>,
-    whole: ListOptions,
-) -> BoxStream<'static, Result<Entry>> {
-    async_stream::try_stream! {
-        let walks = storage.walks_folders();
-        // Depth first, so that the order of the levels is the order of the whole.
-        let mut stack = vec![storage.list(&location, ListOptions::default())];
-        while let Some(level) = stack.last_mut() {
-            let Some(entry) = level.next().await else {
-                stack.pop();
-                continue;
-            };
-            let entry = entry?;
-            if entry.kind != EntryKind::Prefix {
-                yield entry;
-                continue;
-            }
-            let path = entry.key.strip_prefix(base.as_str()).unwrap_or(&entry.key);
-            let name = path.strip_suffix('/').unwrap_or(path);
-            if !name.is_empty() && folders.iter().any(|folder| folder.is(name)) {
-                continue;
-            }
-            let split = walks || folders.iter().any(|folder| folder.lies_below(path));
-            let how = if split { ListOptions::default() } else { whole.clone() };
-            let below = Location { bucket: location.bucket.clone(), key: entry.key };
-            stack.push(storage.list(&below, how));
+            after = Some(format!("{name}{}", char::MAX));
         }
     }
     .boxed()
@@ -212,6 +188,9 @@ fn by_levels(
 mod tests {
     use super::*;
     use crate::fake::Fake;
+    use crate::options::CopyOptions;
+    use crate::plan::Filter;
+    use proptest::prelude::*;
 
     const KEYS: [&str; 9] = [
         "s/a",
@@ -297,6 +276,127 @@ mod tests {
         assert_eq!(found, ["s/a", "s/in/y", "s/tmp-not", "s/z/1"]);
         for folder in ["s/tmp/", "s/z/tmp/", "s/in/x/", "s/x/"] {
             assert_eq!(fake.count(&format!("list {folder}")), 0, "{folder}");
+        }
+    }
+
+    /// What is listed under one list of excludes and chosen by another, in its order.
+    async fn chosen(
+        fake: &Arc<Fake>,
+        listing: &[String],
+        exclude: &[String],
+        ordered: bool,
+    ) -> Vec<String> {
+        let exclude = CopyOptions::patterns(exclude).unwrap();
+        let filter = Filter { include: Vec::new(), exclude };
+        let storage: Storage = fake.clone();
+        let location = Location { bucket: Some("b".into()), key: "s/".into() };
+        let rows = listed(&storage, location, "s/", listing, ordered);
+        let keys: Vec<String> = rows.map_ok(|entry| entry.key).try_collect().await.unwrap();
+        keys.into_iter().filter(|key| filter.takes(&key[2..])).collect()
+    }
+
+    /// Whether an object of this folder, in its `tmp` or not, is not excluded.
+    type Takes = fn(usize, bool) -> bool;
+
+    #[tokio::test]
+    async fn excluded_folders_cost_no_more_than_a_few_requests() {
+        let named = |from: usize| (from..from + 60).map(|n| format!("users/{n:04}/**")).collect();
+        let cases: [(Vec<String>, Takes); 4] = [
+            (vec!["users/*/tmp".to_owned()], |_, is_tmp| !is_tmp),
+            (vec!["*/*/tmp/**".to_owned()], |_, is_tmp| !is_tmp),
+            (named(0), |n, _| n >= 60),
+            (named(200), |n, _| !(200..260).contains(&n)),
+        ];
+        for (folders, promised) in [(300, false), (300, true), (3000, false), (3000, true)] {
+            let fake = Fake::with("one", |fake| fake.promised = promised);
+            for n in 0..folders {
+                fake.set(&format!("s/users/{n:04}/a"), "1");
+                fake.set(&format!("s/users/{n:04}/tmp/b"), "1");
+            }
+            for (exclude, takes) in &cases {
+                let wanted = |key: &String| takes(key[8..12].parse().unwrap(), key.len() > 14);
+                for ordered in [false, true] {
+                    let before = fake.count("list");
+                    let storage: Storage = fake.clone();
+                    let location = Location { bucket: Some("b".into()), key: "s/".into() };
+                    let rows = listed(&storage, location, "s/", exclude, ordered);
+                    let mut found: Vec<String> =
+                        rows.map_ok(|entry| entry.key).try_collect().await.unwrap();
+                    let lists = fake.count("list") - before;
+                    assert!(lists <= 40, "{lists} of {folders}, {promised}: {}", exclude[0]);
+                    found.retain(wanted);
+                    let expected: Vec<String> = fake.keys().into_iter().filter(wanted).collect();
+                    assert!(found == expected, "{} of {}", found.len(), expected.len());
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn folders_within_folders_share_what_may_be_spent() {
+        let fake = Arc::new(Fake::new("one"));
+        for n in 0..20 * 40 {
+            fake.set(&format!("s/{:02}/{:02}/tmp/{n}", n / 40, n % 40), "1");
+        }
+        let exclude = ["*/*/tmp/**".to_owned()];
+        assert!(chosen(&fake, &exclude, &exclude, true).await.is_empty());
+        let lists = fake.count("list");
+        assert!((21..=40).contains(&lists), "{lists}");
+    }
+
+    #[tokio::test]
+    async fn where_order_is_promised_a_long_level_goes_on_whole_where_nothing_is_left_to_spend() {
+        let fake = Fake::with("one", |fake| fake.promised = true);
+        for n in 0..100 {
+            fake.set(&format!("s/a{n:03}"), "1");
+            for end in ["/", "/1", "/tmp/1", ".x", "0", "/\u{10FFFF}", ".\u{10FFFF}z"] {
+                fake.set(&format!("s/f{n:03}{end}"), "1");
+            }
+        }
+        let exclude = ["*/tmp".to_owned()];
+        let expected = chosen(&fake, &[], &exclude, true).await;
+        let before = fake.count("list");
+        assert_eq!(chosen(&fake, &exclude, &exclude, true).await, expected);
+        let lists = fake.count("list") - before;
+        assert!((20..=40).contains(&lists), "{lists}");
+        assert_eq!(fake.count("list s/f000/tmp/"), 0);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn what_is_not_excluded_is_listed_once_and_in_the_order_of_the_service(
+            keys in proptest::collection::btree_set(
+                "[ab]?[0-9]{1,2}[.!]?(/([0-9]|tmp|x)){0,2}(/tmp/[0-9])?",
+                0..200,
+            ),
+            exclude in proptest::sample::subsequence(
+                vec!["*/tmp", "*/tmp/**", "tmp", "/1", "a1/**", "a*/x/**", "*/*/tmp/**", "b[0-4]/", "2?/"],
+                1..4,
+            ),
+            promised: bool,
+            segments: bool,
+            ordered: bool,
+        ) {
+            let fake = Fake::with("one", |fake| {
+                fake.promised = promised;
+                fake.by_segments = segments && !promised;
+            });
+            for key in keys {
+                fake.set(&format!("s/{key}"), "1");
+            }
+            let exclude: Vec<String> = exclude.into_iter().map(str::to_owned).collect();
+            let (expected, before, found) = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap()
+                .block_on(async {
+                    let expected = chosen(&fake, &[], &exclude, ordered).await;
+                    let before = fake.count("list");
+                    (expected, before, chosen(&fake, &exclude, &exclude, ordered).await)
+                });
+            prop_assert_eq!(found, expected);
+            prop_assert!(fake.count("list") - before <= 40);
         }
     }
 }

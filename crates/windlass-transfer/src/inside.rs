@@ -1,16 +1,32 @@
 //! Copies that the service makes itself: whole, or range by range above its limit.
 
-use crate::digest::is_md5;
+use crate::digest::{Expected, is_md5, is_multipart};
 use crate::kept::Told;
-use crate::object::{Condition, broken, under};
+use crate::object::{Condition, Written, broken, under};
 use crate::parts::Sent;
 use crate::plan::Found;
 use crate::run::{Run, interrupted};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::task::JoinSet;
-use windlass_s3::PutOptions;
-use windlass_types::{Error, ErrorCode, ObjectPath, Result};
+use windlass_s3::{ObjectMeta, PutOptions};
+use windlass_types::{Error, ObjectPath, Result};
+
+/// Whether two `ETag`s are one that is made of the bytes: also of those of uploads in parts, which are
+/// equal where the parts are.
+fn same_etag(one: Option<&str>, two: Option<&str>) -> bool {
+    one == two && one.is_some_and(|etag| is_md5(etag) || is_multipart(etag))
+}
+
+/// What the checksums say that both have of the whole: equal, or not; None if there are none.
+fn same_sums(one: &ObjectMeta, two: &ObjectMeta) -> Option<bool> {
+    let whole = |sum: &&String| !sum.contains('-');
+    let of_both = one.checksums.iter().filter_map(|(name, sum)| {
+        let other = two.checksums.get(name).filter(whole)?;
+        whole(&sum).then_some(sum == other)
+    });
+    of_both.reduce(|all, one| all && one)
+}
 
 impl Run {
     /// Has the service copy.
@@ -20,7 +36,7 @@ impl Run {
         state: &Found,
         to: &ObjectPath,
         condition: &Condition,
-    ) -> Result<()> {
+    ) -> Result<Written> {
         let size = state.size.unwrap_or_default();
         let storage = &self.destination.storage;
         let whole = self.destination.is_folder() || storage.copies_any_size();
@@ -37,24 +53,27 @@ impl Run {
         } else {
             self.copied_in_parts(from, state, to, condition).await?
         };
-        let plain = |etag: &Option<String>| etag.as_deref().is_some_and(is_md5);
-        if self.destination.is_folder() || (plain(&etag) && etag == state.etag) {
-            return Ok(());
+        if self.destination.is_folder() || same_etag(etag.as_deref(), state.etag.as_deref()) {
+            return Ok(Written::proven(etag));
         }
         // No ETag proves it (parts, other keys): compare what both say of themselves.
-        let wrong = |why: &str| {
-            Error::new(ErrorCode::ObjectCorrupt, format!("the copy of `{}` {why}", from.key))
-        };
         let (one, two) =
             tokio::try_join!(self.source.storage.stat(from, None), storage.stat(to, None))?;
-        if two.size != size {
-            return Err(wrong("has another size"));
+        // A source that has changed since says nothing of what was copied.
+        let sums = if one.etag == state.etag { same_sums(&one, &two) } else { None };
+        let wrong = match sums {
+            _ if two.size != size => Some("size"),
+            Some(false) => Some("checksum"),
+            _ => None,
+        };
+        if let Some(what) = wrong {
+            let why = format!("the copy of `{}` has another {what}", from.key);
+            return Err(self.remove_corrupt(to, etag.as_deref(), why).await);
         }
-        let differs = one.checksums.iter().any(|(name, sum)| {
-            !sum.contains('-')
-                && two.checksums.get(name).is_some_and(|other| !other.contains('-') && other != sum)
-        });
-        if differs && one.etag == state.etag { Err(wrong("has another checksum")) } else { Ok(()) }
+        let proven = size == 0
+            || sums == Some(true)
+            || same_etag(two.etag.as_deref(), state.etag.as_deref());
+        Ok(Written { etag, by_size: !proven })
     }
 
     /// What goes with a copy by the service, which keeps all that belongs to the object but what is
@@ -79,7 +98,13 @@ impl Run {
         condition: &Condition,
     ) -> Result<Option<String>> {
         let meta = self.unchanged(from, state).await?;
-        let made_of = self.made_of(from, &meta, self.tuning.copy_part);
+        // In the parts of its source a copy gets the same ETag, which then proves it.
+        let part = match self.expected(from, &meta).await? {
+            Expected::Parts(_, sizes) => sizes.first().copied(),
+            _ => None,
+        };
+        let part = part.filter(|part| *part <= self.tuning.copy_limit);
+        let made_of = self.made_of(from, &meta, part.unwrap_or(self.tuning.copy_part));
         let options = self.put_options(from, &meta, to, Told::Alone, condition).await?;
         let (_, etag) = self
             .upload(to, options, &made_of, async |upload, mut stored| {
@@ -130,5 +155,66 @@ impl Run {
             })
             .await?;
         Ok(etag)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::copy::tests::{body, go, request};
+    use crate::fake::{Fake, Fault};
+    use crate::options::Check;
+    use std::sync::Arc;
+
+    fn service() -> Arc<Fake> {
+        Fake::with("one", |fake| (fake.group, fake.crc) = (Some("s".into()), true))
+    }
+
+    #[tokio::test]
+    async fn a_copy_by_the_service_that_came_out_wrong_is_removed_and_made_again() {
+        for fault in [Fault::Cut, Fault::Corrupt] {
+            let one = service();
+            one.set("a/x", body(100, 1));
+            one.fault("copy", "a/x", 1, fault);
+            let mut request = request(one.side("a/"), one.side("b/"));
+            // Then writes have conditions.
+            request.options.sync = true;
+            let (done, seen) = go(request).await;
+            let done = done.unwrap();
+            assert_eq!((done.copied, done.failed), (1, 0), "{}", seen.lines());
+            assert_eq!(one.get_now("b/x").unwrap().bytes, body(100, 1));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_somebody_else_has_put_in_the_place_of_a_copy_by_the_service_stays() {
+        let one = service();
+        one.set("a/x", body(100, 1));
+        one.fault("stat", "b/x", 1, Fault::Shrink);
+        let (done, seen) = go(request(one.side("a/"), one.side("b/"))).await;
+        assert_eq!(done.unwrap().failed, 1, "{}", seen.lines());
+        assert!(seen.lines().contains("written meanwhile"), "{}", seen.lines());
+        assert!(one.get_now("b/x").unwrap().bytes.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_copy_in_parts_is_proven_by_its_etag_or_said_not_to_be() {
+        for (part, check) in
+            [(Some(300), Check::Auto), (None, Check::Auto), (None, Check::ReadBack)]
+        {
+            let up = Arc::new(Fake::new("up"));
+            up.set("x", body(5000, 1));
+            let one = Fake::with("one", |fake| (fake.group, fake.part) = (Some("s".into()), part));
+            go(request(up.side("x"), one.side("a/large"))).await.0.unwrap();
+            let mut request = request(one.side("a/"), one.side("b/"));
+            request.options.check = check;
+            let (done, seen) = go(request).await;
+            assert_eq!(done.unwrap().copied, 1, "{}", seen.lines());
+            assert_eq!(one.get_now("b/large").unwrap().bytes, body(5000, 1));
+            let etag = |key| one.get_now(key).unwrap().meta.etag;
+            assert_eq!(etag("a/large") == etag("b/large"), part.is_some());
+            let notes = seen.notes.lock().unwrap().join("\n");
+            let unproven = part.is_none() && check == Check::Auto;
+            assert_eq!(notes.contains("compared by size alone"), unproven, "{notes}");
+        }
     }
 }

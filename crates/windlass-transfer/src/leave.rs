@@ -11,7 +11,7 @@ use windlass_types::glob::literal_prefix;
 use windlass_types::{Error, ErrorCode, ObjectPath, Result};
 
 /// An `ETag` that no object has.
-const NOBODYS: &str = "00000000000000000000000000000000-0";
+pub(crate) const NOBODYS: &str = "00000000000000000000000000000000-0";
 
 /// Folders remembered by [`Ways`] at most.
 const KNOWN: usize = 4096;

@@ -13,13 +13,13 @@ use std::time::Duration;
 use windlass_s3::{
     FileRange, GetOptions, Links, ListOptions, ListingOrder, ObjectAccess, ObjectBody, ObjectMeta,
     OpenUpload, Part, PartRange, PresignMethod, PutOptions, PutResult, See, Storage, StoredPart,
-    Upload, VersionEntry,
+    Turns as _, Upload, VersionEntry,
 };
 use windlass_types::path::Binding;
 use windlass_types::{Entry, Error, Location, Name, ObjectPath, Result};
 
 /// Rows of one page of a listing.
-const PAGE: usize = 1000;
+pub(crate) const PAGE: usize = 1000;
 
 /// A storage under a [`Rate`].
 #[derive(Debug)]
@@ -59,6 +59,15 @@ impl ObjectAccess for Limited {
         self.inner.server_side_copy_group()
     }
 
+    fn service(&self) -> Option<String> {
+        self.inner.service()
+    }
+
+    fn copying_from(&self, source: &dyn ObjectAccess) -> Option<Storage> {
+        let inner = self.inner.copying_from(source)?;
+        Some(Self::storage(inner, Arc::clone(&self.rate)))
+    }
+
     fn address(&self, bucket: &str, key: &str) -> String {
         self.inner.address(bucket, key)
     }
@@ -71,8 +80,9 @@ impl ObjectAccess for Limited {
         self.inner.promises_order(bucket)
     }
 
-    fn tells_case_apart(&self) -> bool {
-        self.inner.tells_case_apart()
+    /// Asks the disk at most, so it waits for no turn.
+    async fn tells_case_apart(&self, key: &str, may_write: bool) -> bool {
+        self.inner.tells_case_apart(key, may_write).await
     }
 
     fn copies_any_size(&self) -> bool {
@@ -81,6 +91,14 @@ impl ObjectAccess for Limited {
 
     fn walks_folders(&self) -> bool {
         self.inner.walks_folders()
+    }
+
+    fn takes_turns(&self) -> bool {
+        self.inner.takes_turns()
+    }
+
+    fn slow_downs(&self) -> u64 {
+        self.inner.slow_downs()
     }
 
     fn version(&self) -> Option<&str> {
@@ -116,9 +134,18 @@ impl ObjectAccess for Limited {
         self.inner.local_path(key)
     }
 
-    /// A turn for each page: pages that are read ahead wait when nobody takes their rows.
-    fn list(&self, location: &Location, options: ListOptions) -> BoxStream<'static, Result<Entry>> {
+    /// A turn for each request, or, where the storage cannot say when it makes one, for each page that
+    /// is handed on: then pages that are read ahead wait when nobody takes their rows.
+    fn list(
+        &self,
+        location: &Location,
+        mut options: ListOptions,
+    ) -> BoxStream<'static, Result<Entry>> {
         let rate = Arc::clone(&self.rate);
+        if self.inner.takes_turns() {
+            options.turns = Some(rate);
+            return self.inner.list(location, options);
+        }
         let rows = self.inner.list(location, options).enumerate();
         rows.then(move |(at, row)| {
             let rate = at.is_multiple_of(PAGE).then(|| Arc::clone(&rate));
@@ -251,6 +278,14 @@ impl ObjectAccess for Limited {
         self.turn().await.delete_many(bucket, keys).await
     }
 
+    async fn delete_many_if(
+        &self,
+        bucket: &str,
+        objects: &[(String, String)],
+    ) -> Result<Vec<(String, Error)>> {
+        self.turn().await.delete_many_if(bucket, objects).await
+    }
+
     fn list_versions(
         &self,
         location: &Location,
@@ -282,5 +317,26 @@ impl ObjectAccess for Limited {
         expires: Duration,
     ) -> Result<String> {
         self.inner.presign(object, method, expires).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+    use futures::TryStreamExt;
+
+    #[tokio::test]
+    async fn a_storage_that_takes_turns_is_given_them() {
+        for takes in [false, true] {
+            let fake = Fake::with("one", |fake| fake.takes_turns = takes);
+            fake.set("a", "1");
+            let limited = Limited::storage(fake.clone(), Arc::new(Rate::new(1000)));
+            let location = Location { bucket: Some("b".into()), key: String::new() };
+            let rows: Vec<Entry> =
+                limited.list(&location, ListOptions::default()).try_collect().await.unwrap();
+            assert_eq!(rows.len(), 1);
+            assert_eq!(fake.count("turns"), usize::from(takes));
+        }
     }
 }

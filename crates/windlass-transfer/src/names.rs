@@ -6,7 +6,7 @@
 //! same name always becomes the same.
 
 use crate::digest::{hex, md5};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use windlass_types::{Error, ErrorCode, Result};
 
@@ -129,9 +129,27 @@ pub(crate) fn beside(key: &str, stamp: &str) -> String {
 }
 
 /// Finds names that only case tells apart, levels above them included. Holds sixteen bytes for each
-/// name; used only where the destination does not tell case apart.
+/// name of either end; used only where the destination does not tell case apart.
 #[derive(Debug, Default)]
-pub(crate) struct Cases(HashMap<u64, u64>);
+pub(crate) struct Cases {
+    /// Names that are written, as such destinations compare them, and how they are spelled.
+    written: HashMap<u64, u64>,
+    /// The same of what the destination has; there may be more than one spelling if it only says that
+    /// it does not tell case apart.
+    there: HashSet<u64>,
+    there_spelled: HashSet<u64>,
+    /// Names that are not written, since the destination has them otherwise.
+    met: HashSet<u64>,
+}
+
+/// What has the name that only case tells from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clash {
+    /// An object that is written before.
+    Written,
+    /// What the destination has.
+    There,
+}
 
 fn sum(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -144,26 +162,43 @@ pub(crate) fn folded(key: &str) -> String {
     key.to_lowercase()
 }
 
+/// Of each level of a key its end, and its sum as it is compared and as it is spelled.
+fn levels(key: &str) -> impl Iterator<Item = (usize, u64, u64)> {
+    let ends = key.match_indices('/').map(|(at, _)| at).chain([key.len()]);
+    ends.map(move |end| (end, sum(&folded(&key[..end])), sum(&key[..end])))
+}
+
 impl Cases {
-    /// The end of the first level of `key` that an earlier key spelled otherwise.
-    pub(crate) fn check(&mut self, key: &str) -> Option<usize> {
-        let ends = key.match_indices('/').map(|(at, _)| at).chain([key.len()]);
+    /// Notes a key that the destination has. To be told of before the first [`Self::check`].
+    pub(crate) fn is_there(&mut self, key: &str) {
+        for (_, fold, spelled) in levels(key) {
+            self.there.insert(fold);
+            self.there_spelled.insert(spelled);
+        }
+    }
+
+    /// The end of the first level of `key` that an earlier key, or the destination, spells otherwise.
+    pub(crate) fn check(&mut self, key: &str) -> Option<(usize, Clash)> {
         let mut new = Vec::new();
-        for end in ends {
-            let (fold, spelled) = (sum(&folded(&key[..end])), sum(&key[..end]));
-            match self.0.get(&fold) {
-                Some(other) if *other != spelled => return Some(end),
+        for (end, fold, spelled) in levels(key) {
+            match self.written.get(&fold) {
+                Some(other) if *other != spelled => return Some((end, Clash::Written)),
                 Some(_) => {}
+                None if self.there.contains(&fold) && !self.there_spelled.contains(&spelled) => {
+                    self.met.insert(sum(&folded(key)));
+                    return Some((end, Clash::There));
+                }
                 None => new.push((fold, spelled)),
             }
         }
-        self.0.extend(new);
+        self.written.extend(new);
         None
     }
 
-    /// Whether a name that only case tells from `key` was seen.
+    /// Whether the source has a name that only case tells from `key`, or this one.
     pub(crate) fn has(&self, key: &str) -> bool {
-        self.0.contains_key(&sum(&folded(key)))
+        let fold = sum(&folded(key));
+        self.written.contains_key(&fold) || self.met.contains(&fold)
     }
 }
 
@@ -192,10 +227,29 @@ mod tests {
         let mut cases = Cases::default();
         assert_eq!(cases.check("a/B.txt"), None);
         assert_eq!(cases.check("a/B.txt"), None);
-        assert_eq!(cases.check("a/b.TXT"), Some(7));
-        assert_eq!(cases.check("A/c"), Some(1));
+        assert_eq!(cases.check("a/b.TXT"), Some((7, Clash::Written)));
+        assert_eq!(cases.check("A/c"), Some((1, Clash::Written)));
         assert_eq!(cases.check(&with_level("A/c", 1)), None);
         assert!(cases.has("a/b.txt") && !cases.has("a/c"));
+    }
+
+    #[test]
+    fn what_the_destination_spells_otherwise_is_found_and_counts_as_the_sources() {
+        let mut cases = Cases::default();
+        for key in ["Dir/x", "README", "both", "Both"] {
+            cases.is_there(key);
+        }
+        assert_eq!(cases.check("readme"), Some((6, Clash::There)));
+        assert_eq!(cases.check("dir/y"), Some((3, Clash::There)));
+        for same in ["Dir/x", "Dir/new", "other", "both"] {
+            assert_eq!(cases.check(same), None, "{same}");
+        }
+        assert_eq!(cases.check("Both"), Some((4, Clash::Written)));
+        let left: Vec<&str> = ["README", "Dir/Y", "Dir/x", "both", "extra", "Dir/z"]
+            .into_iter()
+            .filter(|key| !cases.has(key))
+            .collect();
+        assert_eq!(left, ["extra", "Dir/z"], "only what the source has in no spelling");
     }
 
     proptest! {

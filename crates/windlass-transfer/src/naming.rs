@@ -108,30 +108,32 @@ impl Naming {
 
     /// Refuses a copy that would find its own copies: within one place, a folder into itself.
     pub(crate) fn check_within_one_place(&self) -> Result<()> {
-        let inside = match &self.source {
+        if self.goes_into_itself() {
+            return Err(into_itself(&self.destination, self.source.prefix()));
+        }
+        Ok(())
+    }
+
+    /// Whether, if both names are of one place, a folder goes into itself.
+    pub(crate) fn goes_into_itself(&self) -> bool {
+        match &self.source {
             Source::Folder(folder) => {
                 self.destination.starts_with(folder.as_str()) && self.destination != *folder
             }
             Source::Key(_) | Source::Glob(_) => false,
-        };
-        if inside {
-            return Err(Error::new(
-                ErrorCode::PathInvalid,
-                match self.source.prefix() {
-                    "" => format!(
-                        "the destination `{}` lies inside the source, which is everything there",
-                        self.destination
-                    ),
-                    prefix => format!(
-                        "the destination `{}` lies inside the source `{prefix}`",
-                        self.destination
-                    ),
-                },
-            )
-            .hint("copy to a place outside it, or name what to copy with a pattern"));
         }
-        Ok(())
     }
+}
+
+/// The error for a folder that would be copied into itself.
+pub(crate) fn into_itself(destination: &str, source: &str) -> Error {
+    let message = if source.is_empty() {
+        format!("the destination `{destination}` lies inside the source, which is everything there")
+    } else {
+        format!("the destination `{destination}` lies inside the source `{source}`")
+    };
+    Error::new(ErrorCode::PathInvalid, message)
+        .hint("copy to a place outside it, or name what to copy with a pattern")
 }
 
 /// An error that says why unless `key` can be written to a destination.

@@ -1,4 +1,7 @@
 //! Copying one object: inside the service, whole, or in parts; always verified.
+//!
+//! Where the service itself copies and tells nothing that can be compared, all that is verified is
+//! the size; the run counts these.
 
 use crate::digest::{Expected, Sum, has_md5_etag, hex, is_multipart, md5};
 use crate::kept::{Told, is_of_class};
@@ -8,6 +11,34 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use windlass_s3::{GetOptions, ObjectMeta, PutOptions};
 use windlass_types::{Error, ErrorCode, ObjectPath, Result};
+
+/// What is said of a destination that somebody else has written since it was looked at, or written.
+const THEIRS: &str = "the destination was written meanwhile, so it was left as it is";
+
+/// The error for a destination that belongs to somebody else.
+pub(crate) fn theirs() -> Error {
+    Error::new(ErrorCode::ObjectChanged, THEIRS)
+}
+
+fn is_theirs(error: &Error) -> bool {
+    error.code() == ErrorCode::ObjectChanged && error.message() == THEIRS
+}
+
+/// What a copy left at the destination.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// The `ETag` of what was written, where it was told.
+    pub(crate) etag: Option<String>,
+    /// Nothing but its size was held against the source.
+    pub(crate) by_size: bool,
+}
+
+impl Written {
+    /// What was proven to be the source's bytes.
+    pub(crate) fn proven(etag: Option<String>) -> Self {
+        Self { etag, by_size: false }
+    }
+}
 
 /// The same options under a condition.
 pub(crate) fn under(condition: &Condition, mut options: PutOptions) -> PutOptions {
@@ -43,13 +74,13 @@ impl From<&Existing> for Condition {
 }
 
 impl Run {
-    /// Copies `found` to `to`, verified; answers the state that was copied.
+    /// Copies `found` to `to`, verified; answers the state that was copied, and what it became.
     pub(crate) async fn object(
         self: &Arc<Self>,
         found: &Found,
         to: &ObjectPath,
         existing: &Existing,
-    ) -> Result<Found> {
+    ) -> Result<(Found, Written)> {
         let from = self.source.object(&found.key)?;
         let mut condition = Condition::from(existing);
         let mut state = found.clone();
@@ -64,7 +95,8 @@ impl Run {
             let outcome = self.once(&from, &state, to, &condition).await;
             self.learn(&outcome);
             match outcome {
-                Ok(()) => return Ok(state),
+                Ok(written) => return Ok((state, written)),
+                Err(error) if is_theirs(&error) => return Err(error),
                 Err(error) if error.code() == ErrorCode::ObjectChanged => {
                     let now = self.seen(&from).await?;
                     let same = now.etag == state.etag && now.size == state.size;
@@ -115,7 +147,12 @@ impl Run {
 
     /// The destination was not what it was when it was listed: fine if it is what was to be written
     /// (an answer was lost), else it belongs to somebody else.
-    async fn conflict(&self, state: Found, to: &ObjectPath, error: Error) -> Result<Found> {
+    async fn conflict(
+        &self,
+        state: Found,
+        to: &ObjectPath,
+        error: Error,
+    ) -> Result<(Found, Written)> {
         let mut there = state.entry();
         let meta = match self.retried(|| self.destination.storage.stat(to, None)).await {
             // Nothing is there that could be in the way.
@@ -126,12 +163,9 @@ impl Run {
         (there.size, there.etag, there.last_modified) =
             (Some(meta.size), meta.etag, meta.last_modified);
         if self.same_content(&state.entry(), &there).await? {
-            return Ok(state);
+            return Ok((state, Written::proven(there.etag)));
         }
-        Err(Error::new(
-            ErrorCode::ObjectChanged,
-            "the destination was written meanwhile, so it was left as it is",
-        ))
+        Err(theirs())
     }
 
     /// Asks for the state of a source now.
@@ -152,10 +186,12 @@ impl Run {
         state: &Found,
         to: &ObjectPath,
         condition: &Condition,
-    ) -> Result<()> {
-        let size = state.size.unwrap_or_default();
+    ) -> Result<Written> {
         while self.server_side.load(Ordering::Relaxed) {
             match self.inside_service(from, state, to, condition).await {
+                Err(error) if error.code() == ErrorCode::ConnectionDenied => {
+                    return self.denied_inside(from, state, to, condition, error).await;
+                }
                 Err(error)
                     if matches!(
                         error.code(),
@@ -174,6 +210,56 @@ impl Run {
                 other => return other,
             }
         }
+        self.streamed(from, state, to, condition).await
+    }
+
+    /// Takes an object through this machine whose copy the service has denied: who may not have the
+    /// source read by the destination's connection may read it by its own. Whether that helps is found
+    /// out once; whatever else is denied meanwhile waits for it.
+    async fn denied_inside(
+        self: &Arc<Self>,
+        from: &ObjectPath,
+        state: &Found,
+        to: &ObjectPath,
+        condition: &Condition,
+        denied: Error,
+    ) -> Result<Written> {
+        let mut helps = self.streams_if_denied.lock().await;
+        let known = *helps;
+        match known {
+            Some(false) => return Err(denied),
+            Some(true) => {
+                drop(helps);
+                return self.streamed(from, state, to, condition).await;
+            }
+            None => {}
+        }
+        tracing::debug!(error = denied.chain(), "copying through this machine instead");
+        let outcome = self.streamed(from, state, to, condition).await;
+        match &outcome {
+            Ok(_) => {
+                *helps = Some(true);
+                self.server_side.store(false, Ordering::Relaxed);
+                self.progress.note(&format!(
+                    "the service may not copy by itself, so bytes pass through this machine: {}",
+                    denied.message()
+                ));
+            }
+            Err(error) if error.code() == ErrorCode::ConnectionDenied => *helps = Some(false),
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    /// Takes an object through this machine.
+    async fn streamed(
+        self: &Arc<Self>,
+        from: &ObjectPath,
+        state: &Found,
+        to: &ObjectPath,
+        condition: &Condition,
+    ) -> Result<Written> {
+        let size = state.size.unwrap_or_default();
         if size < self.tuning.threshold.max(1) {
             tokio::select! {
                 () = self.cancel.cancelled() => Err(interrupted()),
@@ -205,7 +291,7 @@ impl Run {
         state: &Found,
         to: &ObjectPath,
         condition: &Condition,
-    ) -> Result<()> {
+    ) -> Result<Written> {
         let size = state.size.unwrap_or_default();
         let _memory = self.memory(size).await?;
         let _slot = self.slot().await?;
@@ -230,7 +316,7 @@ impl Run {
             self.verify_written(to, size, &expected, result.etag.as_deref(), None).await?;
         }
         self.progress.bytes(size);
-        Ok(())
+        Ok(Written::proven(result.etag))
     }
 
     /// What is known of the whole of a source. The parts of an `ETag` of parts are asked for.

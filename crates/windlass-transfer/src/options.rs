@@ -316,6 +316,7 @@ mod tests {
             "delete",
             "max-delete",
             "backup-to",
+            "check",
             "exclude",
             "remove-empty-folders",
         ] {

@@ -1,14 +1,16 @@
 //! How much at once, and how fast: a limit of requests under way that follows what the service
 //! bears, and a limit of bytes a second.
 //!
-//! A service that asks to slow down halves the limit, at most once in a while; every few answers in
-//! a row raise it by one, up to what was asked for.
+//! A service that asks to slow down halves the limit, at most once in a while, also where the client
+//! asks again by itself; every few answers in a row raise it by one, up to what was asked for.
 
 use crate::run::closed;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use async_trait::async_trait;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use windlass_s3::Turns;
 use windlass_types::Result;
 
 /// Halving again sooner would punish one burst of refusals many times.
@@ -33,6 +35,8 @@ struct Shared {
     /// Answers since the last change.
     well: AtomicUsize,
     slowed: Mutex<Option<Instant>>,
+    /// How often the services have asked to slow down, as far as it was heard of.
+    heard: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -73,9 +77,12 @@ impl Rate {
         let most = (bucket.a_second * BURST).max(1.0);
         bucket.take(1.0, most, now)
     }
+}
 
+#[async_trait]
+impl Turns for Rate {
     /// Waits until another request may begin.
-    pub(crate) async fn turn(&self) {
+    async fn turn(&self) {
         let wait = self.take(Instant::now());
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
@@ -118,8 +125,25 @@ impl Pace {
                 owed: AtomicUsize::new(0),
                 well: AtomicUsize::new(0),
                 slowed: Mutex::default(),
+                heard: AtomicU64::new(0),
             }),
             bucket: (bandwidth > 0).then(|| Mutex::new(bucket)),
+        }
+    }
+
+    /// The same with services that have asked to slow down so often before.
+    pub(crate) fn since(self, slow_downs: u64) -> Self {
+        self.shared.heard.store(slow_downs, Ordering::Relaxed);
+        self
+    }
+
+    /// Hears how often the services have asked to slow down by now, whatever became of the requests.
+    pub(crate) fn hear(&self, slow_downs: u64) {
+        let heard = &self.shared.heard;
+        if slow_downs > heard.load(Ordering::Relaxed)
+            && heard.fetch_max(slow_downs, Ordering::AcqRel) < slow_downs
+        {
+            self.slow_down();
         }
     }
 
@@ -182,8 +206,8 @@ impl Pace {
         tracing::debug!(before, after, "slowing down");
     }
 
-    #[cfg(test)]
-    fn limit(&self) -> usize {
+    /// Requests that may be under way at once, as of now.
+    pub(crate) fn limit(&self) -> usize {
         self.shared.limit.load(Ordering::Relaxed)
     }
 }
@@ -215,6 +239,27 @@ mod tests {
             pace.went_well();
         }
         assert_eq!((pace.limit(), pace.shared.slots.available_permits()), (16, 16));
+    }
+
+    #[test]
+    fn a_service_that_is_asked_again_until_it_answers_slows_a_run_down_too() {
+        let pace = Pace::new(16, 0).since(5);
+        let later = || *pace.shared.slowed.lock().unwrap() = None;
+        pace.hear(5);
+        assert_eq!(pace.limit(), 16, "that was before the run");
+        pace.hear(6);
+        assert_eq!((pace.limit(), pace.shared.slots.available_permits()), (8, 8));
+        pace.hear(7);
+        assert_eq!(pace.limit(), 8, "one burst counts once");
+        later();
+        pace.hear(7);
+        assert_eq!(pace.limit(), 8, "it was heard of");
+        pace.hear(8);
+        assert_eq!(pace.limit(), 4);
+        for _ in 0..8 {
+            pace.went_well();
+        }
+        assert_eq!((pace.limit(), pace.shared.slots.available_permits()), (5, 5));
     }
 
     #[test]

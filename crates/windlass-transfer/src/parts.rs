@@ -6,7 +6,7 @@
 use crate::digest::{EtagOf, Expected, PartSum, hex, is_md5, joined, md5, multipart_etag, unhex};
 use crate::journal::{Left, MadeOf};
 use crate::kept::Told;
-use crate::object::{Condition, broken};
+use crate::object::{Condition, Written, broken};
 use crate::ordered::{Arrived, Reported, read_range, sum_all};
 use crate::plan::Found;
 use crate::run::{Run, corrupt, interrupted};
@@ -167,7 +167,7 @@ impl Run {
         state: &Found,
         to: &ObjectPath,
         condition: &Condition,
-    ) -> Result<()> {
+    ) -> Result<Written> {
         let meta = self.unchanged(from, state).await?;
         let expected = Arc::new(self.expected(from, &meta).await?);
         let least = if self.destination.is_folder() {
@@ -186,7 +186,8 @@ impl Run {
                 result
             })
             .await?;
-        self.verify_parts(to, meta.size, &sent, etag.as_deref()).await
+        self.verify_parts(to, meta.size, &sent, etag.as_deref()).await?;
+        Ok(Written::proven(etag))
     }
 
     /// What an upload of this source is made of.

@@ -1,9 +1,10 @@
 //! Deciding what to do with each listed object, without doing it.
 //!
 //! One entry in, at most one step out; nothing is remembered but what begins the last key, names that
-//! had to be changed, and the spellings of names where the destination does not tell case apart.
+//! had to be changed, and the spellings of names, at both ends, where the destination does not tell case
+//! apart.
 
-use crate::names::{Cases, check_windows, marked, renamed, renamed_for, with_level};
+use crate::names::{Cases, Clash, check_windows, marked, renamed, renamed_for, with_level};
 use crate::naming::{Beside, Naming, check_destination};
 use crate::options::{CopyOptions, OnTrouble};
 use chrono::{DateTime, Utc};
@@ -225,6 +226,16 @@ impl Planner {
         &self.naming
     }
 
+    /// Whether the destination tells apart names that differ in case only.
+    pub(crate) fn tells_case(&self) -> bool {
+        self.target.tells_case
+    }
+
+    /// Notes a key of a destination that does not: before the first step.
+    pub(crate) fn is_there(&mut self, key: &str) {
+        self.cases.is_there(key);
+    }
+
     /// The path of a source's entry below its base, if it belongs to the source and its name is
     /// wanted.
     pub(crate) fn path<'e>(&mut self, entry: &'e Entry) -> Option<&'e str> {
@@ -345,8 +356,12 @@ impl Planner {
             let why = format!("`{to}` would be a folder, which cannot hold bytes");
             return Some(Trouble::Name(why));
         }
-        if !tells_case && let Some(end) = self.cases.check(to) {
-            let why = format!("`{}` differs from another name in case only", &to[..end]);
+        if !tells_case && let Some((end, clash)) = self.cases.check(to) {
+            let other = match clash {
+                Clash::Written => "another name",
+                Clash::There => "a name that is there",
+            };
+            let why = format!("`{}` differs from {other} in case only", &to[..end]);
             return Some(Trouble::Case(why, end));
         }
         if is_folder && let Some(end) = self.beside.check(to, changed) {

@@ -1,5 +1,6 @@
 //! What is asked of a copy, and what it answers. Names of fields are part of the contract.
 
+use crate::earlier::Earlier;
 use crate::filter::EntryFilter;
 use crate::journal::Journal;
 use crate::options::CopyOptions;
@@ -59,12 +60,14 @@ pub struct CopyRequest {
     pub filter: Option<Arc<dyn EntryFilter>>,
     /// Remembers uploads in parts, so that a run after this one can go on with them.
     pub journal: Option<Arc<dyn Journal>>,
+    /// What earlier attempts of this run did: it is not done again, and is told and counted.
+    pub earlier: Option<Arc<Earlier>>,
 }
 
 impl CopyRequest {
     /// A request without a condition.
     pub fn new(source: Side, destination: Side, options: CopyOptions) -> Self {
-        Self { source, destination, options, filter: None, journal: None }
+        Self { source, destination, options, filter: None, journal: None, earlier: None }
     }
 }
 
@@ -165,6 +168,12 @@ pub trait Progress: Send + Sync {
     /// instead of holding them.
     fn room(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
+    }
+
+    /// Everything is done but the trigger file, and that may be written: what must be there before it
+    /// is. An error keeps it from being written, and is that of the run.
+    fn before_trigger(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     /// An item came to its end.

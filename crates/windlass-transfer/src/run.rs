@@ -4,9 +4,11 @@
 //! what is under way can always finish.
 
 use crate::digest::{EtagOf, has_md5_etag, is_md5, is_multipart};
+use crate::earlier::Earlier;
 use crate::journal::Journal;
 use crate::kept::Keeps;
 use crate::leave::Ways;
+use crate::object::theirs;
 use crate::options::CopyOptions;
 use crate::own::Own;
 use crate::pace::{Pace, Slot};
@@ -18,10 +20,11 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::sync::{Mutex, OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use windlass_s3::{ByteRange, GetOptions, ObjectBody, ObjectMeta, Storage, buffers};
+use windlass_types::glob::literal_prefix;
 use windlass_types::{Error, ErrorCode, ObjectPath, Result};
 
 /// Unit of the memory count: a semaphore counts in 32 bits at a time.
@@ -36,6 +39,8 @@ pub(crate) struct Run {
     pub(crate) options: Arc<CopyOptions>,
     /// Remembers uploads in parts.
     pub(crate) journal: Option<Arc<dyn Journal>>,
+    /// What earlier attempts of this run did, if there were some.
+    pub(crate) earlier: Option<Arc<Earlier>>,
     memory: Arc<Semaphore>,
     memory_units: u32,
     pace: Pace,
@@ -44,6 +49,11 @@ pub(crate) struct Run {
     etags_tell: AtomicBool,
     /// Until the service has said that it cannot.
     pub(crate) server_side: AtomicBool,
+    /// Whether an object whose copy was denied could be taken through this machine; unknown until the
+    /// first one.
+    pub(crate) streams_if_denied: Mutex<Option<bool>>,
+    /// Objects of which nothing but the size was verified.
+    pub(crate) by_size: AtomicU64,
     /// Whether writes go with conditions; until the service has said that it does not know them.
     pub(crate) conditions: AtomicBool,
     /// The same, of copies inside the service.
@@ -61,7 +71,7 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn new(
         source: Side,
-        destination: Side,
+        mut destination: Side,
         tuning: Tuning,
         options: Arc<CopyOptions>,
         progress: Arc<dyn Progress>,
@@ -73,8 +83,17 @@ impl Run {
             if options.concurrency == 0 { DEFAULT_CONCURRENCY } else { options.concurrency };
         let units = u32::try_from(max_memory.div_ceil(UNIT).max(1)).unwrap_or(u32::MAX >> 4);
         let group = source.storage.server_side_copy_group();
-        let server_side = group.is_some() && group == destination.storage.server_side_copy_group();
+        let mut server_side =
+            group.is_some() && group == destination.storage.server_side_copy_group();
+        if server_side {
+            match destination.storage.copying_from(&*source.storage) {
+                Some(storage) => destination.storage = storage,
+                None => server_side = may_name(&destination, &source),
+            }
+        }
         let own = Own::of(&destination, &options);
+        let pace = Pace::new(concurrency, options.bandwidth);
+        let pace = pace.since(slow_downs(&source, &destination));
         Self {
             source,
             destination,
@@ -82,13 +101,16 @@ impl Run {
             progress,
             cancel,
             journal: None,
+            earlier: None,
             memory: Arc::new(Semaphore::new(units as usize)),
             memory_units: units,
-            pace: Pace::new(concurrency, options.bandwidth),
+            pace,
             width: Width::new(concurrency),
             options,
             etags_tell: AtomicBool::new(true),
             server_side: AtomicBool::new(server_side),
+            streams_if_denied: Mutex::new(None),
+            by_size: AtomicU64::new(0),
             conditions: AtomicBool::new(true),
             copy_conditions: AtomicBool::new(true),
             deletes_if: OnceCell::new(),
@@ -115,18 +137,24 @@ impl Run {
 
     /// Waits until another request may be under way. Never wait for memory while holding it.
     pub(crate) async fn slot(&self) -> Result<Slot> {
+        self.hear();
         self.pace.slot().await
+    }
+
+    /// Objects that may be under way at once, as the services bear it now.
+    pub(crate) fn at_once(&self) -> usize {
+        self.hear();
+        self.pace.limit()
+    }
+
+    fn hear(&self) {
+        self.pace.hear(slow_downs(&self.source, &self.destination));
     }
 
     /// Waits until so many bytes may pass through this process.
     pub(crate) async fn pass(&self, bytes: u64) -> Result<()> {
         let wait = self.pace.pass(bytes);
         if wait.is_zero() { Ok(()) } else { self.pause(wait).await }
-    }
-
-    /// Whether the destination tells apart names that differ in case only.
-    pub(crate) fn tells_case(&self) -> bool {
-        self.destination.storage.tells_case_apart()
     }
 
     /// Tells the pace how a request ended.
@@ -219,10 +247,11 @@ impl Run {
             return Ok(());
         }
         let meta = self.retried(|| storage.stat(to, None)).await?;
+        // A write that tells no ETag is taken for what is there after it.
+        let own = etag.or(meta.etag.as_deref());
         if meta.size != size {
-            return Err(self
-                .remove_corrupt(to, format!("{} bytes of {size} arrived", meta.size))
-                .await);
+            let why = format!("{} bytes of {size} arrived", meta.size);
+            return Err(self.remove_corrupt(to, own, why).await);
         }
         // What the object says of itself counts for more than what was said when it was written.
         let told = meta.etag.as_deref().or(etag);
@@ -250,16 +279,71 @@ impl Run {
             self.etags_tell.store(false, Ordering::Relaxed);
             return Ok(());
         }
-        Err(self.remove_corrupt(to, "the bytes stored are not the bytes sent".to_owned()).await)
+        let why = "the bytes stored are not the bytes sent".to_owned();
+        Err(self.remove_corrupt(to, own, why).await)
     }
 
-    /// Nobody may take the wrong bytes for the object.
-    pub(crate) async fn remove_corrupt(&self, to: &ObjectPath, why: String) -> Error {
-        if let Err(error) = self.destination.storage.delete(to).await {
-            tracing::warn!(object = %to, error = error.chain(), "a corrupt copy could not be removed");
+    /// Nobody may take the wrong bytes, written under this `ETag`, for the object.
+    pub(crate) async fn remove_corrupt(
+        &self,
+        to: &ObjectPath,
+        own: Option<&str>,
+        why: String,
+    ) -> Error {
+        match self.remove_own(to, own).await {
+            Ok(_) => Error::new(ErrorCode::ObjectCorrupt, format!("`{}`: {why}", to.key)),
+            Err(theirs) => theirs,
         }
-        Error::new(ErrorCode::ObjectCorrupt, format!("`{}`: {why}", to.key))
     }
+
+    /// Removes what the run itself has written; answers whether it is gone. An error if something else
+    /// is there, which stays.
+    pub(crate) async fn remove_own(&self, to: &ObjectPath, own: Option<&str>) -> Result<bool> {
+        let storage = &self.destination.storage;
+        let removed = async {
+            let Some(own) = own else { return storage.delete(to).await };
+            // Not every service looks at the condition.
+            let now = storage.stat(to, None).await?;
+            if now.etag.as_deref() != Some(own) {
+                return Err(theirs());
+            }
+            match storage.delete_if(to, own).await {
+                Err(error) if error.code() == ErrorCode::ObjectChanged => {
+                    Err(theirs().source(error))
+                }
+                Err(error)
+                    if matches!(
+                        error.code(),
+                        ErrorCode::UsageInvalid | ErrorCode::ConnectionRejected
+                    ) =>
+                {
+                    storage.delete(to).await
+                }
+                other => other,
+            }
+        };
+        match removed.await {
+            Ok(()) => Ok(true),
+            Err(error) if error.code() == ErrorCode::ObjectNotFound => Ok(true),
+            Err(error) if error.code() == ErrorCode::ObjectChanged => Err(error),
+            Err(error) => {
+                tracing::warn!(object = %to, error = error.chain(), "a corrupt copy could not be removed");
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// Whether one side's connection may itself name the objects of the other.
+fn may_name(side: &Side, other: &Side) -> bool {
+    let bucket = other.location.bucket.as_deref().unwrap_or_default();
+    let prefix = literal_prefix(&other.location.key);
+    side.storage.binding().check(bucket, prefix).is_ok()
+}
+
+/// How often both ends have been asked to slow down.
+fn slow_downs(source: &Side, destination: &Side) -> u64 {
+    source.storage.slow_downs() + destination.storage.slow_downs()
 }
 
 pub(crate) fn closed(error: tokio::sync::AcquireError) -> Error {
@@ -326,9 +410,36 @@ pub(crate) async fn collect(
 pub(crate) async fn stat_source(storage: &Storage, object: &ObjectPath) -> Result<ObjectMeta> {
     storage.stat(object, None).await.map_err(|error| {
         if error.code() == ErrorCode::ObjectNotFound && error.hint_text().is_none() {
-            error.hint(format!("for everything below it write `{}/`", object.key))
+            let address = storage.address(&object.bucket, &object.key);
+            error.hint(format!("for everything below it write `{address}/`"))
         } else {
             error
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+    use crate::request::Quiet;
+
+    #[tokio::test]
+    async fn what_a_client_is_told_to_slow_down_halves_what_is_under_way() {
+        let (one, two) = (Arc::new(Fake::new("one")), Arc::new(Fake::new("two")));
+        two.slow_downs.store(7, Ordering::SeqCst);
+        let run = Run::new(
+            one.side("s/"),
+            two.side("d/"),
+            Tuning::default(),
+            Arc::new(CopyOptions::default()),
+            Arc::new(Quiet),
+            CancellationToken::new(),
+        );
+        drop(run.slot().await.unwrap());
+        assert_eq!(run.at_once(), DEFAULT_CONCURRENCY);
+        two.slow_downs.fetch_add(1, Ordering::SeqCst);
+        drop(run.slot().await.unwrap());
+        assert_eq!(run.at_once(), DEFAULT_CONCURRENCY / 2);
+    }
 }

@@ -11,9 +11,9 @@ use crate::run::{Run, collect, corrupt, interrupted, stat_source};
 use crate::tuning::{Range, Tuning};
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, TryStreamExt};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use windlass_s3::{ByteRange, GetOptions, ObjectMeta, Part, PutOptions, Upload};
 use windlass_types::{Error, ErrorCode, ObjectPath, Result};
@@ -61,6 +61,9 @@ where
         .hint("write the whole key"));
     }
     crate::naming::check_destination(&to.key, destination.is_folder())?;
+    if !destination.storage.tells_case_apart(&to.key, true).await {
+        crate::names::check_windows(&to.key)?;
+    }
     check(&destination, &destination, &limits)?;
     let options = limits.described(PutOptions {
         content_type: content_type(&to.key).map(str::to_owned),
@@ -79,6 +82,7 @@ where
         Arc::clone(&progress),
         cancel.clone(),
     ));
+    let giving_up = GivingUp::default();
     let work = async {
         let first = fill(&mut input, run.tuning.threshold).await?;
         if (first.len() as u64) < run.tuning.threshold {
@@ -93,12 +97,18 @@ where
             progress.bytes(size);
             return Ok(size);
         }
-        parts(&run, first, &mut input, &to, &options).await
+        parts(&run, first, &mut input, &to, &options, &giving_up).await
     };
     let size = tokio::select! {
-        () = cancel.cancelled() => return Err(interrupted()),
-        size = work => size?,
+        () = cancel.cancelled() => Err(interrupted()),
+        size = work => size,
     };
+    // By now whatever was begun is being given up; the process may end after this.
+    let giving_up = giving_up.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(giving_up) = giving_up {
+        giving_up.await.map_err(broken)?;
+    }
+    let size = size?;
     progress.planned(1, size);
     let item = Item {
         action: Action::Copy,
@@ -114,15 +124,18 @@ where
     Ok(item)
 }
 
+/// The task that gives an upload up, once there is one.
+type GivingUp = Arc<Mutex<Option<JoinHandle<()>>>>;
+
 /// Gives an upload up when it is dropped unfinished, also by an interruption.
-struct Unfinished(Option<(Arc<Run>, Upload)>);
+struct Unfinished(Option<(Arc<Run>, Upload)>, GivingUp);
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
         if let Some((run, upload)) = self.0.take()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            runtime.spawn(async move {
+            let task = runtime.spawn(async move {
                 if let Err(error) = run.destination.storage.abort_upload(&upload).await {
                     tracing::warn!(
                         key = upload.key,
@@ -131,6 +144,7 @@ impl Drop for Unfinished {
                     );
                 }
             });
+            *self.1.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
         }
     }
 }
@@ -141,13 +155,14 @@ async fn parts<R>(
     input: &mut R,
     to: &ObjectPath,
     options: &PutOptions,
+    giving_up: &GivingUp,
 ) -> Result<u64>
 where
     R: AsyncRead + Unpin + Send,
 {
     let storage = &run.destination.storage;
     let upload = run.retried(|| storage.create_upload(to, options.clone())).await?;
-    let mut unfinished = Unfinished(Some((Arc::clone(run), upload.clone())));
+    let mut unfinished = Unfinished(Some((Arc::clone(run), upload.clone())), Arc::clone(giving_up));
     let mut total = 0;
     let mut done: Vec<Sent> = Vec::new();
     let mut tasks: JoinSet<Result<Sent>> = JoinSet::new();

@@ -19,6 +19,11 @@ fn body(size: usize) -> Bytes {
 }
 
 fn side(s3: &TestS3, path: &str, more: &[(&str, OptionValue)]) -> Side {
+    named(s3, "landing", path, more)
+}
+
+/// The same behind a connection of this name.
+fn named(s3: &TestS3, name: &str, path: &str, more: &[(&str, OptionValue)]) -> Side {
     let (id, secret) = s3.admin();
     let mut options: OptionMap = [
         ("ENDPOINT", OptionValue::Text(s3.endpoint())),
@@ -44,7 +49,7 @@ fn side(s3: &TestS3, path: &str, more: &[(&str, OptionValue)]) -> Side {
         ..Secrets::default()
     };
     let spec = S3Spec::build(&options).unwrap();
-    let name = Name::new("landing").unwrap();
+    let name = Name::new(name).unwrap();
     let storage = Arc::new(S3Store::open(name, spec, secrets, Arc::new(ForgetfulRegions)).unwrap());
     let (bucket, key) = path.split_once('/').unwrap();
     Side { storage, location: Location { bucket: Some(bucket.into()), key: key.into() } }
@@ -120,6 +125,59 @@ async fn inside_the_service_and_by_move() {
     assert_eq!(s3.state().get("copy", "2").unwrap(), body(LARGE));
 }
 
+fn bound(bucket: &str) -> [(&'static str, OptionValue); 1] {
+    [("BUCKET", OptionValue::Text(bucket.to_owned()))]
+}
+
+#[tokio::test]
+async fn inside_the_service_also_between_connections_that_are_bound_elsewhere() {
+    let s3 = start().await;
+    for (key, size) in [("t/1", 10), ("t/2", 1000)] {
+        s3.state().put("lake", key, body(size));
+    }
+    let from = || named(&s3, "one", "lake/t/", &bound("lake"));
+    let (done, items) = go(from(), named(&s3, "two", "copy/", &bound("copy")), false).await;
+    assert_eq!(done.unwrap().copied, 2, "{items:?}");
+    assert_eq!((s3.state().count("GetObject"), s3.state().count("CopyObject")), (0, 2));
+    assert_eq!(s3.state().get("copy", "2").unwrap(), body(1000));
+    // What one connection is called says nothing of where the other leads.
+    let (refused, _) = go(from(), named(&s3, "two", "lake/t/below/", &bound("lake")), false).await;
+    assert_eq!(refused.unwrap_err().code(), ErrorCode::PathInvalid);
+}
+
+#[tokio::test]
+async fn what_the_service_denies_to_copy_streams() {
+    let s3 = start().await;
+    for key in 0..40 {
+        s3.state().put("lake", &format!("t/{key}"), body(100 + key));
+    }
+    let denied = FaultKind::Error {
+        status: 403,
+        code: "AccessDenied".to_owned(),
+        message: "Access Denied".to_owned(),
+    };
+    s3.state().add_fault(Fault::new("CopyObject", denied).always());
+    let (done, items) = go(side(&s3, "lake/t/", &[]), side(&s3, "copy/", &[]), false).await;
+    let done = done.unwrap();
+    assert_eq!((done.copied, done.failed), (40, 0), "{items:?}");
+    assert_eq!(s3.state().get("copy", "39").unwrap(), body(139));
+}
+
+#[tokio::test]
+async fn a_sync_deletes_under_conditions_and_all_in_few_requests() {
+    let s3 = start().await;
+    s3.state().put("lake", "t/k", "k");
+    for key in 0..50 {
+        s3.state().put("copy", &format!("t/{key}"), "old");
+    }
+    let options = CopyOptions { sync: true, delete: true, ..CopyOptions::default() };
+    let request = CopyRequest::new(side(&s3, "lake/t/", &[]), side(&s3, "copy/t/", &[]), options);
+    let done = copy(request, Arc::new(Quiet), CancellationToken::new()).await.unwrap();
+    assert_eq!((done.copied, done.deleted), (1, 50));
+    assert_eq!(s3.state().keys("copy"), ["t/k"]);
+    assert_eq!((s3.state().count("DeleteObjects"), s3.state().count("DeleteObject")), (2, 0));
+}
+
 #[tokio::test]
 async fn a_wrong_byte_on_the_way_is_healed_or_named() {
     for size in [1000, LARGE] {
@@ -180,6 +238,61 @@ async fn encrypted_with_a_key_of_ones_own_and_verified_all_the_same() {
 }
 
 #[tokio::test]
+async fn what_is_copied_is_encrypted_as_its_destination_says() {
+    let customer =
+        |key: &str| vec![("ENCRYPTION_CUSTOMER_MANAGED_KEY", OptionValue::Text(key.to_owned()))];
+    let plain = Vec::new();
+    let one = customer("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
+    let two = customer("QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVoxMjM0NTY=");
+    let kms = vec![("ENCRYPTION_KMS_KEY", OptionValue::Text("k1".to_owned()))];
+    let (near, far) = (start().await, start().await);
+    let root = tempfile::tempdir().unwrap();
+    let sizes = [("small", 100), ("large", LARGE)];
+    for (name, size) in sizes {
+        std::fs::write(root.path().join(name), body(size)).unwrap();
+    }
+    for (name, from, to, said) in [
+        ("plain-one", &plain, &one, Some("SSE-C")),
+        ("one-plain", &one, &plain, None),
+        ("one-two", &one, &two, Some("SSE-C")),
+        ("plain-kms", &plain, &kms, Some("aws:kms")),
+        ("kms-plain", &kms, &plain, None),
+        ("kms-one", &kms, &one, Some("SSE-C")),
+    ] {
+        let source = format!("lake/{name}/");
+        let (done, items) = go(folder(root.path(), "./"), side(&near, &source, from), false).await;
+        assert_eq!(done.unwrap().copied, 2, "{items:?}");
+        for (service, place, move_) in
+            [(&near, "near", false), (&far, "far", false), (&near, "moved", true)]
+        {
+            let what = format!("{name} {place}");
+            let target = side(service, &format!("copy/{name}/{place}/"), to);
+            let (done, items) = go(side(&near, &source, from), target, move_).await;
+            let done = done.unwrap();
+            assert_eq!((done.copied, done.failed), (2, 0), "{what}: {items:?}");
+            for (key, size) in sizes {
+                let key = format!("{name}/{place}/{key}");
+                let info = service.state().info("copy", &key).unwrap();
+                assert_eq!(info.encryption.as_deref(), said, "{what}");
+                assert_eq!(info.kms_key.is_some(), said == Some("aws:kms"), "{what}");
+                assert!(service.state().get("copy", &key).unwrap() == body(size), "{what}");
+            }
+        }
+        let left = near.state().keys("lake");
+        assert!(!left.iter().any(|key| key.starts_with(name)), "{left:?}");
+        assert!(near.state().uploads("copy").is_empty() && far.state().uploads("copy").is_empty());
+    }
+    // It is the second key that opens what it sealed.
+    let read = async |options: &[(&str, OptionValue)], below: &str| {
+        let from = side(&near, "copy/one-two/moved/large", options);
+        go(from, folder(root.path(), below), false).await.0
+    };
+    assert_eq!(read(&two[..], "two/").await.unwrap().copied, 1);
+    assert_eq!(std::fs::read(root.path().join("two/large")).unwrap(), body(LARGE));
+    assert!(read(&one[..], "one/").await.is_err() && read(&plain[..], "none/").await.is_err());
+}
+
+#[tokio::test]
 async fn standard_input_and_output_and_a_missing_bucket() {
     let s3 = start().await;
     let quiet = || Arc::new(Quiet) as Arc<dyn Progress>;
@@ -195,4 +308,27 @@ async fn standard_input_and_output_and_a_missing_bucket() {
     s3.state().put("lake", "t/1", "1");
     let (done, _) = go(side(&s3, "lake/t/", &[]), side(&s3, "nowhere/", &[]), false).await;
     assert_eq!(done.unwrap_err().code(), ErrorCode::BucketNotFound);
+}
+
+#[tokio::test]
+async fn excluded_folders_cost_hardly_more_than_a_plain_listing() {
+    for folders in [20, 300] {
+        let s3 = start().await;
+        for n in 0..folders {
+            s3.state().put("lake", &format!("t/users/{n:03}/a"), "1");
+            s3.state().put("lake", &format!("t/users/{n:03}/tmp/b"), "1");
+        }
+        for exclude in ["users/*/tmp", "*/*/tmp/**"] {
+            let root = tempfile::tempdir().unwrap();
+            s3.state().clear_requests();
+            let options =
+                CopyOptions { exclude: vec![exclude.to_owned()], ..CopyOptions::default() };
+            let (from, to) = (side(&s3, "lake/t/", &[]), folder(root.path(), "a/"));
+            let request = CopyRequest::new(from, to, options);
+            let done = copy(request, Arc::new(Quiet), CancellationToken::new()).await.unwrap();
+            assert_eq!(done.copied, folders);
+            let used = s3.state().count("ListObjectsV2");
+            assert!(used <= 51, "{used} requests for {folders} folders under {exclude}");
+        }
+    }
 }

@@ -229,6 +229,8 @@ pub struct LocalSpec {
     pub root: std::path::PathBuf,
     /// No writes.
     pub read_only: bool,
+    /// Whether names that differ in case only are two files; None: found out where it matters.
+    pub case_sensitive: Option<bool>,
 }
 
 /// A validated connection of any kind.
@@ -271,7 +273,15 @@ impl Pull<'_> {
     }
 
     fn flag(&self, name: &str) -> bool {
-        matches!(self.0.get(name), Some(OptionValue::Bool(true)))
+        self.said(name) == Some(true)
+    }
+
+    /// What was written, for a flag whose default is no fixed value.
+    fn said(&self, name: &str) -> Option<bool> {
+        match self.0.get(name) {
+            Some(OptionValue::Bool(said)) => Some(*said),
+            _ => None,
+        }
     }
 
     fn integer(&self, name: &str) -> Option<u32> {
@@ -329,7 +339,11 @@ impl LocalSpec {
                 "write the whole path from `/`, without `..`",
             ));
         }
-        Ok(Self { root, read_only: pull.flag("READ_ONLY") })
+        Ok(Self {
+            root,
+            read_only: pull.flag("READ_ONLY"),
+            case_sensitive: pull.said("CASE_SENSITIVE"),
+        })
     }
 }
 

@@ -177,7 +177,7 @@ const fn free(
     def(name, kind, false, Free, default, doc)
 }
 
-use shared::SKIP_VALIDATION;
+use shared::{SKIP_VALIDATION, case_sensitive};
 
 use Alter::{Free, Never, NoDependents};
 use OptionType::{Bool, Choice, Group, Integer, Seconds, Text, TextList};
@@ -188,6 +188,7 @@ pub const LOCAL_OPTIONS: &[OptionDef] = &[
     def("LABEL", Text, false, Free, "", "A short name for people."),
     def("COMMENT", Text, false, Free, "", "A description."),
     def("READ_ONLY", Bool, false, Never, "FALSE", "Nothing may write or delete through it."),
+    case_sensitive("found out at the folder that is written to"),
     SKIP_VALIDATION,
 ];
 
@@ -217,6 +218,23 @@ pub const FILE_TABLE_OPTIONS: &[OptionDef] = &[
         "MERGE, or IGNORE where columns are declared",
         "What happens where files have other columns than the stored ones: those are widened, the query fails, or only the stored ones are read.",
     ),
+    OptionDef {
+        doc: "Compression of the files that INSERT INTO adds, unless that says another; whatever it is, files are read by their names and first bytes.",
+        ..write::COMPRESSION
+    },
+    OptionDef {
+        doc: "Columns whose values become folders where INSERT INTO finds no file yet; where it finds some, theirs count.",
+        ..write::PARTITIONED_BY
+    },
+    OptionDef {
+        doc: "A file of INSERT INTO that has grown to this size is followed by another.",
+        ..write::MAX_FILE_SIZE
+    },
+    OptionDef {
+        default: "{run}-{n}",
+        doc: "Name of the files that INSERT INTO adds, without extension: `{n}` is a number, which begins after those that are there, `{run}` the id of the run; one without either is that of a single file, and is not taken.",
+        ..write::FILE_NAME
+    },
     def("COMMENT", Text, false, Free, "", "A description."),
 ];
 

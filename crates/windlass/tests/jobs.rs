@@ -3,7 +3,10 @@
 mod common;
 
 use common::{Home, Server};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use windlass_testkit::{Fault, FaultKind, TestS3};
 
@@ -293,6 +296,79 @@ async fn a_job_runs_at_its_times_while_a_server_is_there_and_not_when_paused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_tried_as_often_and_takes_as_long_as_it_says() {
+    let (s3, home, _) = furnished().await;
+    let work = "AS COPY FILES FROM lake LOCATION = 'lake/in/' TO disk LOCATION = 'x/'";
+    for options in [
+        "once RETRIES = 0",
+        "twice RETRIES = 1 RETRY_DELAY = 1 SECOND",
+        "brief RETRIES = 0 TIME_LIMIT = 1 SECOND",
+    ] {
+        home.sql(&format!("CREATE JOB {options} {work}")).good();
+    }
+    let run = |job: &str| {
+        let output = home.run(&["-o", "json", "job", "run", job]);
+        assert_eq!(output.code, 1, "{output:?}");
+        let ended = format!("SELECT attempt, state, error FROM system.runs WHERE job = '{job}'");
+        home.rows(&ended).remove(0)
+    };
+    // Wrong bytes are worth another try, and stay wrong.
+    let wrong = Fault::new("GetObject", FaultKind::CorruptByte).on_key("in/*");
+    s3.state().add_fault(wrong.always());
+    for (job, attempts) in [("once", 1_u32), ("twice", 2)] {
+        let ended = run(job);
+        assert_eq!((&ended["attempt"], &ended["state"]), (&attempts.into(), &"failed".into()));
+        assert_eq!(ended["error"], "object.corrupt", "{job}");
+    }
+    let said = home.rows("SELECT message FROM system.run_events WHERE job = 'twice'");
+    // A quarter more or less than a second.
+    let delay = |row: &serde_json::Value| {
+        let text = row["message"].as_str().unwrap();
+        text.contains("attempt 1 failed")
+            && (text.ends_with("in 1 second") || text.ends_with("in 2 seconds"))
+    };
+    assert!(said.iter().any(delay), "{said:#?}");
+    s3.state().clear_faults();
+    s3.state().set_latency(Duration::from_hours(1));
+    assert_eq!(run("brief")["error"], "run.time_limit");
+    s3.state().set_latency(Duration::ZERO);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn arrivals_have_to_settle_and_those_of_before_need_not_count() {
+    let (s3, home, _) = furnished().await;
+    let _server = Server::start(&home);
+    s3.state().put("lake", "quiet/a", "a");
+    s3.state().put("copy", "later/a", "a");
+    for (job, place, options) in
+        [("quiet", "lake/quiet/", "SETTLE = 1 HOUR"), ("later", "copy/later/", "EXISTING = FALSE")]
+    {
+        home.sql(&format!(
+            "CREATE JOB {job} ON ARRIVAL POLL = 1 SECOND {options} \
+             AS COPY FILES FROM lake LOCATION = '{place}' TO disk LOCATION = '{job}/'"
+        ))
+        .good();
+    }
+    let looks = |job: &str| {
+        let all = s3.state().requests().into_iter();
+        all.filter(|it| it.operation == "ListObjectsV2" && it.query.contains(job)).count()
+    };
+    let end = Instant::now() + Duration::from_mins(3);
+    while looks("quiet") < 4 || looks("later") < 4 {
+        assert!(Instant::now() < end, "nobody looks");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let fired = "SELECT job, state FROM system.runs WHERE job IS NOT NULL ORDER BY job";
+    assert!(home.rows(fired).is_empty(), "one is too young, the other was there before");
+    s3.state().age("lake", Duration::from_hours(2));
+    s3.state().put("copy", "later/b", "b");
+    until(&home, fired, |rows| rows.iter().filter(|row| row["state"] == "succeeded").count() >= 2);
+    let jobs: Vec<serde_json::Value> =
+        home.rows(fired).into_iter().map(|mut row| row["job"].take()).collect();
+    assert_eq!(jobs, ["later", "quiet"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_server_was_killed_is_done_by_another() {
     let (s3, home, folder) = furnished().await;
     s3.state().put("lake", "big/one.bin", vec![7_u8; 40_000_000]);
@@ -313,6 +389,126 @@ async fn a_run_whose_server_was_killed_is_done_by_another() {
     assert_eq!(runs.len(), 1, "{runs:#?}");
     assert!(runs[0]["takeovers"].as_u64().unwrap() >= 1, "{runs:#?}");
     assert_eq!(std::fs::metadata(folder.join("big/one.bin")).unwrap().len(), 40_000_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_killed_copies_only_what_is_missing_and_tells_of_all() {
+    let (s3, home, folder) = furnished().await;
+    // What the destination had before the run is written all the same.
+    std::fs::create_dir(folder.join("in")).unwrap();
+    std::fs::write(folder.join("in/c.txt"), "1,2,3\n").unwrap();
+    let mut first = Server::start(&home);
+    home.sql(
+        "CREATE JOB j AS COPY FILES FROM lake LOCATION = 'lake/in/' TO disk LOCATION = 'in/' \
+         CONCURRENCY = 1 TRIGGER_FILE = '_DONE' REPORT = (LOCATION = 'reports/')",
+    )
+    .good();
+    let stall = FaultKind::Delay(Duration::from_mins(30));
+    s3.state().add_fault(Fault::new("GetObject", stall).on_key("in/c.txt").always());
+    let http = reqwest::Client::new();
+    let url = format!("{}/api/v1/jobs/j/run", first.url);
+    let asked = tokio::spawn(async move { http.post(url).send().await.map(drop) });
+    until(&home, "SELECT * FROM system.run_items WHERE status = 'done'", |rows| rows.len() == 2);
+    first.kill();
+    let _ = asked.await;
+    s3.state().clear_faults();
+    s3.state().clear_requests();
+    let _second = Server::start(&home);
+    until(&home, "SHOW RUNS", |rows| rows.iter().any(|run| run["state"] == "succeeded"));
+    assert_eq!(s3.state().count("GetObject"), 1, "c.txt alone was missing");
+    let run = &home.rows("SHOW RUNS")[0];
+    assert_eq!((&run["copied"], &run["skipped"]), (&3.into(), &0.into()), "{run:#?}");
+    assert_eq!(run["bytes"], 18);
+    let id = run["id"].as_str().unwrap();
+    let items = home.rows(&format!(
+        "SELECT source, status FROM system.run_items WHERE run = '{id}' ORDER BY source"
+    ));
+    let sources: Vec<&str> = items.iter().map(|item| item["source"].as_str().unwrap()).collect();
+    assert_eq!(sources, ["lake:lake/in/a.csv", "lake:lake/in/b.csv", "lake:lake/in/c.txt"]);
+    assert!(items.iter().all(|item| item["status"] == "done"), "{items:#?}");
+    let report = std::fs::read_to_string(folder.join(format!("reports/{id}.csv"))).unwrap();
+    assert_eq!(report.lines().count(), 4, "{report}");
+    assert_eq!(report.matches("done by an earlier attempt of this run").count(), 2, "{report}");
+    assert!(folder.join("in/_DONE").exists());
+    // No run, and none of this fabric.
+    assert!(home.rows("SELECT * FROM system.run_items WHERE run = 'nonsense'").is_empty());
+    home.sql("CREATE FABRIC other").good();
+    let other = home.run(&["--fabric", "other", "-o", "json", "job", "logs", id]);
+    assert!(other.refused(1).contains("run.not_found"));
+}
+
+/// Takes POSTs of JSON, and keeps their bodies.
+fn sink() -> (u16, Arc<Mutex<Vec<serde_json::Value>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let taken: Arc<Mutex<Vec<serde_json::Value>>> = Arc::default();
+    let bodies = Arc::clone(&taken);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let mut length = 0;
+            loop {
+                let mut line = String::new();
+                stream.read_line(&mut line).unwrap();
+                let line = line.trim().to_ascii_lowercase();
+                if line.is_empty() {
+                    break;
+                }
+                if let Some(value) = line.strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+            }
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).unwrap();
+            bodies.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            stream.get_mut().write_all(answer).unwrap();
+        }
+    });
+    (port, taken)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alerts_lead_to_their_run_and_need_no_server() {
+    let (_s3, mut home, _) = furnished().await;
+    let (port, taken) = sink();
+    home.sql(&format!(
+        "CREATE JOB j ALERT_WEBHOOK = 'http://127.0.0.1:{port}/hook' ALERT_ON = (SUCCESS) \
+         AS COPY FILES FROM lake LOCATION = 'lake/in/' TO disk LOCATION = 'in/'"
+    ))
+    .good();
+    let told = |number: usize| {
+        let end = Instant::now() + Duration::from_mins(3);
+        while taken.lock().unwrap().len() < number {
+            assert!(Instant::now() < end, "nobody was told");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        taken.lock().unwrap()[number - 1].clone()
+    };
+    // Once the command has ended, it has told; nobody knows where there would be a page.
+    home.run(&["job", "run", "j"]).good();
+    assert_eq!(taken.lock().unwrap().len(), 1);
+    assert!(told(1)["url"].is_null());
+    // A server knows where it listens.
+    {
+        let server = Server::start(&home);
+        let http = reqwest::Client::new();
+        http.post(format!("{}/api/v1/jobs/j/run", server.url)).send().await.unwrap();
+        let body = told(2);
+        let (url, run) = (body["url"].as_str().unwrap(), body["run"].as_str().unwrap());
+        assert_eq!(url, format!("{}/api/v1/runs/{run}", server.url));
+        assert_eq!(http.get(url).send().await.unwrap().status(), 200);
+    }
+    // Where a proxy stands before it, somebody has to say so.
+    home.set("WINDLASS_BASE_URL", "https://windlass.example.com/");
+    home.run(&["job", "run", "j"]).good();
+    let body = told(3);
+    let page =
+        format!("https://windlass.example.com/api/v1/runs/{}", body["run"].as_str().unwrap());
+    assert_eq!(body["url"], page);
+    home.set("WINDLASS_BASE_URL", "windlass.example.com");
+    let refused = home.run(&["serve", "--listen", "127.0.0.1:0"]).refused(1);
+    assert!(refused.contains("is not where people reach an installation"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

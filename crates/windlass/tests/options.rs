@@ -1,7 +1,13 @@
 //! What a copy keeps and how it is limited and reported, each option with the built binary against a
 //! service that honours it: the command line, SQL and a server alike.
 
+#[path = "options/chosen.rs"]
+mod chosen;
 mod common;
+#[path = "options/limits.rs"]
+mod limits;
+#[path = "options/there.rs"]
+mod there;
 
 use common::{Home, Server};
 use serde_json::Value;

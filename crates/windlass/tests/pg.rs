@@ -105,6 +105,15 @@ const ORDERS: &str =
     "id,item,price,day\n1,bolt,1.50,2024-01-01\n2,nut,0.25,1969-12-31\n3,\"a, b\",,2024-02-29\n";
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_out_of_files_is_a_notice() {
+    let bench = Bench::new(&[("bad.csv", "id,n\n1,a\nx,b\n3,c\n")]).await;
+    let sql = "SELECT sum(id) FROM read_csv('lake', 'bad.csv', on_error => 'SKIP', types => ['id BIGINT'])";
+    let output = bench.psql(&["-At"], sql);
+    assert!(output.stderr.contains("NOTICE:  1 row of 1 file was left out"), "{output:?}");
+    assert_eq!(output.good(), "4\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn psql_runs_statements_of_windlass_and_queries() {
     let bench = Bench::new(&[("orders.csv", ORDERS)]).await;
     assert_eq!(

@@ -298,3 +298,102 @@ async fn a_sync_keeps_the_reports_and_the_trigger_that_it_writes_into_its_destin
     }
     assert!(!s3.state().keys("lake").iter().any(|key| key.starts_with("no/")));
 }
+
+/// As a disk of Windows is written to: from here, by a statement and through a server.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_does_not_tell_case_apart_gets_no_names_that_only_case_tells() {
+    let home = Home::new();
+    let (from, other, disk) = (home.scratch("from"), home.scratch("other"), home.scratch("disk"));
+    for folder in [&from, &other, &disk, &disk.join("back")] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    for name in ["A", "a", "plain"] {
+        std::fs::write(from.join(name), name).unwrap();
+    }
+    let root = home.path().display().to_string();
+    home.sql(&format!("CREATE LOCAL CONNECTION here ROOT = '{root}/scratch'")).good();
+    let told_apart = |said: &str| {
+        home.sql(&format!(
+            "CREATE OR REPLACE LOCAL CONNECTION disk ROOT = '{}' CASE_SENSITIVE = {said}",
+            disk.display()
+        ))
+        .good();
+    };
+    told_apart("FALSE");
+    let source = format!("{}/", from.display());
+    let server = common::Server::start(&home);
+    let statement = "COPY FILES FROM here LOCATION = 'from/' TO disk LOCATION = 'in/'";
+    let refused = [
+        home.run(&["cp", &source, "disk:in/"]),
+        home.run(&["sync", &source, "disk:in/"]),
+        home.sql(statement),
+        Home::new().run(&["--server", &server.url, "cp", &source, "disk:in/"]),
+    ];
+    for output in refused {
+        let told = output.refused(1);
+        assert!(told.contains("transfer.refused"), "{told}");
+        assert!(told.contains("`in/a` differs from another name in case only"), "{told}");
+    }
+    assert!(files(&disk).is_empty(), "nothing was written");
+    let names = |below: &str| files(&disk.join(below)).into_keys().collect::<Vec<_>>();
+    assert_eq!(counts(&home, &["cp", "--case", "skip", &source, "disk:in/"]), [2, 0, 0, 1]);
+    assert_eq!(names("in"), ["A", "plain"]);
+    let renaming = ["sync", "--delete", "--case", "rename", &source, "disk:in/"];
+    assert_eq!(counts(&home, &renaming), [1, 0, 0, 2]);
+    assert_eq!(counts(&home, &renaming), [0, 0, 0, 3]);
+    let renamed = names("in");
+    assert!(renamed.len() == 3 && renamed[1].starts_with("a~"), "{renamed:?}");
+
+    // What the destination has counts, too.
+    std::fs::write(disk.join("back/README"), "old").unwrap();
+    std::fs::write(other.join("readme"), "new").unwrap();
+    let source = format!("{}/", other.display());
+    let told = home.run(&["sync", "--delete", &source, "disk:back/"]).refused(1);
+    assert!(told.contains("`back/readme` differs from a name that is there"), "{told}");
+    let skipping = ["sync", "--delete", "--case", "skip", &source, "disk:back/"];
+    assert_eq!(counts(&home, &skipping), [0, 0, 0, 1]);
+    assert_eq!(files(&disk.join("back"))["README"], b"old");
+
+    // Names of devices and forbidden characters.
+    std::fs::remove_file(other.join("readme")).unwrap();
+    std::fs::write(other.join("con.txt"), "c").unwrap();
+    std::fs::write(other.join("a:b"), "c").unwrap();
+    let one = other.join("con.txt").display().to_string();
+    let told = home.run(&["cp", &one, "disk:"]).refused(1);
+    assert!(told.contains("`con.txt` is the name of a device there"), "{told}");
+    let told = home.run(&["cp", &source, "disk:out/"]).refused(1);
+    assert!(told.contains("2 names cannot be written"), "{told}");
+    assert!(!disk.join("out").exists() && !disk.join("con.txt").exists());
+    assert_eq!(counts(&home, &["cp", "--names", "rename", &source, "disk:out/"]), [2, 0, 0, 0]);
+    assert!(!disk.join("out/con.txt").exists());
+
+    told_apart("TRUE");
+    assert_eq!(counts(&home, &["cp", &source, "disk:out/"]), [2, 0, 0, 0]);
+    assert!(disk.join("out/con.txt").is_file());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_cannot_be_written_keeps_the_trigger_file_from_being_written() {
+    use windlass_testkit::{Fault, FaultKind};
+    let home = Home::new();
+    let s3 = service(&home, "lake").await;
+    s3.state().create_bucket("copy");
+    s3.state().put("lake", "in/c.txt", "1");
+    let denied =
+        FaultKind::Error { status: 403, code: "AccessDenied".to_owned(), message: "no".to_owned() };
+    s3.state().add_fault(Fault::new("PutObject", denied).on_key("reports/r.csv").always());
+    let sql = "COPY FILES FROM lake LOCATION = 'lake/in/' TO lake LOCATION = 'lake/out/' \
+               TRIGGER_FILE = '_DONE' REPORT = (LOCATION = 's3://copy/reports/r.csv')";
+    let cp = ["cp", "--trigger-file", "_DONE", "--report", "lake:copy/reports/r.csv"];
+    let copy = || home.run(&[&cp[..], &["lake:lake/in/", "lake:lake/out/"]].concat());
+    home.sql(sql).refused(1);
+    copy().refused(1);
+    assert!(s3.state().get("lake", "out/c.txt").is_some());
+    assert!(s3.state().get("lake", "out/_DONE").is_none());
+    s3.state().clear_faults();
+    home.sql(sql).good();
+    assert!(s3.state().get("lake", "out/_DONE").is_some());
+    s3.state().remove("lake", "out/_DONE");
+    copy().good();
+    assert!(s3.state().get("lake", "out/_DONE").is_some());
+}

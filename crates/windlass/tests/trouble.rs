@@ -8,8 +8,9 @@ mod common;
 use common::Home;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use windlass_testkit::{Dice, Fault, FaultKind, FaultProxy, Schedule, TestS3};
 
@@ -225,6 +226,98 @@ async fn a_move_that_is_killed_loses_nothing_and_completes_when_run_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sync_that_is_killed_leaves_whole_files_and_completes_when_run_again() {
     killed("sync", 3).await;
+}
+
+/// Asks a command to stop, as Ctrl-C does, once it is `ready`; answers its exit code.
+///
+/// What is `piped` goes to its standard input, which then stays open.
+fn interrupted(
+    home: &Home,
+    arguments: &[&str],
+    piped: Option<&[u8]>,
+    ready: impl Fn() -> bool,
+) -> Option<i32> {
+    let mut child = home
+        .command()
+        .args(arguments)
+        .stdin(if piped.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let bytes = piped.unwrap_or_default().to_vec();
+    let input = child.stdin.take().map(|mut input| {
+        std::thread::spawn(move || {
+            // The command may end before it has read all.
+            let _ = input.write_all(&bytes);
+            input
+        })
+    });
+    let end = Instant::now() + Duration::from_mins(2);
+    while !ready() {
+        assert!(child.try_wait().unwrap().is_none(), "{arguments:?} ended before");
+        assert!(Instant::now() < end, "{arguments:?} never came so far");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let code = child.wait().unwrap().code();
+    drop(input.map(std::thread::JoinHandle::join));
+    code
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_interrupted_gives_up_what_it_began_at_once() {
+    let home = Home::new();
+    let [one, two] = services(&home).await;
+    let large = Dice::new(5).bytes(LARGE);
+    let (from, to) = (home.scratch("from"), home.scratch("to"));
+    std::fs::create_dir(&from).unwrap();
+    std::fs::write(from.join("large"), &large).unwrap();
+    one.state().put("lake", "in/large", large.clone());
+    let here = format!("{}/", from.display());
+    // All but one part wait for the end of the test.
+    let held =
+        |operation: &str, after| Fault::new(operation, FaultKind::Hold).after(after).always();
+    for (verb, source) in [
+        ("cp", here.as_str()),
+        ("cp", "-"),
+        ("mv", here.as_str()),
+        ("sync", here.as_str()),
+        ("cp", "one:lake/in/"),
+        ("mv", "one:lake/in/"),
+    ] {
+        two.state().clear_faults();
+        two.state().clear_requests();
+        two.state().add_fault(held("UploadPart", 1));
+        let (to, piped) = match source {
+            "-" => ("two:lake/out/large", Some(large.as_slice())),
+            _ => ("two:lake/out/", None),
+        };
+        let command = [verb, source, to];
+        let code = interrupted(&home, &command, piped, || two.state().part_count("lake") > 0);
+        assert_eq!(code, Some(130), "{command:?}");
+        assert!(two.state().uploads("lake").is_empty(), "{command:?}");
+        assert!(two.state().count("AbortMultipartUpload") > 0, "{command:?}");
+        assert!(two.state().keys("lake").is_empty(), "{command:?}");
+    }
+    assert!(from.join("large").is_file() && one.state().get("lake", "in/large").is_some());
+    // Into a folder nothing is left beside what was there.
+    one.state().add_fault(held("GetObject", 0));
+    one.state().clear_requests();
+    let there = format!("{}/", to.display());
+    let command = ["mv", "one:lake/in/", there.as_str()];
+    let code = interrupted(&home, &command, None, || one.state().count("GetObject") > 0);
+    assert_eq!(code, Some(130));
+    let mut left = Tree::new();
+    files(&to, &to, &mut left);
+    assert!(left.is_empty(), "{:?}", left.keys());
+    // Once more, and to the end.
+    one.state().clear_faults();
+    two.state().clear_faults();
+    home.run(&["mv", "one:lake/in/", "two:lake/out/"]).good();
+    assert!(two.state().get("lake", "out/large").unwrap() == large);
+    assert!(one.state().keys("lake").is_empty());
 }
 
 /// Through a storm, what a command says and how it ends is what it did.

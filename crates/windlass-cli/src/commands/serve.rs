@@ -20,6 +20,9 @@ pub struct Serve {
     /// Where to listen; loopback only, until people can sign in. Port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8650", value_name = "ADDR")]
     pub listen: SocketAddr,
+    /// Where people reach it, for links in alerts, if that is not where it listens: `https://host/path`
+    #[arg(long, value_name = "URL", env = "WINDLASS_BASE_URL", hide_env_values = true)]
+    pub base_url: Option<String>,
     /// Where clients of PostgreSQL's protocol come in, such as 127.0.0.1:5432. Port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
     pub pg: Option<SocketAddr>,
@@ -64,6 +67,8 @@ pub async fn run(session: &Session, args: Serve) -> Ending {
     };
     let listener = tokio::net::TcpListener::bind(args.listen).await.map_err(cannot)?;
     let url = format!("http://{}", listener.local_addr().map_err(cannot)?);
+    let given = args.base_url.as_deref().filter(|given| !given.is_empty());
+    engine.reachable_at(given.unwrap_or(&url))?;
     let pg_address = pg.as_ref().map(PgServer::address).transpose()?;
     if session.global.output.is_json() {
         let mut line = serde_json::json!({ "listening": url });

@@ -89,6 +89,9 @@ pub(crate) async fn execute(
         match answer? {
             Answer::Rows { schema, batches, verdict } => {
                 let rows = printer.rows(&session.console, schema, batches).await?;
+                for warning in verdict.warnings() {
+                    session.console.warn(&warning);
+                }
                 if timed {
                     session.talk(&format!(
                         "({} in {})",

@@ -131,6 +131,16 @@ impl ObjectAccess for RemoteStorage {
         true
     }
 
+    /// Of a folder the server is asked, which makes no file for it.
+    async fn tells_case_apart(&self, key: &str, _may_write: bool) -> bool {
+        if self.binding.bucket.as_deref() != Some(windlass_core::local::BUCKET) {
+            return true;
+        }
+        let request = self.request(Method::GET, &["storage"]).query(&[("key", key)]);
+        let asked: Result<StorageInfo> = self.remote.json(request).await;
+        asked.ok().and_then(|info| info.tells_case_apart).unwrap_or(true)
+    }
+
     fn list(&self, location: &Location, options: ListOptions) -> BoxStream<'static, Result<Entry>> {
         let mut request = self
             .request(Method::GET, &["entries"])

@@ -3,21 +3,26 @@
 use super::files::FilesWork;
 use super::report::Reporting;
 use crate::engine::{CopyOptions, CopySide, Item, Progress, Summary};
+use crate::local_engine::copy_again;
 use crate::windlass::{Inner, Windlass};
 use async_trait::async_trait;
 use chrono::DateTime;
 use futures::future::BoxFuture;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::mpsc;
 use windlass_jobs::{JobKind, Outcome, RunContext};
-use windlass_transfer::{Failures, Quiet, Status};
+use windlass_transfer::{Earlier, Failures, Quiet, Status};
 use windlass_types::{Error, ErrorCode, Level, Result, RunItem};
 
 /// Items that did not fail, of which a run keeps at most so many in the store. Every failed one is
 /// kept; `REPORT` writes all.
 const KEPT: u64 = 10_000;
+
+/// Items of a run read from the store at once.
+const PAGE: u32 = 1000;
 
 /// A copy that this process was asked for, with ends that no other process could open.
 pub(crate) struct Here {
@@ -83,6 +88,15 @@ impl JobKind for FilesKind {
             };
             (Here { source, destination, options, progress }, KEPT, report)
         };
+        // A run of this process only is never taken up again.
+        let repeated = context.is_repeated() && !here.options.dry_run;
+        let (earlier, before) = if repeated {
+            let before = windlass.inner.store.log_ends(context.run).await?.1;
+            (Some(Arc::new(windlass.earlier(&context).await?)), before)
+        } else {
+            (None, 0)
+        };
+        let known = earlier.as_ref().map_or(0, |earlier| earlier.known() as u64);
         let failures = Arc::new(Mutex::new(Failures::default()));
         let (sender, items) = mpsc::unbounded_channel();
         let watch = Arc::new(Watch {
@@ -90,7 +104,8 @@ impl JobKind for FilesKind {
             seen: Mutex::default(),
             to: Arc::clone(&here.progress),
             items: sender,
-            left: AtomicU64::new(kept),
+            left: AtomicU64::new(kept.saturating_sub(known)),
+            earlier: earlier.clone(),
             failures: Arc::clone(&failures),
         });
         // The copy holds the only senders, so the log ends with it.
@@ -98,8 +113,15 @@ impl JobKind for FilesKind {
         let journal = super::journal::of(&windlass, &context, &here.destination.storage).await?;
         let Here { source, destination, options, .. } = here;
         let (ends, dry) = ((source.clone(), destination.clone()), options.dry_run);
-        let copy = crate::copy_between(source, destination, options, journal, watch, token.clone());
+        let with = (journal, earlier);
+        let copy = copy_again(source, destination, options, with, watch, token.clone());
         let (copied, logged) = tokio::join!(copy, log(&context, items));
+        let settled = if repeated && !token.is_cancelled() {
+            // Who came to the end has met every item.
+            context.settle_items(copied.is_ok().then_some(before)).await
+        } else {
+            Ok(())
+        };
         // Also of a run that failed, what was done until then.
         let reported = match &report {
             Some(report) if !token.is_cancelled() => report.end().await,
@@ -107,6 +129,7 @@ impl JobKind for FilesKind {
         };
         let mut summary: Summary = copied?;
         logged?;
+        settled?;
         reported?;
         summary.run = context.run;
         if !dry && summary.copied + summary.updated > 0 {
@@ -123,6 +146,37 @@ impl JobKind for FilesKind {
             None => Outcome::succeeded(summary),
         })
     }
+}
+
+impl Windlass {
+    /// What earlier attempts of a run are known to have done.
+    async fn earlier(&self, context: &RunContext) -> Result<Earlier> {
+        let (mut items, mut after) = (Vec::new(), 0);
+        loop {
+            let page = self.inner.store.run_items(context.run, Some("done"), after, PAGE).await?;
+            let Some((last, _)) = page.last() else { break };
+            after = *last;
+            items.extend(page.into_iter().filter_map(|(_, item)| done_item(item)));
+        }
+        Ok(Earlier::new(context.began, items))
+    }
+}
+
+/// An item of the log as it was; None for one of a newer Windlass.
+fn done_item(item: RunItem) -> Option<Item> {
+    fn read<T: DeserializeOwned>(word: String) -> Option<T> {
+        serde_json::from_value(Value::String(word)).ok()
+    }
+    Some(Item {
+        action: read(item.action)?,
+        source: item.source,
+        destination: item.destination,
+        size: item.size.unwrap_or_default(),
+        status: read(item.status)?,
+        reason: item.reason,
+        code: item.code,
+        hint: item.hint,
+    })
 }
 
 fn gone() -> Error {
@@ -152,6 +206,7 @@ struct Watch {
     to: Arc<dyn Progress>,
     items: mpsc::UnboundedSender<RunItem>,
     left: AtomicU64,
+    earlier: Option<Arc<Earlier>>,
     failures: Arc<Mutex<Failures>>,
 }
 
@@ -186,6 +241,10 @@ impl Progress for Watch {
         self.to.room()
     }
 
+    fn before_trigger(&self) -> BoxFuture<'_, Result<()>> {
+        self.to.before_trigger()
+    }
+
     fn item(&self, item: &Item) {
         let failed = item.status == Status::Failed;
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).see(item);
@@ -194,8 +253,11 @@ impl Progress for Watch {
             seen.failed_items += u64::from(failed);
         });
         let spend = |left: u64| left.checked_sub(1);
-        let kept =
-            failed || self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).is_ok();
+        // What an earlier attempt did is there already.
+        let known = self.earlier.as_ref().is_some_and(|earlier| earlier.tells_again(item));
+        let kept = !known
+            && (failed
+                || self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).is_ok());
         if kept {
             // The receiver lives as long as the copy.
             let _ = self.items.send(run_item(item));

@@ -144,7 +144,7 @@ impl Reporting {
         Ok(Arc::new(Self { inner, writer: Mutex::new(Some(writer)), to: to.side }))
     }
 
-    /// Writes it where it belongs.
+    /// Writes it where it belongs; does nothing the second time.
     pub(crate) async fn end(&self) -> Result<()> {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(writer) = writer else { return Ok(()) };
@@ -176,6 +176,13 @@ impl Progress for Reporting {
 
     fn room(&self) -> BoxFuture<'_, ()> {
         self.inner.room()
+    }
+
+    fn before_trigger(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async {
+            self.end().await?;
+            self.inner.before_trigger().await
+        })
     }
 
     fn item(&self, item: &Item) {

@@ -9,6 +9,7 @@ use crate::rows::{self, Cell, Columns, Kind, done};
 use crate::windlass::Windlass;
 use chrono::Utc;
 use secrecy::SecretString;
+use std::time::Duration;
 use windlass_jobs::{Created, JobSpec};
 use windlass_sql::{
     Change, CreateJob, JobChange, OptionSetting, ParseMode, Statement, WriteStatement, WriteTo,
@@ -22,6 +23,9 @@ use windlass_types::{
 
 const DESCRIBE: Columns = &[("property", Kind::Text), ("value", Kind::Text)];
 const CREATE: Columns = &[("statement", Kind::Text)];
+
+/// How long after a run of this process deliveries of alerts are begun: nobody else may be there to.
+const TELLING: Duration = Duration::from_secs(20);
 
 /// The name of the secret that keeps what was typed for an option of a job.
 fn own_secret(job: &Name, option: &str) -> Result<Name> {
@@ -321,7 +325,7 @@ impl Windlass {
         Ok(done(format!("job `{shown}` resumed{next}"), warning.into_iter().collect()))
     }
 
-    /// RUN JOB: waits, answers the run's row. A person who stops waiting stops the run; a client
+    /// RUN JOB: waits, tells who must be told, answers the run's row. A person who stops waiting stops the run; a client
     /// that goes away does not.
     async fn run_job(&self, fabric: &Fabric, ctx: &Ctx, name: &Name) -> Result<Answer> {
         self.job(fabric, name).await?;
@@ -331,6 +335,12 @@ impl Windlass {
         } else {
             self.wait_or_stop(run).await?
         };
+        if !ctx.remote
+            && let Err(error) = self.scheduler().deliver(TELLING).await
+        {
+            // What was due stays so.
+            tracing::warn!(error = error.chain(), "alerts of a run cannot be delivered");
+        }
         let grade = grade(row.state);
         rows::answer(RUNS, &[run_row(row)], grade)
     }

@@ -85,8 +85,8 @@ pub(crate) const ITEMS: Columns = &[
     ("hint", Kind::Text),
 ];
 
-/// Rows of events and items that are shown at most, the latest.
-const SHOWN: u32 = 200_000;
+/// Rows of runs, and of events and items of all of them, that are shown at most: the latest.
+pub(super) const SHOWN: u32 = 200_000;
 
 /// What the end of a run says.
 pub(super) fn grade(state: RunState) -> Grade {
@@ -97,7 +97,7 @@ pub(super) fn grade(state: RunState) -> Grade {
     }
 }
 
-fn name_of(name: Option<&Name>) -> Cell {
+pub(super) fn name_of(name: Option<&Name>) -> Cell {
     Cell::Text(name.map(|name| name.as_str().to_owned()))
 }
 
@@ -193,40 +193,5 @@ impl Windlass {
     pub(crate) async fn run_table(&self, fabric: FabricId) -> Result<Vec<Vec<Cell>>> {
         let filter = RunFilter { limit: Some(SHOWN), ..RunFilter::default() };
         Ok(self.inner.store.runs(fabric, filter).await?.into_iter().map(run_row).collect())
-    }
-
-    /// Rows of `system.run_events`, in the order of runs, then of what happened.
-    pub(crate) async fn event_table(&self, fabric: FabricId) -> Result<Vec<Vec<Cell>>> {
-        let rows = self.inner.store.fabric_events(fabric, SHOWN).await?;
-        let cells = rows.into_iter().map(|(run, job, event)| {
-            vec![
-                run.to_string().into(),
-                name_of(job.as_ref()),
-                event.at.into(),
-                event.level.as_str().into(),
-                event.message.into(),
-            ]
-        });
-        Ok(cells.collect())
-    }
-
-    /// Rows of `system.run_items`, in the order of runs, then of items.
-    pub(crate) async fn item_table(&self, fabric: FabricId) -> Result<Vec<Vec<Cell>>> {
-        let rows = self.inner.store.fabric_items(fabric, SHOWN).await?;
-        let cells = rows.into_iter().map(|(run, job, item)| {
-            vec![
-                run.to_string().into(),
-                name_of(job.as_ref()),
-                item.action.into(),
-                item.source.into(),
-                item.destination.into(),
-                item.size.into(),
-                item.status.into(),
-                item.reason.into(),
-                item.code.into(),
-                item.hint.into(),
-            ]
-        });
-        Ok(cells.collect())
     }
 }

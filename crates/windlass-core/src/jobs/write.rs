@@ -258,14 +258,27 @@ impl WriteWork {
 
     /// What the options say of one file.
     fn format(&self, key: &str, there: Option<Format>) -> Result<FileFormat> {
-        let group = self.options.get("FILE_FORMAT").or_else(|| self.options.get("CONTENT_TYPE"));
+        let said = self.options.get("FILE_FORMAT");
+        let group = said.or_else(|| self.options.get("CONTENT_TYPE"));
         let group: &[(String, OptionValue)] = match group {
             Some(OptionValue::Group(items)) => items,
             _ => &[],
         };
         let usual = there.or(self.table.as_ref().map(|_| Format::Parquet));
         let compression = text(&self.options, "COMPRESSION");
-        FileFormat::read(group, compression, key, usual)
+        let format = FileFormat::read(group, compression, key, usual)?;
+        // What a table that is there says is of reading it too.
+        if said.is_some() || self.table.is_some() {
+            format.refuse_others(group)?;
+        }
+        if self.options.contains_key("MAX_FILE_SIZE") && !format.can_be_cut() {
+            return Err(invalid(format!(
+                "MAX_FILE_SIZE has no sense for {} files, which are put together as a whole",
+                format.format.word()
+            ))
+            .hint("leave it out, or spread rows over files with PARTITIONED_BY"));
+        }
+        Ok(format)
     }
 
     fn says_format(&self) -> bool {

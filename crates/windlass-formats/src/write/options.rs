@@ -1,7 +1,10 @@
 //! What options say of a file that is to be written.
 
 use super::{Compression, Format};
-use encoding_rs::Encoding;
+use crate::character::character;
+use crate::encoding;
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
+use windlass_types::options::FILE_FORMAT_OPTIONS;
 use windlass_types::{Error, ErrorCode, OptionValue, Result};
 
 /// What ends a line.
@@ -45,6 +48,8 @@ pub(super) enum Charset {
     Utf16Le,
     Utf16Be,
     Other(&'static Encoding),
+    /// A code page of DOS.
+    Page(u16),
 }
 
 /// How one file is written.
@@ -119,7 +124,7 @@ fn word(text: &str) -> Option<Format> {
     Some(match text {
         "CSV" => Format::Csv,
         "TSV" => Format::Tsv,
-        "JSON" => Format::JsonLines,
+        "JSON" | "JSONL" => Format::JsonLines,
         "JSON_ARRAY" => Format::JsonArray,
         "PARQUET" => Format::Parquet,
         "ARROW" => Format::Arrow,
@@ -143,32 +148,78 @@ fn text(value: &OptionValue) -> Option<&str> {
 
 /// One character, or none for the empty text.
 fn char_of(name: &str, text: &str) -> Result<Option<char>> {
-    let mut chars = text.chars();
-    match (chars.next(), chars.next()) {
-        (None, _) => Ok(None),
-        (Some(one), None) => Ok(Some(one)),
-        _ => Err(invalid(format!("{name} is not one character"))),
+    if text.is_empty() { Ok(None) } else { character(name, text).map(Some) }
+}
+
+/// The encoding of this name: those that are read are written.
+fn charset(label: &str) -> Result<Charset> {
+    if label.eq_ignore_ascii_case("UTF16") {
+        return Ok(Charset::Utf16Le);
+    }
+    Ok(match encoding::Charset::find(label)? {
+        encoding::Charset::Page(page) => Charset::Page(page),
+        encoding::Charset::Web(web) if web == UTF_8 => Charset::Utf8,
+        encoding::Charset::Web(web) if web == UTF_16LE => Charset::Utf16Le,
+        encoding::Charset::Web(web) if web == UTF_16BE => Charset::Utf16Be,
+        encoding::Charset::Web(web) => Charset::Other(web),
+    })
+}
+
+/// The options of `FILE_FORMAT` that have sense for a format.
+const fn options_of(format: Format) -> &'static [&'static str] {
+    match format {
+        Format::Csv | Format::Tsv => &[
+            "TYPE",
+            "HEADER",
+            "DELIMITER",
+            "QUOTE",
+            "ESCAPE",
+            "NULL_VALUE",
+            "LINE_END",
+            "QUOTING",
+            "ENCODING",
+            "BOM",
+        ],
+        Format::JsonLines | Format::JsonArray => &["TYPE", "ENCODING", "BOM"],
+        Format::Parquet | Format::Arrow | Format::Avro => &["TYPE"],
+        Format::Xlsx => &["TYPE", "HEADER", "SHEET", "SHEET_COLUMN"],
+        Format::Xml => &["TYPE", "ENCODING", "BOM", "ROOT_TAG", "ROW_TAG", "ATTRIBUTES"],
     }
 }
 
-fn charset(label: &str) -> Result<Charset> {
-    let normal = label.to_ascii_uppercase().replace('_', "-");
-    match normal.as_str() {
-        "UTF-8" | "UTF8" => return Ok(Charset::Utf8),
-        "UTF-16" | "UTF-16LE" | "UTF16" => return Ok(Charset::Utf16Le),
-        "UTF-16BE" => return Ok(Charset::Utf16Be),
-        _ => {}
+/// An error where the extension of a name speaks of a compression that the file will not have: nobody
+/// could read it.
+fn agree(
+    name: &str,
+    by_name: Option<Compression>,
+    format: Format,
+    said: Option<Compression>,
+) -> Result<()> {
+    if name.to_ascii_lowercase().ends_with(".zip") {
+        return Err(invalid("the name is that of a ZIP archive, which is not written")
+            .hint("end it with `.gz` or `.zst`, or with the extension of its format"));
     }
-    Encoding::for_label(normal.as_bytes())
-        .filter(|encoding| encoding.output_encoding() == *encoding)
-        .map(|encoding| {
-            if encoding == encoding_rs::UTF_8 { Charset::Utf8 } else { Charset::Other(encoding) }
-        })
-        .ok_or_else(|| {
-            invalid(format!("no encoding `{label}`")).hint(
-                "names are those of the web, such as UTF-8, UTF-16LE, ISO-8859-1, windows-1252, Shift_JIS or GB18030",
-            )
-        })
+    let Some(by_name) = by_name else { return Ok(()) };
+    if !format.is_text() {
+        return Err(invalid(format!(
+            "the name says {}, and {} files are not compressed as a whole",
+            by_name.word(),
+            format.word()
+        ))
+        .hint(format!(
+            "end it with `.{}`; COMPRESSION is that inside of the file",
+            format.extension()
+        )));
+    }
+    match said {
+        Some(said) if said != by_name => Err(invalid(format!(
+            "the name says {}, and COMPRESSION {}",
+            by_name.word(),
+            said.word()
+        ))
+        .hint("leave COMPRESSION out, or end the name otherwise")),
+        _ => Ok(()),
+    }
 }
 
 impl FileFormat {
@@ -225,17 +276,13 @@ impl FileFormat {
         let inside = group.iter().find(|(name, _)| name == "COMPRESSION");
         let inside = inside.and_then(|(_, value)| text(value)).filter(|word| *word != "AUTO");
         let compression = compression.filter(|word| *word != "AUTO").or(inside);
-        let compression = match compression {
-            Some(word) => COMPRESSIONS
-                .iter()
-                .copied()
-                .find(|known| known.word() == word)
-                .ok_or_else(|| invalid(format!("{word} is not a compression that is written")))?
-                .into(),
-            None if format.is_text() => squeezed,
-            None => None,
-        };
-        if let Some(compression) = compression {
+        let compression = compression.map(|word| {
+            let known = COMPRESSIONS.iter().copied().find(|known| known.word() == word);
+            known.ok_or_else(|| invalid(format!("{word} is not a compression that is written")))
+        });
+        let compression = compression.transpose()?;
+        agree(name, squeezed, format, compression)?;
+        if let Some(compression) = compression.or(squeezed) {
             read.compression = compression;
         }
         for (name, value) in group {
@@ -250,7 +297,7 @@ impl FileFormat {
         match name {
             "HEADER" => self.header = *value == OptionValue::Bool(true),
             "BOM" => self.bom = *value == OptionValue::Bool(true),
-            "DELIMITER" => words.replace("\\t", "\t").clone_into(&mut self.delimiter),
+            "DELIMITER" => self.delimiter = character(name, words)?.to_string(),
             "QUOTE" => self.quote = char_of(name, words)?,
             "ESCAPE" => {
                 self.escape = char_of(name, words)?.filter(|escape| Some(*escape) != self.quote);
@@ -319,8 +366,8 @@ impl FileFormat {
             ))
             .hint(format!("known for them are {}", words.join(", "))));
         }
-        if self.delimiter.is_empty() || self.delimiter.contains(['\n', '\r']) {
-            return Err(invalid("DELIMITER is empty or a line end"));
+        if self.delimiter.contains(['\n', '\r']) {
+            return Err(invalid("DELIMITER is a line end"));
         }
         if self.quote.is_some_and(|quote| self.delimiter.contains(quote)) {
             return Err(invalid("DELIMITER and QUOTE are the same character"));
@@ -337,6 +384,19 @@ impl FileFormat {
             }
         }
         Ok(())
+    }
+
+    /// An error (`option.invalid`) for an option of the group that has no sense for files of this format.
+    /// What only reading knows is left aside.
+    pub fn refuse_others(&self, group: &[(String, OptionValue)]) -> Result<()> {
+        let takes = options_of(self.format);
+        let known = |name: &str| FILE_FORMAT_OPTIONS.iter().any(|def| def.name == name);
+        let mut names = group.iter().map(|(name, _)| name.as_str());
+        match names.find(|name| known(name) && !takes.contains(name)) {
+            Some(other) => Err(invalid(format!("{} files take no {other}", self.format.word()))
+                .hint(format!("what they take of FILE_FORMAT is {}", takes.join(", ")))),
+            None => Ok(()),
+        }
     }
 
     /// The extension of files of this format and compression, such as `csv.gz`.
@@ -356,6 +416,21 @@ impl FileFormat {
             Compression::None => self.format.content_type(),
             _ if self.format.is_text() => "application/octet-stream",
             _ => self.format.content_type(),
+        }
+    }
+
+    /// Whether files say of a column with this name nothing but the name, and keep that as it is.
+    pub fn keeps_name_alone(&self, name: &str) -> bool {
+        match self.format {
+            Format::Csv | Format::Tsv | Format::Xlsx => !name.is_empty() && name.trim() == name,
+            Format::JsonLines | Format::JsonArray => true,
+            // An attribute is read under another name, and so is a letter that XML does not have.
+            Format::Xml => {
+                self.attributes.is_empty()
+                    && name.starts_with(|first: char| first.is_ascii_alphabetic())
+                    && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            }
+            Format::Parquet | Format::Arrow | Format::Avro => false,
         }
     }
 

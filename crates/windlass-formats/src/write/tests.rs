@@ -68,7 +68,7 @@ fn every_compression_of_text_gives_the_text_back() {
 
 #[test]
 fn what_is_said_counts_more_than_the_name() {
-    let json = written(&[("TYPE", text("JSON"))], Some("NONE"), "x.csv.gz").unwrap();
+    let json = written(&[("TYPE", text("JSON"))], Some("NONE"), "x.csv").unwrap();
     assert_eq!(
         String::from_utf8(json).unwrap(),
         "{\"id\":1,\"label\":\"a\",\"n\":null}\n{\"id\":null,\"label\":\"\",\"n\":-0.5}\n"
@@ -83,10 +83,16 @@ fn what_a_format_cannot_hold_is_an_error() {
         (vec![], None, "x", "says no format"),
         (vec![("TYPE", text("FIXED"))], None, "x", "not a format that is written"),
         (vec![], Some("BZIP2"), "x.parquet", "not compressed with BZIP2"),
-        (vec![("DELIMITER", text(""))], None, "x.csv", "DELIMITER is empty"),
+        (vec![], Some("ZSTD"), "x.csv.gz", "the name says GZIP, and COMPRESSION ZSTD"),
+        (vec![], Some("NONE"), "x.json.bz2", "the name says BZIP2, and COMPRESSION NONE"),
+        (vec![], None, "x.parquet.gz", "PARQUET files are not compressed as a whole"),
+        (vec![("TYPE", text("CSV"))], None, "x.csv.zip", "ZIP archive, which is not written"),
+        (vec![("DELIMITER", text(""))], None, "x.csv", "DELIMITER is not one ASCII character"),
+        (vec![("DELIMITER", text("||"))], None, "x.csv", "DELIMITER is not one ASCII character"),
+        (vec![("DELIMITER", text("\n"))], None, "x.csv", "DELIMITER is a line end"),
         (vec![("DELIMITER", text("\""))], None, "x.csv", "same character"),
-        (vec![("QUOTE", text("''"))], None, "x.csv", "QUOTE is not one character"),
-        (vec![("ENCODING", text("UTF-7"))], None, "x.csv", "no encoding"),
+        (vec![("QUOTE", text("''"))], None, "x.csv", "QUOTE is not one ASCII character"),
+        (vec![("ENCODING", text("UTF-7"))], None, "x.csv", "unknown ENCODING"),
         (vec![("ROW_TAG", text("a b"))], None, "x.xml", "not the name of an element"),
         (vec![("SHEET", text("a/b"))], None, "x.xlsx", "name of a sheet"),
         (vec![("ATTRIBUTES", OptionValue::List(vec![text("z")]))], None, "x.xml", "no column"),
@@ -136,4 +142,88 @@ fn numbers_that_avro_cannot_hold_are_named_with_column_and_row() {
          18446744073709551615 exceeds i64::MAX"
     );
     assert!(!error.chain().contains("avro_custom_types"), "{}", error.chain());
+}
+
+#[test]
+fn a_name_and_an_option_that_say_the_same_agree() {
+    let twice = written(&[], Some("GZIP"), "x.csv.gz").unwrap();
+    assert!(twice.starts_with(&[0x1f, 0x8b]));
+    // Its first bytes tell who reads it.
+    assert!(written(&[], Some("GZIP"), "x.csv").unwrap().starts_with(&[0x1f, 0x8b]));
+}
+
+#[test]
+fn a_delimiter_is_one_character_however_it_is_spelled() {
+    for (said, delimiter) in [(";", ";"), ("\\t", "\t"), ("TAB", "\t"), ("\\x01", "\x01")] {
+        let bytes = written(&[("DELIMITER", text(said))], None, "x.csv").unwrap();
+        assert_eq!(String::from_utf8(bytes).unwrap(), CSV.replace(',', delimiter), "{said}");
+    }
+}
+
+#[test]
+fn every_encoding_that_is_read_is_written() {
+    let schema = Arc::new(Schema::new(vec![Field::new("x", DataType::Utf8, true)]));
+    for (encoding, word) in [
+        ("CP437", "üß"),
+        ("CP850", "Ø×"),
+        ("CP852", "őł"),
+        ("CP855", "жЯ"),
+        ("CP858", "€é"),
+        ("CP860", "ãç"),
+        ("CP862", "אש"),
+        ("CP863", "Ééè"),
+        ("CP865", "øå"),
+        ("IBM866", "жЯ"),
+        ("MacintoshCyrillic", "жЯ"),
+        ("windows-1252", "€ü"),
+        ("UTF-16", "漢€"),
+    ] {
+        let group = [("TYPE".to_owned(), text("CSV")), ("ENCODING".to_owned(), text(encoding))];
+        let format = FileFormat::read(&group, None, "", None).unwrap();
+        let rows = |word: &str| {
+            let words = Arc::new(StringArray::from(vec![word])) as ArrayRef;
+            RecordBatch::try_new(Arc::clone(&schema), vec![words]).unwrap()
+        };
+        let mut encoder = FileEncoder::new(&format, &schema).unwrap();
+        encoder.write(&rows(word)).unwrap();
+        let bytes = encoder.finish().unwrap();
+        let mut decoder = crate::encoding::Charset::find(encoding).unwrap().decoder();
+        assert_eq!(decoder.push(&bytes, true), Some(format!("x\n{word}\n")), "{encoding}");
+        if encoding == "UTF-16" {
+            continue;
+        }
+        let lacks = || {
+            let mut encoder = FileEncoder::new(&format, &schema)?;
+            encoder.write(&rows("漢"))?;
+            encoder.finish()
+        };
+        let error = lacks().unwrap_err();
+        assert!(error.message().contains("`漢` (U+6F22) is not in"), "{}", error.message());
+    }
+}
+
+#[test]
+fn options_without_sense_for_a_format_are_refused_with_those_it_takes() {
+    let refused = |kind: &str, name: &str, value: OptionValue| {
+        let group = [("TYPE".to_owned(), text(kind)), (name.to_owned(), value)];
+        let format = FileFormat::read(&group, None, "", None).unwrap();
+        let error = format.refuse_others(&group).err()?;
+        Some(format!("{}; {}", error.message(), error.hint_text().unwrap()))
+    };
+    assert_eq!(
+        refused("XLSX", "DELIMITER", text(";")).unwrap(),
+        "XLSX files take no DELIMITER; what they take of FILE_FORMAT is TYPE, HEADER, SHEET, SHEET_COLUMN"
+    );
+    for (kind, name) in
+        [("CSV", "SHEET"), ("JSON", "QUOTE"), ("PARQUET", "HEADER"), ("XML", "SHEET")]
+    {
+        assert!(refused(kind, name, text("x")).is_some(), "{kind} {name}");
+    }
+    for (kind, name) in
+        [("CSV", "NULL_VALUE"), ("TSV", "QUOTE"), ("XLSX", "SHEET"), ("XML", "ROW_TAG")]
+    {
+        assert_eq!(refused(kind, name, text("x")), None, "{kind} {name}");
+    }
+    // What only reading knows comes with the CONTENT_TYPE of a table.
+    assert_eq!(refused("JSON", "SAMPLE_FILES", OptionValue::Integer(9)), None);
 }

@@ -3,13 +3,26 @@
 use super::options::Charset;
 use super::squeeze::Squeeze;
 use super::{FileFormat, Shared, unwritable};
+use crate::encoding::page;
 use encoding_rs::{Encoder, EncoderResult};
-use windlass_types::Result;
+use oem_cp::{OEMCPHashMap, encode_char_checked};
+use windlass_types::{Error, Result};
 
 enum Encode {
     Utf8,
-    Utf16 { little: bool },
+    Utf16 {
+        little: bool,
+    },
     Other(Encoder, &'static str),
+    /// A code page and its number.
+    Page(&'static OEMCPHashMap<char, u8>, u16),
+}
+
+/// The error for a character that an encoding lacks.
+fn lacking(char: char, encoding: &str) -> Error {
+    let (shown, code) = (char.escape_debug(), u32::from(char));
+    unwritable(format!("the character `{shown}` (U+{code:04X}) is not in {encoding}"))
+        .hint("write UTF-8, or replace the character in the query")
 }
 
 /// Takes UTF-8 and writes it as the options say.
@@ -27,10 +40,14 @@ impl Text {
             Charset::Utf16Le => Encode::Utf16 { little: true },
             Charset::Utf16Be => Encode::Utf16 { little: false },
             Charset::Other(encoding) => Encode::Other(encoding.new_encoder(), encoding.name()),
+            Charset::Page(number) => match page(number) {
+                Some(table) => Encode::Page(table, number),
+                None => return Err(unwritable(format!("CP{number} is not written"))),
+            },
         };
         let squeeze = Squeeze::new(format.compression, out)?;
         let mut text = Self { encode, squeeze, bytes: Vec::new() };
-        if format.bom && !matches!(text.encode, Encode::Other(..)) {
+        if format.bom && matches!(text.encode, Encode::Utf8 | Encode::Utf16 { .. }) {
             text.push("\u{feff}")?;
         }
         Ok(text)
@@ -59,17 +76,20 @@ impl Text {
                         false,
                     );
                     if let EncoderResult::Unmappable(char) = result {
-                        let code = u32::from(char);
-                        return Err(unwritable(format!(
-                            "the character `{}` (U+{code:04X}) is not in {name}",
-                            char.escape_debug()
-                        ))
-                        .hint("write UTF-8, or replace the character in the query"));
+                        return Err(lacking(char, name));
                     }
                     self.squeeze.push(&self.bytes)?;
                     rest = &rest[read..];
                 }
                 Ok(())
+            }
+            Encode::Page(table, number) => {
+                self.bytes.clear();
+                for char in text.chars() {
+                    let byte = encode_char_checked(char, table);
+                    self.bytes.push(byte.ok_or_else(|| lacking(char, &format!("CP{number}")))?);
+                }
+                self.squeeze.push(&self.bytes)
             }
         }
     }

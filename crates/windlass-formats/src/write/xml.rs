@@ -4,6 +4,7 @@
 //! else that is nested is JSON text. Letters that a name cannot have are `_xHHHH_`, as in SQL/XML.
 
 use super::cells::{Cells, json_options};
+use super::options::Charset;
 use super::text::Text;
 use super::{FileFormat, Rows, Shared, unwritable};
 use arrow::array::{Array, ArrayRef, AsArray as _};
@@ -84,9 +85,12 @@ impl Xml {
             attributes.push(at);
         }
         let encoding = match format.charset {
-            super::options::Charset::Utf8 => "UTF-8",
-            super::options::Charset::Utf16Le | super::options::Charset::Utf16Be => "UTF-16",
-            super::options::Charset::Other(other) => other.name(),
+            Charset::Utf8 => "UTF-8".to_owned(),
+            Charset::Utf16Le | Charset::Utf16Be => "UTF-16".to_owned(),
+            Charset::Other(other) => other.name().to_owned(),
+            // As they are registered.
+            Charset::Page(858) => "IBM00858".to_owned(),
+            Charset::Page(page) => format!("IBM{page}"),
         };
         let mut xml = Self {
             text: Text::new(format, out)?,

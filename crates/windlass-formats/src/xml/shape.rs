@@ -49,7 +49,7 @@ impl Shape {
         let leaf = match self.text.kind() {
             _ if text => DataType::Utf8,
             DataType::Null => DataType::Utf8,
-            kind => kind.clone(),
+            kind => kind,
         };
         if self.names.is_empty() {
             return leaf;
@@ -62,7 +62,7 @@ impl Shape {
                 let mut kind = shape.kind(text);
                 // A row without parts has its text as a part; the text of others is the same column.
                 if name == TEXT && !*many && (self.mixed || self.leaf) && !text {
-                    kind = fit(&kind, self.text.kind());
+                    kind = fit(&kind, &self.text.kind());
                 }
                 if *many {
                     let item = Arc::new(Field::new("item", kind, true));
@@ -76,6 +76,18 @@ impl Shape {
             fields.push(Field::new(TEXT, leaf, true));
         }
         DataType::Struct(fields.into())
+    }
+
+    /// The column, with what its values say besides its type.
+    pub(super) fn told(&self, field: &Field) -> Field {
+        match self.parts.get(field.name()) {
+            Some((part, false))
+                if part.names.is_empty() && part.text.kind() == *field.data_type() =>
+            {
+                part.text.field(field.name())
+            }
+            _ => field.clone(),
+        }
     }
 }
 

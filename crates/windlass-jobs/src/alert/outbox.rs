@@ -1,6 +1,6 @@
 //! The alerts of a run: written with its end, delivered afterwards, tried again.
 
-use super::{Alert, AlertSettings, AlertTarget, Occasion, Value, email, occasions, webhook};
+use super::{Alert, AlertSettings, AlertTarget, Occasion, Value, email, link, occasions, webhook};
 use crate::clock::Clock;
 use crate::retry;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde_json::json;
 use tracing::{info, warn};
 use windlass_state::{AlertRow, Delivery, NewAlert, RunEnd, RunRow, Store};
-use windlass_types::{Error, ErrorCode, FabricId, JobPolicy, Level, Name, Result};
+use windlass_types::{Error, ErrorCode, FabricId, JobPolicy, Level, Name, Result, RunId};
 
 /// How often delivery is tried, over about an hour.
 const ATTEMPTS: u32 = 8;
@@ -49,14 +49,12 @@ pub(crate) async fn due_alerts(
         let Some(occasion) = happened.iter().rev().find(|one| rule.on.contains(one)) else {
             continue;
         };
-        let url = settings
-            .base_url
-            .as_ref()
-            .map(|base| format!("{}/runs/{}", base.trim_end_matches('/'), row.id));
+        let name = fabric.as_ref().map(|fabric| fabric.name.as_str());
+        let url = settings.base_url.as_deref().map(|base| link(base, name, row.id));
         let body = json!({
             "event": occasion,
             "job": job.name.as_str(),
-            "fabric": fabric.as_ref().map(|fabric| fabric.name.as_str()),
+            "fabric": name,
             "run": row.id,
             "kind": row.kind,
             "state": end.state,
@@ -77,14 +75,17 @@ pub(crate) async fn due_alerts(
     Ok(alerts)
 }
 
-/// Delivers what is due.
+/// Delivers what is due, at most `limit` alerts. Answers the run of each, and why it will be tried
+/// again, if it will.
 pub(crate) async fn deliver_due(
     store: &Store,
     settings: &AlertSettings,
     clock: &dyn Clock,
-) -> Result<()> {
+    limit: u32,
+) -> Result<Vec<(RunId, Option<String>)>> {
     let now = clock.now();
-    for alert in store.take_alerts(now, now + TURN, 16).await? {
+    let mut tried = Vec::new();
+    for alert in store.take_alerts(now, now + TURN, limit).await? {
         let result = deliver(settings, &alert, now).await;
         let (state, error, wait) = match &result {
             Ok(()) => (Delivery::Sent, None, 0),
@@ -103,14 +104,15 @@ pub(crate) async fn deliver_due(
             given_up(store, &alert, error, clock.now()).await;
         }
         store.alert_delivered(&alert.id, state, error.as_deref(), next).await?;
-        match error {
+        match &error {
             None => info!(run = %alert.run, "alert sent"),
             Some(error) => {
                 warn!(run = %alert.run, state = state.as_str(), error, "alert not sent");
             }
         }
+        tried.push((alert.run, error.filter(|_| state == Delivery::Pending)));
     }
-    Ok(())
+    Ok(tried)
 }
 
 /// Says in the log of its run that nobody was told.
@@ -140,7 +142,7 @@ async fn deliver(settings: &AlertSettings, alert: &AlertRow, now: DateTime<Utc>)
         AlertTarget::Email { recipients } => {
             let smtp = settings.smtp.as_ref().ok_or_else(|| {
                 Error::new(ErrorCode::OptionInvalid, "no mail server is set up").hint(
-                    "give the serving process the settings of one; docs/guide/jobs.md has them",
+                    "give the process that runs jobs the settings of one; docs/guide/server.md has them",
                 )
             })?;
             email::send(smtp, &recipients, &alert.id, &alert.body).await

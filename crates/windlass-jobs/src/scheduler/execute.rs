@@ -361,6 +361,7 @@ fn context(inner: &Arc<Inner>, row: &RunRow) -> RunContext {
         detail: row.detail.clone(),
         attempt: row.attempt,
         resumed: row.resumed,
+        began: row.started.unwrap_or(row.created),
         scheduled_for: row.scheduled_for,
     }
 }

@@ -10,10 +10,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 use windlass_state::{Fired, JobRow, NewRun};
-use windlass_types::{Cause, Error, ErrorCode, Missed, Result};
+use windlass_types::{Cause, Error, ErrorCode, Level, Missed, Result};
 
 /// A time that is found this late was missed: nobody was there.
 const MISSED: TimeDelta = TimeDelta::seconds(60);
@@ -26,6 +27,9 @@ const PRUNE: TimeDelta = TimeDelta::hours(1);
 
 /// How many jobs or runs one look at the store brings.
 const BATCH: u32 = 200;
+
+/// How many alerts one look at the store brings.
+const ALERTS: u32 = 16;
 
 /// The state of the looks at one job's folder.
 #[derive(Debug, Clone, Copy, Default)]
@@ -96,11 +100,37 @@ impl Scheduler {
             let settings = &self.0.options.alerts;
             logged(
                 "deliver alerts",
-                deliver_due(self.store(), settings, self.0.options.clock.as_ref()).await,
+                deliver_due(self.store(), settings, self.0.options.clock.as_ref(), ALERTS)
+                    .await
+                    .map(drop),
             );
             tokio::select! {
                 () = cancel.cancelled() => {}
                 () = self.0.options.clock.sleep(self.0.options.poll) => {}
+            }
+        }
+    }
+
+    /// Delivers alerts that are due where this process runs no loop that does; none is begun after
+    /// `most`. What cannot be delivered now is a warning in the log of its run, and waits for the next
+    /// time or for a process that serves.
+    pub async fn deliver(&self, most: Duration) -> Result<()> {
+        if self.0.looping.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let (settings, clock) = (&self.0.options.alerts, self.0.options.clock.as_ref());
+        let end = self.now() + TimeDelta::from_std(most).unwrap_or(TimeDelta::zero());
+        loop {
+            // One by one: none is taken and then not tried.
+            let tried = deliver_due(self.store(), settings, clock, 1).await?;
+            for (run, why) in &tried {
+                if let Some(why) = why {
+                    let text = format!("an alert is not delivered yet: {why}");
+                    self.store().add_event(*run, self.now(), Level::Warning, &text).await?;
+                }
+            }
+            if tried.is_empty() || self.now() >= end {
+                return Ok(());
             }
         }
     }
@@ -154,7 +184,7 @@ impl Scheduler {
                 ErrorCode::RunLost,
                 format!("nobody was there at {}", at.format("%Y-%m-%d %H:%M:%S UTC")),
             )
-            .hint("MISSED RUN ONCE makes up for missed times with one run")
+            .hint("MISSED = RUN_ONCE makes up for missed times with one run")
         });
         let detail = if missed.is_some() {
             json!({ "late_seconds": late.num_seconds() })

@@ -142,6 +142,15 @@ async fn bench(url: String, smtp: Option<u16>) -> (Bench, CancellationToken) {
 }
 
 async fn bench_with(url: String, smtp: Option<u16>, tls: SmtpTls) -> (Bench, CancellationToken) {
+    let bench = unserved(url, smtp, tls).await;
+    let cancel = CancellationToken::new();
+    let (scheduler, token) = (bench.scheduler.clone(), cancel.clone());
+    tokio::spawn(async move { scheduler.run_until(token).await });
+    (bench, cancel)
+}
+
+/// The same without a process that serves.
+async fn unserved(url: String, smtp: Option<u16>, tls: SmtpTls) -> Bench {
     let bench = Bench::new(|options| {
         options.alerts = AlertSettings {
             smtp: smtp.map(|port| Smtp {
@@ -161,10 +170,7 @@ async fn bench_with(url: String, smtp: Option<u16>, tls: SmtpTls) -> (Bench, Can
         let (name, origin) = (name(secret), SecretOrigin::Value);
         bench.store.create_secret(bench.fabric, &name, &value, origin, start_time()).await.unwrap();
     }
-    let cancel = CancellationToken::new();
-    let (scheduler, token) = (bench.scheduler.clone(), cancel.clone());
-    tokio::spawn(async move { scheduler.run_until(token).await });
-    (bench, cancel)
+    bench
 }
 
 async fn run(bench: &Bench, job: &str) -> RunId {
@@ -230,7 +236,7 @@ async fn a_webhook_is_told_signed_and_told_again_until_it_listens() {
     }
     assert_eq!(header("x-windlass-signature"), expected);
     let body: Value = serde_json::from_str(&body).unwrap();
-    assert_eq!(body["url"], format!("https://windlass.example.com/runs/{failed}"));
+    assert_eq!(body["url"], format!("https://windlass.example.com/api/v1/runs/{failed}"));
     assert_eq!(body["error"]["code"], "connection.denied");
     assert_eq!((&body["job"], &body["fabric"]), (&json!("j"), &json!("default")));
     // The store knows the secrets by name only.
@@ -310,4 +316,30 @@ async fn a_mail_that_should_be_protected_is_not_sent_in_the_open() {
         assert!(mails.lock().unwrap().is_empty());
         cancel.cancel();
     }
+}
+
+#[tokio::test]
+async fn who_runs_a_job_without_a_server_tells_of_it_and_leaves_what_could_not_be_told() {
+    let sink = HttpSink::start(&[503]).await;
+    let url = format!("http://127.0.0.1:{}/hook", sink.port);
+    let bench = unserved(url, None, SmtpTls::None).await;
+    let hook = json!([{ "on": ["success"], "to": "webhook", "url": { "secret": "hook" } }]);
+    create(&bench, "j", "end", hook).await;
+    let most = std::time::Duration::from_secs(20);
+    let run = run(&bench, "j").await;
+    assert!(sink.events().is_empty());
+    bench.scheduler.deliver(most).await.unwrap();
+    let alerts = bench.store.alerts(run).await.unwrap();
+    assert_eq!((alerts[0].state, alerts[0].attempts), (Delivery::Pending, 1));
+    let said = bench.store.run_events(run, 0, 99).await.unwrap().pop().unwrap();
+    assert_eq!(said.level, windlass_types::Level::Warning);
+    let why = "an alert is not delivered yet: the webhook at `127.0.0.1` answered 503";
+    assert_eq!(said.message, why);
+    // Not at once again; but when somebody runs a job later, or serves.
+    bench.scheduler.deliver(most).await.unwrap();
+    assert_eq!(sink.events().len(), 1);
+    bench.clock.advance(std::time::Duration::from_mins(10));
+    bench.scheduler.deliver(most).await.unwrap();
+    assert_eq!(settled(&bench, run).await, [(Delivery::Sent, 2, None)]);
+    assert_eq!(sink.events(), ["success succeeded"; 2]);
 }

@@ -142,6 +142,24 @@ async fn a_failure_that_may_pass_is_tried_again_and_another_is_not() {
 }
 
 #[tokio::test]
+async fn a_job_has_retries_and_a_delay_of_its_own() {
+    let bench = Bench::new(|_| {}).await;
+    for (job, retries, least) in [("never", 0, 0), ("once", 1, 90)] {
+        let mut spec = spec(job, "end", Trigger::Manual);
+        (spec.policy.retries, spec.policy.retry_delay) = (retries, 120);
+        bench.scheduler.create_job(bench.fabric, spec).await.unwrap();
+        let busy = vec![ErrorCode::ConnectionBusy; 9];
+        bench.told.fail.lock().unwrap().insert(job.to_owned(), busy);
+        let run = bench.scheduler.run_now(bench.fabric, &name(job), None).await.unwrap();
+        let row = ended(&bench, run).await;
+        assert_eq!((row.state, row.attempt), (RunState::Failed, retries + 1), "{job}");
+        // A quarter less at most than what the job says.
+        let waited = (row.finished.unwrap() - row.scheduled_for).num_seconds();
+        assert!(waited >= least, "{job}: {waited}");
+    }
+}
+
+#[tokio::test]
 async fn a_partial_run_says_so_and_a_broken_one_does_not_hurt_others() {
     let bench = Bench::new(|_| {}).await;
     for doing in ["partial", "panic"] {

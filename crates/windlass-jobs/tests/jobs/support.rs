@@ -26,9 +26,9 @@ impl Place {
         Self { url: home.path().join("state.db").display().to_string(), home }
     }
 
-    pub(crate) async fn postgres() -> Option<Self> {
-        let url = Postgres::shared().await?.database().await;
-        Some(Self { url, home: tempfile::tempdir().unwrap() })
+    pub(crate) async fn postgres() -> Self {
+        let server = Postgres::shared().await.expect("PostgreSQL is installed by `make setup`");
+        Self { url: server.database().await, home: tempfile::tempdir().unwrap() }
     }
 
     pub(crate) async fn open(&self) -> Arc<Store> {

@@ -2,7 +2,7 @@
 
 use super::fake::Fake;
 use crate::ahead::{SHORT, pieces};
-use crate::files::SourceFile;
+use crate::files::{Noted, SourceFile};
 use futures::TryStreamExt as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,7 @@ fn file(count: u64, slow: Duration) -> (Arc<Fake>, Arc<SourceFile>, Vec<u8>) {
         modified: None,
         member: None,
         base: 0,
+        noted: Noted::default(),
     };
     (fake, Arc::new(file), bytes)
 }

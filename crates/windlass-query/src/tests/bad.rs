@@ -1,6 +1,7 @@
 //! Rows and files that cannot be read: left out, read in part, told.
 
 use super::Bench;
+use futures::TryStreamExt as _;
 use windlass_types::OptionValue;
 
 fn word(text: &str) -> OptionValue {
@@ -42,6 +43,28 @@ async fn bad_rows_are_left_out_whatever_is_asked_of_them() {
     for sql in ["SELECT count(*) FROM t", "SELECT count(name) FROM t"] {
         assert_eq!(bench.ask(sql).await, "3", "{sql}");
     }
+}
+
+#[tokio::test]
+async fn rows_have_the_numbers_of_their_records_whatever_is_left_out() {
+    let sql = "SELECT _row_number, id FROM t ORDER BY 1";
+    assert_eq!(bench("SKIP").ask(sql).await, "1|1\n2|2\n7|7");
+    assert_eq!(bench("NULL").ask(sql).await, "1|1\n2|2\n3|\n4|4\n5|5\n7|7");
+}
+
+#[tokio::test]
+async fn the_rows_of_an_answer_say_how_many_were_left_out() {
+    let said = async |rule: &str| {
+        let rows = bench(rule).rows("SELECT id FROM t").await.unwrap();
+        let left_out = rows.left_out.clone();
+        let _: Vec<_> = rows.stream.try_collect().await.unwrap();
+        (left_out.rows(), left_out.said().unwrap())
+    };
+    let (rows, text) = said("SKIP").await;
+    assert_eq!(rows, 4);
+    let expected = "4 rows of 1 file were left out; see system.read_errors; first `landing:";
+    assert!(text.starts_with(expected), "{text}");
+    assert!(said("NULL").await.1.contains("were left out or read in part"));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use super::fake::Fake;
 use super::files::parquet;
 use super::{Bench, lines};
 use crate::cache::Caches;
-use crate::files::SourceFile;
+use crate::files::{Noted, SourceFile};
 use crate::store::{QueryStore, Told};
 use arrow::array::{ArrayRef, BinaryArray, Int64Array, StringArray};
 use arrow::datatypes::DataType;
@@ -90,6 +90,7 @@ fn files_that_are_not_kept_share_no_path_between_queries() {
         modified: None,
         member: None,
         base: 0,
+        noted: Noted::default(),
     });
     let mut paths = HashSet::new();
     for query in 1..=12 {

@@ -173,7 +173,7 @@ async fn csv_columns_go_by_name_and_types_widen() {
         bench.ask("SELECT id, price, extra, code FROM landing.\"w/\" ORDER BY id").await,
         "1|2.0|x|\n2|2.5||\n3|4.0||1\n4|||abc"
     );
-    insta::assert_snapshot!(bench.describe(&["landing", "w/"]).await, @r"
+    insta::assert_snapshot!(bench.describe(&["landing", "w/"]).await, @r#"
     id|BIGINT|true|column|
     price|DOUBLE|true|column|widened: BIGINT in `1.csv`, DOUBLE in `2.csv`; missing in 1 of 4 files read
     extra|TEXT|true|column|missing in 3 of 4 files read
@@ -181,7 +181,10 @@ async fn csv_columns_go_by_name_and_types_widen() {
     format|||note|CSV, by the names of the files
     files|||note|4 (73 B): 1.csv, 2.csv, 3.csv, ...
     types|||note|from 4 of 4 files
-    ");
+    delimiter|||note|`,`
+    quote|||note|`"`
+    header|||note|the first record names the columns
+    "#);
 }
 
 #[tokio::test]

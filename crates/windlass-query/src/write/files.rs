@@ -1,12 +1,13 @@
 //! The files of a write: which are open, when one is followed by another, what is on its way.
 
 use super::folders::Folders;
+use super::numbers::first;
 use super::overflow::Overflow;
-use super::source::Source;
 use super::upload::{Body, Piece, Sender, WrittenFile, broken, give_up, part_size};
-use super::{ENDING, HELD, OPEN, Prepared, UploadNotes, Watch, WriteRequest, of_arrow};
+use super::{ENDING, HELD, OPEN, PART, Prepared, UploadNotes, Watch, WriteRequest, of_arrow};
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
+use arrow::datatypes::SchemaRef;
 use bytes::{Bytes, BytesMut};
 use datafusion::execution::TaskContext;
 use std::collections::{BTreeMap, HashMap};
@@ -28,6 +29,8 @@ struct Open {
     rows: u64,
     /// Encoded, and less than a part.
     pending: BytesMut,
+    /// Parts that were handed on.
+    parts: usize,
     to: Option<mpsc::Sender<Piece>>,
 }
 
@@ -44,7 +47,7 @@ pub(super) struct Files {
     sender: Sender,
     folders: Folders,
     open: HashMap<String, Open>,
-    /// Numbers of files that each folder has.
+    /// The number that the next file of each folder has.
     numbers: BTreeMap<String, usize>,
     overflow: Option<Overflow>,
     small: Option<Small>,
@@ -58,13 +61,14 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub(super) fn new(
-        source: &Source,
+    /// Begins with files of these columns. May ask which numbers their names have already.
+    pub(super) async fn new(
+        schema: &SchemaRef,
         request: Arc<WriteRequest>,
         notes: Arc<dyn UploadNotes>,
         watch: Watch,
     ) -> Result<Self> {
-        let folders = Folders::new(&source.stream.schema(), &request.layout)?;
+        let folders = Folders::new(schema, &request.layout)?;
         // What the format cannot hold is said before the query begins.
         FileEncoder::new(&request.format, &folders.schema)?;
         let mut files = Self {
@@ -84,23 +88,27 @@ impl Files {
         // A query without rows leaves a file with its columns, unless its rows would choose the folder.
         if files.folders.is_one() {
             let folder = files.folders.only();
-            files.begin(&folder)?;
+            files.begin(&folder).await?;
         }
         Ok(files)
     }
 
-    fn begin(&mut self, folder: &str) -> Result<()> {
+    async fn begin(&mut self, folder: &str) -> Result<()> {
         let request = &self.sender.request;
-        let number = self.numbers.entry(folder.to_owned()).or_default();
+        let number = match self.numbers.get(folder) {
+            Some(number) => *number,
+            None => first(request, folder).await?,
+        };
         let open = Open {
             encoder: FileEncoder::new(&request.format, &self.folders.schema)?,
-            object: request.object(folder, *number),
+            object: request.object(folder, number),
             folder: folder.to_owned(),
             rows: 0,
             pending: BytesMut::new(),
+            parts: 0,
             to: None,
         };
-        *number += 1;
+        self.numbers.insert(folder.to_owned(), number + 1);
         self.open.insert(folder.to_owned(), open);
         Ok(())
     }
@@ -128,7 +136,7 @@ impl Files {
                 } else if self.open.contains_key(folder) {
                     groups.insert(folder, vec![row]);
                 } else if self.overflow.is_none() && self.open.len() < OPEN {
-                    self.begin(folder)?;
+                    self.begin(folder).await?;
                     groups.insert(folder, vec![row]);
                 } else {
                     rest.push(row);
@@ -165,7 +173,7 @@ impl Files {
             for (folder, rows) in runs {
                 if !self.open.contains_key(&folder) {
                     self.end_all().await?;
-                    self.begin(&folder)?;
+                    self.begin(&folder).await?;
                 }
                 self.encode(vec![(folder, rows)]).await?;
             }
@@ -187,7 +195,7 @@ impl Files {
                 let slice = rows.slice(at, step.min(rows.num_rows() - at));
                 at += slice.num_rows();
                 if !self.open.contains_key(&folder) {
-                    self.begin(&folder)?;
+                    self.begin(&folder).await?;
                 }
                 self.encode_whole(vec![(folder.clone(), slice)]).await?;
                 let full = self.open.get(&folder).is_some_and(|open| open.encoder.size() >= max);
@@ -203,7 +211,7 @@ impl Files {
         let mut taken = Vec::with_capacity(work.len());
         for (folder, rows) in work {
             if !self.open.contains_key(&folder) {
-                self.begin(&folder)?;
+                self.begin(&folder).await?;
             }
             if let Some(open) = self.open.remove(&folder) {
                 taken.push((folder, open, rows));
@@ -238,11 +246,14 @@ impl Files {
     /// Sends the parts of a file that are full.
     async fn drain(&mut self, folder: &str) -> Result<()> {
         let Some(mut open) = self.open.remove(folder) else { return Ok(()) };
-        if let Some(bytes) = open.encoder.take(part_size() - open.pending.len()) {
+        // A large part is gathered here: what encoders hold counts as what makes them let go.
+        let lacking = part_size(open.parts).saturating_sub(open.pending.len());
+        if let Some(bytes) = open.encoder.take(lacking.min(PART)) {
             open.pending.extend_from_slice(&bytes);
         }
-        while open.pending.len() >= part_size() {
-            let part = open.pending.split_to(part_size()).freeze();
+        while open.pending.len() >= part_size(open.parts) {
+            let part = open.pending.split_to(part_size(open.parts)).freeze();
+            open.parts += 1;
             self.hand_on(&mut open, part).await?;
         }
         self.open.insert(folder.to_owned(), open);
@@ -297,12 +308,12 @@ impl Files {
     /// Ends a file.
     async fn end(&mut self, folder: &str) -> Result<()> {
         let Some(open) = self.open.remove(folder) else { return Ok(()) };
-        let Open { encoder, object, folder, rows, mut pending, to } = open;
+        let Open { encoder, object, folder, rows, mut pending, parts, to } = open;
         let rest = tokio::task::spawn_blocking(move || encoder.finish());
         pending.extend_from_slice(&rest.await.map_err(broken)??);
         self.rows_of.insert(object.key.clone(), rows);
         let first = self.done.is_empty() && self.sending.is_empty() && self.small.is_none();
-        if to.is_none() && first && pending.len() <= part_size() {
+        if to.is_none() && first && pending.len() <= PART {
             self.small = Some(Small { object, folder, rows, bytes: pending.freeze() });
             return Ok(());
         }
@@ -310,7 +321,7 @@ impl Files {
             self.send_small(small).await?;
         }
         let to = to.unwrap_or_else(|| self.start(object, folder));
-        self.send_rest(to, pending).await?;
+        self.send_rest(to, pending, parts).await?;
         while self.sending.len() > ENDING + self.open.len() {
             self.join().await?;
         }
@@ -319,13 +330,19 @@ impl Files {
 
     async fn send_small(&mut self, small: Small) -> Result<()> {
         let to = self.start(small.object, small.folder);
-        self.send_rest(to, BytesMut::from(small.bytes)).await
+        self.send_rest(to, BytesMut::from(small.bytes), 0).await
     }
 
-    /// Sends the last bytes of a file.
-    async fn send_rest(&mut self, to: mpsc::Sender<Piece>, mut rest: BytesMut) -> Result<()> {
+    /// Sends the last bytes of a file, of which so many parts were sent.
+    async fn send_rest(
+        &mut self,
+        to: mpsc::Sender<Piece>,
+        mut rest: BytesMut,
+        mut parts: usize,
+    ) -> Result<()> {
         loop {
-            let part = rest.split_to(rest.len().min(part_size())).freeze();
+            let part = rest.split_to(rest.len().min(part_size(parts))).freeze();
+            parts += 1;
             self.bytes += part.len() as u64;
             let piece = self.sender.room(part).await?;
             if to.send(piece).await.is_err() {

@@ -37,6 +37,8 @@ pub struct InsertInto {
     pub table: String,
     /// The columns that are listed; none: all, in order.
     pub columns: Vec<String>,
+    /// The columns that the table was made with as folders: they count where no file is there yet.
+    pub folders: Vec<String>,
     /// No file of the table stays.
     pub replaces: bool,
 }
@@ -133,6 +135,9 @@ impl Engine {
         // What is wrong with a Delta Lake table is said where it is written to.
         let Some(files) = listed(&source).await? else { return Ok(None) };
         let folders = partitions(&files, &[], None).fields;
+        let to_come =
+            if files.is_empty() && layout.partitioned_by.is_empty() { &*into.folders } else { &[] };
+        layout.partitioned_by.extend_from_slice(to_come);
         // What LOCATION says itself is the same for all rows.
         let fixed: Vec<String> =
             source.places.iter().flat_map(|place| names(&place.prefix())).collect();
@@ -182,6 +187,11 @@ impl Engine {
                 kind: Some(field.data_type().clone()),
                 two_digits: two_digits(&files, field),
             });
+        }
+        for name in to_come {
+            if !columns.iter().any(|column| column.name.eq_ignore_ascii_case(name)) {
+                columns.push(TableColumn::new(name, None));
+            }
         }
         let said = &layout.partitioned_by;
         let same = said.len() == by.len()

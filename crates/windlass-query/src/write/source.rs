@@ -1,16 +1,20 @@
 //! The query whose rows are written, and the files it reads.
 
+use super::folders::Layout;
 use super::insert::InsertTarget;
 use super::lineage::{Lineage, ReadPlace, lineage};
+use super::partial::{Partial, limit};
 use crate::dialect::read;
 use crate::engine::{Engine, only_reads, plan};
 use crate::error::{from_engine, syntax};
 use crate::files::{Place, SourceFile};
+use crate::format::{TextOptions, column_type};
 use crate::pg::{Given, bind};
 use crate::resolve::{MAIN, Resolver};
+use crate::schema::sql;
 use crate::store::{LeftOut, QueryStore};
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::TableReference;
-use datafusion::common::tree_node::TreeNode as _;
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
@@ -19,6 +23,8 @@ use serde::{Deserialize, Serialize};
 use sqlparser::ast::Statement as Tree;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use windlass_formats::Rows;
+use windlass_formats::write::FileFormat;
 use windlass_types::{Error, ErrorCode, Result};
 
 /// A file that a query reads, in the state that it was read in.
@@ -45,11 +51,12 @@ pub(crate) struct ReadLog {
     files: Mutex<BTreeMap<(String, String, String), ReadFile>>,
     tables: Mutex<BTreeMap<TableReference, Vec<ReadPlace>>>,
     kept: Mutex<Option<String>>,
+    partial: Mutex<Partial>,
 }
 
 impl ReadLog {
     /// Notes a file.
-    pub(crate) fn add(&self, file: &SourceFile) {
+    pub(crate) fn add(&self, file: &Arc<SourceFile>) {
         let read = ReadFile {
             connection: file.storage.name().as_str().to_owned(),
             bucket: file.object.bucket.clone(),
@@ -60,6 +67,12 @@ impl ReadLog {
         };
         let place = (read.connection.clone(), read.bucket.clone(), read.key.clone());
         self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(place, read);
+        self.partial.lock().unwrap_or_else(PoisonError::into_inner).member(file);
+    }
+
+    /// Notes that a file is a workbook, of which some sheets may be read.
+    pub(crate) fn book(&self, file: &Arc<SourceFile>, rows: &Arc<dyn Rows>, options: &TextOptions) {
+        self.partial.lock().unwrap_or_else(PoisonError::into_inner).book(file, rows, options);
     }
 
     /// Notes where the files of a table are; its name in full.
@@ -94,14 +107,37 @@ pub struct Source {
     pub lineage: Lineage,
     /// A table that it reads whose files must stay, since a log says that they are there.
     pub kept: Option<String>,
-    /// Whether it may leave rows of them unread.
-    pub limited: bool,
+    /// What of it may leave rows of them unread, such as `a LIMIT`.
+    pub limited: Option<&'static str>,
+    /// Those of which perhaps not all is read.
+    pub partial: Partial,
 }
 
 impl Source {
     /// The files of which not every row is read as it is; complete once the rows are written.
     pub fn left_out(&self) -> LeftOut {
         self.store.told.of.clone()
+    }
+
+    /// The columns that files of this format and layout have, as `CREATE FILE TABLE` declares them. Empty:
+    /// files say them better, or SQL has no word for a type of theirs.
+    pub fn columns_of(&self, format: &FileFormat, layout: &Layout) -> Vec<String> {
+        let schema = self.stream.schema();
+        let fields = schema.fields().iter();
+        let fields: Vec<&FieldRef> =
+            fields.filter(|field| !layout.partitioned_by.contains(field.name())).collect();
+        if !fields.iter().all(|field| format.keeps_name_alone(field.name())) {
+            return Vec::new();
+        }
+        let declared = |field: &&FieldRef| {
+            let kind = match field.data_type() {
+                DataType::Null => "TEXT".to_owned(),
+                kind => sql(kind),
+            };
+            column_type(&kind)?;
+            Some(format!("\"{}\" {kind}", field.name().replace('"', "\"\"")))
+        };
+        fields.iter().map(declared).collect::<Option<Vec<_>>>().unwrap_or_default()
     }
 }
 
@@ -138,9 +174,11 @@ impl Engine {
         if let Some(target) = target {
             plan = target.project(plan)?;
         }
-        let plan = session.state.optimize(&bind(plan, &Given::default())?).map_err(from_engine)?;
-        let limits = |plan: &LogicalPlan| Ok(matches!(plan, LogicalPlan::Limit(_)));
-        let limited = plan.exists(limits).map_err(from_engine)?;
+        let plan = bind(plan, &Given::default())?;
+        // What is said is seen before the optimizer, what it makes of it after.
+        let said = limit(&plan).map_err(from_engine)?;
+        let plan = session.state.optimize(&plan).map_err(from_engine)?;
+        let limited = said.or(limit(&plan).map_err(from_engine)?);
         let lineage = log.lineage(&plan, fabric);
         let store = Arc::clone(&session.store);
         let physical = session
@@ -151,6 +189,7 @@ impl Engine {
         let task = session.state.task_ctx();
         let stream = execute_stream(physical, Arc::clone(&task)).map_err(from_engine)?;
         let kept = log.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok(Source { stream, store, task, read: log.all(), lineage, kept, limited })
+        let partial = log.partial.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(Source { stream, store, task, read: log.all(), lineage, kept, limited, partial })
     }
 }

@@ -1,6 +1,6 @@
 //! One file on its way: an upload in parts that is begun, filled, and left uncompleted.
 
-use super::{FLYING, PART, REQUESTS, WriteRequest};
+use super::{DOUBLES, EQUAL_PARTS, FLYING, LARGEST_PART, MOST_PARTS, PART, REQUESTS, WriteRequest};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -163,7 +163,7 @@ impl Sender {
             content_type: Some(self.request.format.content_type().to_owned()),
             token: Some(self.token(object)),
             // Some services take conditions with the beginning of an upload.
-            if_none_match: !self.request.unique,
+            if_none_match: self.request.only_new(object),
             ..PutOptions::default()
         };
         let storage = &self.request.storage;
@@ -212,7 +212,7 @@ impl Sender {
         let mut sending: JoinSet<Result<Part>> = JoinSet::new();
         let sent = async {
             let mut parts = Vec::new();
-            let (mut number, mut offset, mut open) = (0, 0, true);
+            let (mut number, mut offset, mut open) = (0_i32, 0, true);
             while open || !sending.is_empty() {
                 tokio::select! {
                     Some(done) = sending.join_next(), if !sending.is_empty() => {
@@ -222,6 +222,9 @@ impl Sender {
                         None => open = false,
                         Some(piece) => {
                             number += 1;
+                            if usize::try_from(number).is_ok_and(|number| number > MOST_PARTS) {
+                                return Err(too_large(&object));
+                            }
                             let length = piece.0.len() as u64;
                             let (sender, upload) = (self.clone(), Arc::clone(&upload));
                             sending.spawn(async move { sender.part(upload, number, offset, piece).await });
@@ -269,7 +272,39 @@ pub(super) fn broken(error: tokio::task::JoinError) -> Error {
     Error::new(ErrorCode::Internal, "sending a file broke").source(error)
 }
 
-/// What a part is at most.
-pub(super) const fn part_size() -> usize {
-    PART
+fn too_large(object: &ObjectPath) -> Error {
+    Error::new(
+        ErrorCode::FormatUnwritable,
+        format!("`{}` is larger than a file can be", object.key),
+    )
+    .hint("write a folder of files with MAX_FILE_SIZE")
+}
+
+/// What a part is at most, of a file of which so many parts were sent. Nobody knows how large a file will
+/// be, and it may have [`MOST_PARTS`] only: they grow late, to hold what a service takes as one object.
+pub(super) const fn part_size(sent: usize) -> usize {
+    let doubled = sent.saturating_sub(EQUAL_PARTS) / DOUBLES;
+    let doubled = if doubled < 16 { doubled } else { 16 };
+    let size = PART << doubled;
+    if size < LARGEST_PART { size } else { LARGEST_PART }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_grow_so_that_the_largest_object_is_held_by_as_many_as_there_may_be() {
+        assert_eq!([0, 1, EQUAL_PARTS].map(part_size), [PART; 3]);
+        let sizes: Vec<u64> = (0..MOST_PARTS).map(|sent| part_size(sent) as u64).collect();
+        assert!(sizes.windows(2).all(|pair| pair[0] <= pair[1]), "parts do not shrink");
+        assert!(
+            sizes.iter().all(|size| *size <= 5 << 30),
+            "no part is larger than a service takes"
+        );
+        let all: u64 = sizes.iter().sum();
+        assert!(all >= 5 << 40, "{all} bytes are less than the 5 TiB of an object");
+        // Files of usual sizes have parts of one size, and not much of them in memory.
+        assert_eq!(sizes[..EQUAL_PARTS].iter().sum::<u64>(), 5_000 * (8 << 20));
+    }
 }

@@ -12,10 +12,12 @@ use windlass_types::connection::RemoteSpec;
 use windlass_types::{ConnectionKind, LocalSpec, Name, OptionMap, OptionValue, Result, S3Spec};
 
 /// An option's value.
+#[derive(Clone, Copy)]
 enum Value<'a> {
     Text(&'a str),
     Number(u16),
     Yes,
+    No,
 }
 
 /// Opens a connection as it would be from a statement.
@@ -26,6 +28,7 @@ fn open(kind: ConnectionKind, options: &[(&str, Value<'_>)]) -> Result<Remote> {
             Value::Text(text) => OptionValue::Text((*text).to_owned()),
             Value::Number(number) => OptionValue::Integer((*number).into()),
             Value::Yes => OptionValue::Bool(true),
+            Value::No => OptionValue::Bool(false),
         };
         let def = windlass_types::options::find(kind.options(), name)?;
         let value = windlass_types::options::check(def, value)?;
@@ -75,10 +78,44 @@ fn webdav(server: &WebDavServer, more: Vec<(&str, Value<'_>)>) -> Result<Remote>
     open(ConnectionKind::WebDav, &options)
 }
 
+/// Nothing is connected for it.
+#[tokio::test]
+async fn a_server_tells_case_apart_unless_its_connection_says_otherwise() {
+    let sftp = [
+        ("HOST", Value::Text("nowhere.invalid")),
+        ("USER", Value::Text("ann")),
+        ("PASSWORD", Value::Text("p")),
+        ("ACCEPT_ANY_HOST_KEY", Value::Yes),
+    ];
+    let ftp = [
+        ("HOST", Value::Text("nowhere.invalid")),
+        ("TLS", Value::Text("NONE")),
+        ("ALLOW_PLAIN", Value::Yes),
+    ];
+    let webdav =
+        [("ENDPOINT", Value::Text("http://nowhere.invalid/dav")), ("ALLOW_HTTP", Value::Yes)];
+    let kinds: [(ConnectionKind, &[(&str, Value<'_>)]); 3] = [
+        (ConnectionKind::Sftp, &sftp),
+        (ConnectionKind::Ftp, &ftp),
+        (ConnectionKind::WebDav, &webdav),
+    ];
+    for (kind, given) in kinds {
+        for (said, tells) in [(None, true), (Some(Value::Yes), true), (Some(Value::No), false)] {
+            let said = said.map(|said| ("CASE_SENSITIVE", said));
+            let options: Vec<(&str, Value<'_>)> = given.iter().copied().chain(said).collect();
+            let storage = open(kind, &options).unwrap().storage();
+            let end = storage.as_end(windlass_s3::Links::Follow, Some("in/")).unwrap();
+            for storage in [storage, end] {
+                assert_eq!(storage.tells_case_apart("in/", true).await, tells, "{}", kind.as_str());
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_local_folder_passes_the_suite() {
     let folder = tempfile::tempdir().unwrap();
-    let spec = LocalSpec { root: folder.path().to_owned(), read_only: false };
+    let spec = LocalSpec { root: folder.path().to_owned(), read_only: false, case_sensitive: None };
     let store = LocalStore::open(Name::new("disk").unwrap(), spec).unwrap();
     suite::run(std::sync::Arc::new(store), ".", "").await;
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use windlass_types::EntryKind;
 
 fn store(root: &std::path::Path) -> LocalStore {
-    let spec = LocalSpec { root: root.to_owned(), read_only: false };
+    let spec = LocalSpec { root: root.to_owned(), read_only: false, case_sensitive: None };
     LocalStore::open(Name::new("disk").unwrap(), spec).unwrap()
 }
 
@@ -186,9 +186,28 @@ async fn a_name_that_is_not_utf_8_is_shown_but_not_read() {
 }
 
 #[tokio::test]
+async fn what_the_connection_says_of_case_counts_and_else_the_folder_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("name"), "").unwrap();
+    let apart = !folder.path().join("NAME").exists();
+    for (said, tells) in [(None, apart), (Some(true), true), (Some(false), false)] {
+        let root = folder.path().to_owned();
+        let spec = LocalSpec { root, read_only: false, case_sensitive: said };
+        let store = LocalStore::open(Name::new("disk").unwrap(), spec).unwrap();
+        let end = store.as_end(Links::Skip, Some("in/")).unwrap();
+        for storage in [Arc::new(store) as Storage, end] {
+            for below in ["", "in/", "in/deep/"] {
+                assert_eq!(storage.tells_case_apart(below, true).await, tells, "{below}");
+            }
+        }
+    }
+    assert_eq!(list(&store(folder.path()), "", deep()).await, ["name"], "nothing is left");
+}
+
+#[tokio::test]
 async fn what_a_folder_cannot_do_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let spec = LocalSpec { root: folder.path().to_owned(), read_only: true };
+    let spec = LocalSpec { root: folder.path().to_owned(), read_only: true, case_sensitive: None };
     let fixed = LocalStore::open(Name::new("disk").unwrap(), spec).unwrap();
     let error = fixed.put(&object("a"), Bytes::new(), PutOptions::default()).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::ConnectionReadOnly);

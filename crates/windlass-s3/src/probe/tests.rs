@@ -362,6 +362,10 @@ mod local {
     use super::*;
     use windlass_types::LocalSpec;
 
+    fn spec(root: std::path::PathBuf) -> LocalSpec {
+        LocalSpec { root, read_only: false, case_sensitive: None }
+    }
+
     async fn rows(spec: &LocalSpec, write: bool) -> String {
         let root = spec.root.display().to_string();
         shown(&probe_local(spec, write).await, "").replace(&root, "ROOT")
@@ -370,7 +374,7 @@ mod local {
     #[tokio::test]
     async fn a_folder_is_found_listed_and_written_and_stays_as_it_was() {
         let folder = tempfile::tempdir().unwrap();
-        let spec = LocalSpec { root: folder.path().to_owned(), read_only: false };
+        let spec = spec(folder.path().to_owned());
         insta::assert_snapshot!(rows(&spec, true).await);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         let spec = LocalSpec { read_only: true, ..spec };
@@ -380,8 +384,8 @@ mod local {
     #[tokio::test]
     async fn what_is_no_folder_says_so() {
         let folder = tempfile::tempdir().unwrap();
-        let missing = LocalSpec { root: folder.path().join("nothing"), read_only: false };
-        let file = LocalSpec { root: folder.path().join("file"), read_only: false };
+        let missing = spec(folder.path().join("nothing"));
+        let file = spec(folder.path().join("file"));
         std::fs::write(&file.root, b"x").unwrap();
         insta::assert_snapshot!(format!(
             "{}\n{}",

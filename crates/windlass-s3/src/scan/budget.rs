@@ -10,15 +10,25 @@
 
 use super::PAGE;
 
+/// Requests that may be spent apart from what pages seen allow.
+const SPARE: usize = 44;
+
 /// What was read and what was spent.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Budget {
     pages: usize,
     keys: usize,
     spent: usize,
+    spare: usize,
 }
 
 impl Budget {
+    /// With so many requests apart from what pages seen allow, if that is fewer than usual.
+    pub(super) fn new(spare: Option<usize>) -> Self {
+        let spare = spare.map_or(SPARE, |spare| spare.min(SPARE));
+        Self { pages: 0, keys: 0, spent: 0, spare }
+    }
+
     /// A page of the listing came.
     pub(super) fn read(&mut self, keys: usize) {
         self.pages += 1;
@@ -33,7 +43,7 @@ impl Budget {
     /// Requests that may be spent now.
     pub(super) fn left(&self) -> usize {
         let early = 3 + 4 * self.pages;
-        let late = 44 + self.keys * 19 / (100 * PAGE);
+        let late = self.spare + self.keys * 19 / (100 * PAGE);
         early.min(late).saturating_sub(self.spent)
     }
 }
@@ -44,7 +54,7 @@ mod tests {
 
     #[test]
     fn little_is_risked_before_much_was_seen() {
-        let mut budget = Budget::default();
+        let mut budget = Budget::new(None);
         budget.read(1000);
         assert_eq!(budget.left(), 7);
         budget.spend(5);

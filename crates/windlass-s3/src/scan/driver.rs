@@ -115,7 +115,10 @@ impl Driver {
             (None, None) => (Basis::Open, ListingOrder::Bytes),
         };
         let basis = if order == ListingOrder::None { Basis::Lost } else { basis };
-        let first = Range::new(0, listing.start_after.clone(), None);
+        let until = listing.until.clone();
+        let until = until.filter(|_| listing.promised == Some(ListingOrder::Bytes));
+        let first = Range::new(0, listing.start_after.clone(), until);
+        let budget = Budget::new(listing.spare);
         Self {
             pages,
             listing,
@@ -127,7 +130,7 @@ impl Driver {
             ids: 0,
             flying: FuturesUnordered::new(),
             held: 0,
-            budget: Budget::default(),
+            budget,
             fastest: Duration::ZERO,
             wanted: false,
             begun: false,

@@ -10,9 +10,11 @@ fn listing(prefix: &str, ordered: bool, promised: Option<ListingOrder>) -> Listi
         what: format!("the listing of `{prefix}`"),
         prefix: prefix.to_owned(),
         start_after: None,
+        until: None,
         ordered,
         lazy: false,
         workers: WORKERS,
+        spare: None,
         promised,
         orders: Arc::default(),
     }
@@ -214,6 +216,42 @@ async fn one_worker_lists_plainly() {
     assert_eq!(keys(&fake, plain).await.unwrap(), fake.keys(""));
     assert_eq!(fake.requests.load(Ordering::SeqCst), 50);
     assert_eq!(fake.peak.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_byte_order_is_promised_nothing_is_read_behind_what_is_wanted() {
+    for (name, all) in [("flat/", flat(200_000)), ("", deep())] {
+        let until = all[20_500].clone();
+        for (ordered, cuts) in [(true, true), (false, true), (true, false)] {
+            let mut fake = Fake::new(ListingOrder::Bytes, all.clone());
+            fake.latency = Duration::from_millis(10);
+            let fake = Arc::new(fake);
+            let listing = Listing {
+                until: Some(until.clone()),
+                workers: if cuts { WORKERS } else { 1 },
+                ..listing(name, ordered, Some(ListingOrder::Bytes))
+            };
+            let mut found = keys(&fake, listing).await.unwrap();
+            found.sort();
+            assert!(found == all[..=20_500], "{} of 20501", found.len());
+            let used = fake.requests.load(Ordering::SeqCst);
+            assert!(used * 10 <= 21 * 12 + 500, "{used}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_that_may_spend_less_does() {
+    for ordered in [false, true] {
+        let mut fake = Fake::new(ListingOrder::Bytes, flat(50_000));
+        fake.latency = Duration::from_millis(10);
+        let fake = Arc::new(fake);
+        let poor =
+            Listing { spare: Some(0), ..listing("flat/", ordered, Some(ListingOrder::Bytes)) };
+        assert_eq!(keys(&fake, poor).await.unwrap().len(), 50_000);
+        let used = fake.requests.load(Ordering::SeqCst);
+        assert!(used <= 60, "{used}");
+    }
 }
 
 #[tokio::test]

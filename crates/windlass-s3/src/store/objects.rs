@@ -3,16 +3,18 @@
 use super::S3Store;
 use crate::access::{
     FileRange, GetOptions, ListOptions, ObjectAccess, ObjectBody, ObjectMeta, OpenUpload, Part,
-    PresignMethod, PutOptions, PutResult, StoredPart, Upload, VersionEntry,
+    PresignMethod, PutOptions, PutResult, Storage, StoredPart, Upload, VersionEntry,
 };
 use crate::order::ListingOrder;
 use crate::payload::Payload;
+use crate::write::Doomed;
 use crate::{lifecycle, list, presign, read, tags, uploads, versions, write};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 use std::time::Duration;
 use windlass_types::connection::{Encryption, Identity};
 use windlass_types::path::Binding;
@@ -32,8 +34,9 @@ impl ObjectAccess for S3Store {
         self.0.spec.read_only
     }
 
-    /// Same service, same identity, same binding (a copy names both ends through one connection)
-    /// and the same SSE-C key. The digest says nothing about what went into it.
+    /// Same service, same identity and the same SSE-C key: what a copy is signed and sent with. What
+    /// its ends may name is looked at apart ([`ObjectAccess::copying_from`]). The digest says nothing
+    /// about what went into it.
     fn server_side_copy_group(&self) -> Option<String> {
         let spec = &self.0.spec;
         let mut hasher = DefaultHasher::new();
@@ -47,7 +50,6 @@ impl ObjectAccess for S3Store {
             }
         }
         spec.role.as_ref().map(|role| &role.arn).hash(&mut hasher);
-        (&spec.binding.bucket, &spec.binding.prefix).hash(&mut hasher);
         if let Encryption::Customer(_) = spec.encryption {
             self.0
                 .secrets
@@ -60,6 +62,21 @@ impl ObjectAccess for S3Store {
         Some(format!("{service} {:016x}", hasher.finish()))
     }
 
+    /// Names of buckets are unique within a partition of AWS, and at any other endpoint.
+    fn service(&self) -> Option<String> {
+        let spec = &self.0.spec;
+        let partition = match spec.region.as_deref() {
+            Some(region) if region.starts_with("cn-") => "aws-cn",
+            Some(region) if region.starts_with("us-gov-") => "aws-us-gov",
+            _ => "aws",
+        };
+        Some(spec.endpoint.as_deref().unwrap_or(partition).to_owned())
+    }
+
+    fn copying_from(&self, source: &dyn ObjectAccess) -> Option<Storage> {
+        Some(Arc::new(Self(Arc::clone(&self.0), Some(source.binding().clone()))))
+    }
+
     fn listing_order(&self, bucket: &str) -> ListingOrder {
         let known = self.promised_order(bucket).or_else(|| self.orders().found());
         known.unwrap_or(ListingOrder::None)
@@ -67,6 +84,14 @@ impl ObjectAccess for S3Store {
 
     fn promises_order(&self, bucket: &str) -> bool {
         self.promised_order(bucket).is_some_and(|order| order != ListingOrder::None)
+    }
+
+    fn takes_turns(&self) -> bool {
+        true
+    }
+
+    fn slow_downs(&self) -> u64 {
+        self.0.wiring.get().map_or(0, |wiring| wiring.line.busy())
     }
 
     fn list(&self, location: &Location, options: ListOptions) -> BoxStream<'static, Result<Entry>> {
@@ -171,7 +196,7 @@ impl ObjectAccess for S3Store {
         if_match: Option<&str>,
         options: PutOptions,
     ) -> Result<PutResult> {
-        self.check(&from.bucket, &from.key)?;
+        self.check_source(from)?;
         self.check(&to.bucket, &to.key)?;
         write::copy(self, from, to, if_match, &options).await
     }
@@ -185,7 +210,7 @@ impl ObjectAccess for S3Store {
         upload: &Upload,
         number: i32,
     ) -> Result<Part> {
-        self.check(&from.bucket, &from.key)?;
+        self.check_source(from)?;
         self.check(&upload.bucket, &upload.key)?;
         write::copy_part(self, from, offset, length, if_match, upload, number).await
     }
@@ -209,7 +234,21 @@ impl ObjectAccess for S3Store {
         for key in keys {
             self.check(bucket, key)?;
         }
-        write::delete_many(self, bucket, keys).await
+        let doomed: Vec<Doomed<'_>> = keys.iter().map(|key| Doomed { key, etag: None }).collect();
+        write::delete_many(self, bucket, &doomed).await
+    }
+
+    async fn delete_many_if(
+        &self,
+        bucket: &str,
+        objects: &[(String, String)],
+    ) -> Result<Vec<(String, Error)>> {
+        for (key, _) in objects {
+            self.check(bucket, key)?;
+        }
+        let doomed: Vec<Doomed<'_>> =
+            objects.iter().map(|(key, etag)| Doomed { key, etag: Some(etag) }).collect();
+        write::delete_many(self, bucket, &doomed).await
     }
 
     fn list_versions(

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::list::unquote;
 use crate::payload::Payload;
 use crate::read::{Opened, Source};
-use crate::write::{Refused, Stored, copy_source, quoted};
+use crate::write::{Doomed, Refused, Stored, copy_source, quoted};
 use base64::Engine as _;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -297,15 +297,23 @@ impl Wire {
         &self,
         route: &Route,
         bucket: &str,
-        keys: &[&String],
+        keys: &[Doomed<'_>],
     ) -> Result<Vec<Refused>, Failure> {
-        let mut text =
-            String::with_capacity(128 + keys.iter().map(|key| key.len() + 40).sum::<usize>());
+        let length = |doomed: &Doomed<'_>| {
+            doomed.key.len() + 40 + doomed.etag.map_or(0, |etag| etag.len() + 32)
+        };
+        let mut text = String::with_capacity(128 + keys.iter().map(length).sum::<usize>());
         text.push_str("<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
-        for key in keys {
+        for Doomed { key, etag } in keys {
             text.push_str("<Object><Key>");
             escape(&mut text, key);
-            text.push_str("</Key></Object>");
+            text.push_str("</Key>");
+            if let Some(etag) = etag {
+                text.push_str("<ETag>");
+                escape(&mut text, &quoted(etag));
+                text.push_str("</ETag>");
+            }
+            text.push_str("</Object>");
         }
         text.push_str("<Quiet>true</Quiet></Delete>");
         let body = Bytes::from(text);

@@ -302,6 +302,7 @@ async fn a_service_that_asks_to_go_slower_is_counted() {
     s3.state().add_fault(Fault::new("GetObject", FaultKind::SlowDown));
     assert_eq!(read(&store).await.unwrap(), b"ok");
     assert_eq!(store.traffic(), Traffic { requests: 2, retries: 1, busy: 1 });
+    assert_eq!(store.slow_downs(), 1);
     let refused =
         FaultKind::Error { status: 403, code: "AccessDenied".into(), message: String::new() };
     s3.state().add_fault(Fault::new("GetObject", refused));
@@ -309,6 +310,18 @@ async fn a_service_that_asks_to_go_slower_is_counted() {
     assert_eq!(error.code(), ErrorCode::ConnectionDenied);
     assert!(error.causes()[0].contains("(request "), "{error:?}");
     assert_eq!(store.traffic().requests, 3);
+}
+
+#[tokio::test]
+async fn a_service_that_asks_to_go_slower_is_counted_through_the_sdk_too() {
+    let s3 = TestS3::start().await;
+    s3.state().create_bucket("lake");
+    s3.state().put("lake", "k", "ok");
+    let store = store(&s3.endpoint(), &s3.admin(), &[]).sdk_only();
+    assert_eq!(store.slow_downs(), 0);
+    s3.state().add_fault(Fault::new("GetObject", FaultKind::SlowDown).times(2));
+    assert_eq!(read(&store).await.unwrap(), b"ok");
+    assert_eq!(store.slow_downs(), 2);
 }
 
 #[tokio::test]

@@ -46,6 +46,29 @@ async fn what_is_written_is_read_with_its_metadata() {
 }
 
 #[tokio::test]
+async fn many_are_deleted_only_as_they_were_seen() {
+    let s3 = TestS3::start().await;
+    s3.state().create_bucket("lake");
+    let store = store(&s3, &[]);
+    let mut objects = Vec::new();
+    // One of them goes alone: no request for many can name it.
+    for key in ["a<&>", "b", "c\u{1}", "d\u{1}"] {
+        s3.state().put("lake", key, "seen");
+        let etag = store.stat(&at("lake", key), None).await.unwrap().etag.unwrap();
+        objects.push((key.to_owned(), etag));
+    }
+    for key in ["b", "d\u{1}"] {
+        s3.state().put("lake", key, "written since");
+    }
+    let left = store.delete_many_if("lake", &objects).await.unwrap();
+    let left: Vec<(&str, ErrorCode)> =
+        left.iter().map(|(key, error)| (key.as_str(), error.code())).collect();
+    let changed = ErrorCode::ObjectChanged;
+    assert_eq!(left, [("b", changed), ("d\u{1}", changed)]);
+    assert_eq!(s3.state().keys("lake"), ["b", "d\u{1}"]);
+}
+
+#[tokio::test]
 async fn ranges_are_exact_and_cut_at_the_end() {
     let s3 = TestS3::start().await;
     s3.state().create_bucket("lake");

@@ -2,8 +2,10 @@
 
 use crate::{list, store, text};
 use futures::StreamExt as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use windlass_s3::{ListOptions, ListingOrder, ObjectAccess as _, S3Store};
+use windlass_s3::{ListOptions, ListingOrder, ObjectAccess as _, S3Store, Turns};
 use windlass_testkit::{Fault, FaultKind, ListingStyle, SeaweedFs, TestS3};
 use windlass_types::{EntryKind, ErrorCode, Location, OptionValue};
 
@@ -43,6 +45,38 @@ async fn three_pages_come_whole_in_order_and_exact() {
     let rest = list(&store, Some("lake"), "data/0", start).await.unwrap();
     assert_eq!(rest.first().unwrap().key, "data/02491.csv");
     assert_eq!(rest.len(), 9);
+}
+
+/// Counts turns.
+#[derive(Debug, Default)]
+struct Counted(AtomicUsize);
+
+#[async_trait::async_trait]
+impl Turns for Counted {
+    async fn turn(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn each_request_of_a_listing_waits_for_its_turn() {
+    let s3 = TestS3::start().await;
+    s3.state().create_bucket("lake");
+    for n in 0..2500 {
+        s3.state().put("lake", &format!("{n:04}/x"), "x");
+    }
+    let store = store(&s3, &[]);
+    assert!(store.takes_turns());
+    for recursive in [true, false] {
+        s3.state().clear_requests();
+        let turns = Arc::new(Counted::default());
+        let given: Arc<dyn Turns> = turns.clone();
+        let options = ListOptions { recursive, turns: Some(given), ..ListOptions::default() };
+        assert_eq!(list(&store, Some("lake"), "", options).await.unwrap().len(), 2500);
+        let (taken, sent) = (turns.0.load(Ordering::SeqCst), s3.state().count("ListObjectsV2"));
+        // What is asked only to be faster may be given up before it is sent.
+        assert!(sent >= 3 && taken >= sent, "{taken} turns for {sent} requests");
+    }
 }
 
 #[tokio::test]

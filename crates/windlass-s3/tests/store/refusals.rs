@@ -1,6 +1,6 @@
 //! What a connection does not do.
 
-use crate::{at, list, open, secrets, spec, store, text};
+use crate::{at, list, open, read, secrets, spec, store, text};
 use bytes::Bytes;
 use std::time::Duration;
 use windlass_s3::{GetOptions, ListOptions, ObjectAccess as _, PresignMethod, PutOptions, Upload};
@@ -31,6 +31,10 @@ async fn nothing_writes_through_a_read_only_connection() {
         ("copy_part", store.copy_part(&object, 0, 1, None, &upload, 1).await.map(drop)),
         ("delete", store.delete(&object).await),
         ("delete_many", store.delete_many("lake", &["k".into()]).await.map(drop)),
+        ("delete_many_if", {
+            let objects = [("k".to_owned(), "e".to_owned())];
+            store.delete_many_if("lake", &objects).await.map(drop)
+        }),
         ("create_bucket", store.create_bucket("new").await),
         ("delete_bucket", store.delete_bucket("lake").await),
         ("presign", store.presign(&object, PresignMethod::Put, minute).await.map(drop)),
@@ -81,6 +85,10 @@ async fn nothing_outside_the_binding_can_be_named() {
         ("copy_part", store.copy_part(&inside, 0, 1, None, &upload, 1).await.map(drop)),
         ("delete", store.delete(&outside).await),
         ("delete_many", store.delete_many("lake", &["raw/a".into(), "b".into()]).await.map(drop)),
+        ("delete_many_if", {
+            let objects = [("raw/a".to_owned(), "e".to_owned()), ("b".to_owned(), "e".to_owned())];
+            store.delete_many_if("lake", &objects).await.map(drop)
+        }),
         ("create_bucket", store.create_bucket("other").await),
         ("delete_bucket", store.delete_bucket("lake").await),
         ("presign", store.presign(&outside, PresignMethod::Get, minute).await.map(drop)),
@@ -89,6 +97,33 @@ async fn nothing_outside_the_binding_can_be_named() {
         assert_eq!(code, ErrorCode::PathOutside, "{what}");
     }
     assert!(s3.state().requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_copy_reads_what_its_sources_connection_is_bound_to_and_nothing_else() {
+    let s3 = TestS3::start().await;
+    s3.state().create_bucket("lake");
+    for key in ["raw/k", "out/k", "other/k"] {
+        s3.state().put("lake", key, key);
+    }
+    let bound = |prefix| store(&s3, &[("BUCKET", text("lake")), ("PREFIX", text(prefix))]);
+    let (from, to) = (bound("raw/"), bound("out/"));
+    assert_eq!(from.server_side_copy_group(), to.server_side_copy_group());
+    let mut stranger = secrets(&s3);
+    stranger.access_key_id = Some("somebody".into());
+    let stranger = open(spec(&s3, &[]), stranger);
+    assert_ne!(from.server_side_copy_group(), stranger.server_side_copy_group());
+    assert!(from.service().is_some() && from.service() == stranger.service());
+    let copying = to.copying_from(&from).unwrap();
+    let none = PutOptions::default;
+    copying.copy(&at("lake", "raw/k"), &at("lake", "out/new"), None, none()).await.unwrap();
+    assert_eq!(read(&to, "lake", "out/new").await.unwrap(), b"raw/k");
+    for (one, two) in [("other/k", "out/k"), ("out/k", "out/x"), ("raw/k", "raw/x")] {
+        let refused = copying.copy(&at("lake", one), &at("lake", two), None, none()).await;
+        assert_eq!(refused.unwrap_err().code(), ErrorCode::PathOutside, "{one} {two}");
+    }
+    let refused = copying.stat(&at("lake", "raw/k"), None).await;
+    assert_eq!(refused.unwrap_err().code(), ErrorCode::PathOutside, "only copies read there");
 }
 
 #[tokio::test]

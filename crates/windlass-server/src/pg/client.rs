@@ -22,7 +22,7 @@ use pgwire::messages::{PgWireBackendMessage as Out, PgWireFrontendMessage as In}
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
-use windlass_core::engine::{Answer, Ctx, Engine, Shape};
+use windlass_core::engine::{Answer, Ctx, Engine, Shape, Verdict};
 use windlass_core::sql::Placeholder;
 use windlass_types::{Error, ErrorCode, Result};
 
@@ -114,6 +114,8 @@ pub(crate) struct Cursor {
     batches: BoxStream<'static, Result<RecordBatch>>,
     /// The batch that is being sent, and its next row.
     current: Option<(RecordBatch, usize)>,
+    /// What is to be said of the rows once they are sent; None: it was said.
+    verdict: Option<Arc<Verdict>>,
 }
 
 /// One client.
@@ -281,8 +283,9 @@ impl Client {
         self.ctx.parameters = Vec::new();
         match answer?.transpose()? {
             None => Ok(Begun::Done(String::new(), Vec::new())),
-            Some(Answer::Rows { schema, batches, .. }) => {
-                Ok(Begun::Rows(Box::new(Cursor { schema, batches, current: None })))
+            Some(Answer::Rows { schema, batches, verdict }) => {
+                let verdict = Some(verdict);
+                Ok(Begun::Rows(Box::new(Cursor { schema, batches, current: None, verdict })))
             }
             Some(Answer::Done { message, warnings }) => {
                 let tag = said::tag(text);
@@ -321,6 +324,11 @@ impl Client {
             let next = cursor.batches.next();
             let next = Self::watch(&mut self.wire, &mut self.waiting, cancel, next).await?;
             let Some(batch) = next else {
+                let verdict = cursor.verdict.take();
+                let warnings = verdict.map(|verdict| verdict.warnings()).unwrap_or_default();
+                for text in warnings {
+                    self.wire.feed(said::notice(&text, false)).await?;
+                }
                 // A stream that has ended must not be asked again, but a cursor may be.
                 cursor.batches = futures::stream::empty().boxed();
                 return Ok(false);

@@ -129,20 +129,32 @@ async fn policy(
     Ok(Json(app.engine.policy(&fabric.ctx(), &Name::new(name)?, &query.purpose).await?))
 }
 
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+struct StorageQuery {
+    /// A key, or a folder ending in `/`: the answer then says whether case is told apart there.
+    key: Option<String>,
+}
+
 /// What a connection is bound to.
 #[utoipa::path(get, path = "/connections/{name}/storage", tag = "connections",
-    params(("name" = String, Path, description = "name, without quotes"), InFabric),
+    params(("name" = String, Path, description = "name, without quotes"), InFabric, StorageQuery),
     responses((status = 200, body = StorageInfo)))]
 async fn storage(
     State(app): State<App>,
     Path(name): Path<String>,
     Query(fabric): Query<InFabric>,
+    Query(query): Query<StorageQuery>,
 ) -> Reply<Json<StorageInfo>> {
     let storage = app.engine.storage(&fabric.ctx(), &Name::new(name)?).await?;
+    let tells_case_apart = match &query.key {
+        Some(key) => Some(storage.tells_case_apart(key, false).await),
+        None => None,
+    };
     let binding = storage.binding();
     Ok(Json(StorageInfo {
         bucket: binding.bucket.clone(),
         prefix: binding.prefix.clone(),
         read_only: storage.read_only(),
+        tells_case_apart,
     }))
 }

@@ -235,7 +235,8 @@ fn answers_framed(
                         while let Some(batch) = batches.next().await {
                             yield wire::rows_frame(&schema, Some(&batch?))?;
                         }
-                        yield wire::frame(FrameKind::End, &wire::grade(verdict.grade()));
+                        let end = wire::end(verdict.grade(), &verdict.warnings());
+                        yield wire::frame(FrameKind::End, &end);
                     }
                     Answer::Done { message, warnings } => {
                         let body = serde_json::json!({ "message": message, "warnings": warnings }).to_string();

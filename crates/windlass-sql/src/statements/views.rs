@@ -6,6 +6,9 @@ use sqlparser::tokenizer::Token;
 use windlass_types::options::OptionDef;
 use windlass_types::{ErrorCode, Result};
 
+/// What makes a query of a call.
+const EVERY: &str = "SELECT * FROM ";
+
 impl Parser<'_> {
     /// `[TEMPORARY] VIEW ...` or `TEMPORARY TABLE ...`, if one of them follows CREATE.
     pub(crate) fn create_view(
@@ -93,6 +96,19 @@ impl Parser<'_> {
         Ok(None)
     }
 
+    /// The text of a call, if one begins here.
+    pub(crate) fn call(&mut self) -> Result<Option<String>> {
+        let begins = self.peek().is_some_and(|tok| tok.bare().is_some())
+            && self.peek_at(1).is_some_and(|tok| tok.token == Token::LParen);
+        if !begins {
+            return Ok(None);
+        }
+        Ok(match self.looked_at(&[])? {
+            Look::Query(query) => query.strip_prefix(EVERY).map(str::to_owned),
+            Look::Table(_) => None,
+        })
+    }
+
     /// What to look at: a table, a call, or a query, up to one of these words or the end.
     fn looked_at(&mut self, stops: &[&'static str]) -> Result<Look> {
         let query = ["SELECT", "WITH", "VALUES"];
@@ -124,7 +140,7 @@ impl Parser<'_> {
             return Ok(if wrapped {
                 Look::Query(text[1..text.len() - 1].trim().to_owned())
             } else {
-                Look::Query(format!("SELECT * FROM {text}"))
+                Look::Query(format!("{EVERY}{text}"))
             });
         }
         if begins(self, 0) {

@@ -298,6 +298,12 @@ async fn a_run_leaves_its_log(place: Place) {
     assert_eq!((size, reason.as_deref()), (&Some(12_884_901_885), Some("denied")));
     assert_eq!(store.run_items(run, None, 1_000, 10).await.unwrap().len(), 10);
     assert_eq!(store.run_events(run, 200, 10).await.unwrap(), [event(201)]);
+    let shown = store.fabric_items(fabric, Some("j"), Some("failed"), 9).await.unwrap();
+    assert_eq!(shown.iter().map(|(id, ..)| *id).collect::<Vec<_>>(), [run, run]);
+    assert_eq!(store.fabric_items(fabric, None, None, 9).await.unwrap().len(), 9);
+    assert!(store.fabric_items(fabric, Some("other"), None, 9).await.unwrap().is_empty());
+    assert_eq!(store.fabric_events(fabric, Some("j"), 9).await.unwrap().len(), 9);
+    assert!(store.fabric_events(fabric, Some("other"), 9).await.unwrap().is_empty());
 
     let mark = |value: &str| [RunMark { name: "position".to_owned(), value: value.to_owned() }];
     assert!(store.set_marks(token, &mark("a")).await.unwrap());
@@ -345,6 +351,34 @@ async fn uploads_are_known_until_they_are_ended(place: Place) {
     store.forget_upload(&upload).await.unwrap();
     assert_eq!(store.prune_runs(at(100)).await.unwrap(), 2);
     assert_eq!(store.run(run).await.unwrap_err().code(), ErrorCode::RunNotFound);
+}
+
+async fn of_an_item_that_was_tried_again_the_last_word_stays(place: Place) {
+    let (store, fabric) = place.fresh().await;
+    let job = with_overlap(&store, fabric, "j", Overlap::Allow).await;
+    let (run, _) = run_of(&store, &job, at(0)).await;
+    let (_, first) = claim(&store, run, "a", 0).await.unwrap();
+    let write = async |token, from: i64, words: &[(&str, &str)]| {
+        let items = (from..).zip(words).map(|(seq, (key, status))| (seq, item(key, status)));
+        let batch = RunLogBatch { items: items.collect(), ..RunLogBatch::default() };
+        assert!(store.write_log(token, &batch).await.unwrap());
+    };
+    let shown = async || {
+        let items = store.run_items(run, None, 0, 99).await.unwrap();
+        let words =
+            items.iter().map(|(seq, item)| format!("{seq} {} {}", item.source, item.status));
+        words.collect::<Vec<_>>().join(", ")
+    };
+    write(first, 1, &[("a", "done"), ("b", "failed"), ("c", "failed"), ("d", "skipped")]).await;
+    let (_, second) = claim(&store, run, "b", 51).await.unwrap();
+    assert!(!store.settle_items(first, None).await.unwrap(), "it was taken over");
+    write(second, 5, &[("b", "done"), ("e", "failed")]).await;
+    // An attempt that ended early has not met all.
+    assert!(store.settle_items(second, None).await.unwrap());
+    assert_eq!(shown().await, "1 a done, 3 c failed, 4 d skipped, 5 b done, 6 e failed");
+    write(second, 7, &[("a", "failed"), ("e", "failed")]).await;
+    assert!(store.settle_items(second, Some(6)).await.unwrap());
+    assert_eq!(shown().await, "5 b done, 7 a failed, 8 e failed");
 }
 
 async fn old_runs_are_deleted_with_their_logs(place: Place) {
@@ -484,6 +518,7 @@ state_suite!(
     a_run_is_held_by_one_and_taken_over_from_the_silent,
     a_cancelled_run_stops_or_never_begins,
     a_run_leaves_its_log,
+    of_an_item_that_was_tried_again_the_last_word_stays,
     uploads_are_known_until_they_are_ended,
     old_runs_are_deleted_with_their_logs,
     what_arrived_is_noted_with_its_run_or_not_at_all,

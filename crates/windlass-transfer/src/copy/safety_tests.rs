@@ -281,6 +281,87 @@ async fn a_condition_that_holds_for_whole_objects_only_does_not_stop_a_copy() {
 }
 
 #[tokio::test]
+async fn what_is_written_after_it_was_listed_is_not_deleted() {
+    for (operation, key) in [("stat", "d/1"), ("delete_if", "d/2")] {
+        let (one, two) = pair();
+        one.set("a/k", "k");
+        for key in ["d/1", "d/2", "d/3"] {
+            two.set(key, "old");
+        }
+        // One is looked at; the others are deleted under the ETags that they were listed with.
+        two.fault(operation, key, 1, Fault::Change);
+        let (done, seen) = go(mirror(one.side("a/"), two.side("d/"))).await;
+        let done = done.unwrap();
+        assert_eq!((done.deleted, done.failed), (2, 0), "{}", seen.lines());
+        assert!(seen.lines().contains("so it was not deleted"), "{}", seen.lines());
+        assert_eq!(two.keys(), [key, "d/k"]);
+        assert_eq!(two.count("stat"), if key == "d/1" { 2 } else { 1 });
+    }
+    // A service that takes no notice of the condition deletes as ever.
+    let (one, two) = (Fake::new("one"), Fake::with("two", |fake| fake.careless = true));
+    one.set("a/k", "k");
+    for key in ["d/1", "d/2", "d/3"] {
+        two.set(key, "old");
+    }
+    let done = go(mirror(Arc::new(one).side("a/"), two.side("d/"))).await.0.unwrap();
+    assert_eq!((done.deleted, two.keys().len()), (3, 1));
+    assert_eq!((two.count("delete_if"), two.count("delete ")), (1, 3));
+}
+
+#[tokio::test]
+async fn a_folder_does_not_go_into_itself_whatever_it_is_called() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(root.path().join("a/b")).unwrap();
+    std::fs::write(root.path().join("a/1"), "1").unwrap();
+    std::os::unix::fs::symlink("a", root.path().join("link")).unwrap();
+    let bare = |path: &str| {
+        let (store, location) = windlass_s3::local::local_side(&root.path().join(path)).unwrap();
+        Side { storage: Arc::new(store), location }
+    };
+    for (source, destination) in [
+        (folder(root.path(), "a/"), folder(&root.path().join("a"), "b/")),
+        (folder(root.path(), "a/"), bare("a/b/")),
+        (bare("a/"), folder(root.path(), "a/new/x/")),
+        (bare("a/"), bare("link/new/")),
+    ] {
+        let error = go(request(source, destination)).await.0.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::PathInvalid, "{error:?}");
+        assert!(error.message().contains("lies inside the source"), "{error:?}");
+    }
+    assert!(!root.path().join("a/new").exists());
+    let error = go(request(bare("a/"), bare("a/b/"))).await.0.unwrap_err();
+    let root_path = root.path().display();
+    assert_eq!(
+        error.message(),
+        format!("the destination `{root_path}/a/b/` lies inside the source `{root_path}/a/`")
+    );
+    let error = go(request(bare("none"), bare("b/"))).await.0.unwrap_err();
+    let hint = format!("for everything below it write `{root_path}/none/`");
+    assert_eq!(error.hint_text(), Some(hint.as_str()));
+    go(request(bare("a/"), folder(root.path(), "b/"))).await.0.unwrap();
+}
+
+#[tokio::test]
+async fn what_the_service_may_not_copy_goes_through_this_machine_if_that_helps() {
+    for helps in [true, false] {
+        let one = Fake::with("one", |fake| fake.group = Some("s".into()));
+        for key in 0..5 {
+            one.set(&format!("a/{key}"), "x");
+            one.fault("copy", &format!("a/{key}"), 9, Fault::Denied);
+            if !helps {
+                one.fault("put", &format!("b/{key}"), 9, Fault::Denied);
+            }
+        }
+        let (done, seen) = go(request(one.side("a/"), one.side("b/"))).await;
+        let done = done.unwrap();
+        let expected = if helps { (5, 0, 5) } else { (0, 5, 1) };
+        assert_eq!((done.copied, done.failed, one.count("put")), expected, "{}", seen.lines());
+        let notes = seen.notes.lock().unwrap().join("\n");
+        assert_eq!(notes.contains("pass through this machine"), helps, "{notes}");
+    }
+}
+
+#[tokio::test]
 async fn a_source_that_changes_all_the_time_is_said_to_whatever_the_destination_is() {
     let (one, two) = pair();
     one.set("a/x", "1");

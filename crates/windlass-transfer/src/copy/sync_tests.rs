@@ -263,6 +263,52 @@ async fn names_that_only_case_tells_apart_are_found_before_anything_is_written()
 }
 
 #[tokio::test]
+async fn a_name_that_the_destination_spells_otherwise_is_found_and_stays() {
+    let one = Arc::new(Fake::new("one"));
+    for key in ["a/Readme", "a/Later", "a/same"] {
+        one.set(key, key.to_owned());
+    }
+    let two = Fake::with("two", |fake| fake.one_case = true);
+    // One stands before the name of the source in a listing, one after it.
+    let there = ["README", "extra", "later", "same"];
+    for key in there {
+        two.set(key, "a/same");
+    }
+    let sync = |case| syncing(one.side("a/"), two.side(""), |o| (o.delete, o.case) = (true, case));
+    let mut compared = request(one.side("a/"), two.side(""));
+    compared.options.if_exists = IfExists::Skip;
+    for refused in [sync(OnTrouble::Fail), compared] {
+        let error = go(refused).await.0.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::TransferRefused);
+        assert!(error.message().contains("differs from a name that is there"), "{error}");
+        assert!(error.message().starts_with("2 names"), "{error}");
+        assert_eq!(two.keys(), there);
+    }
+    let lists = two.count("list");
+    let left = go(sync(OnTrouble::Skip)).await.0.unwrap();
+    assert_eq!((left.copied, left.deleted, left.skipped), (0, 1, 3));
+    assert_eq!(two.keys(), ["README", "later", "same"], "the source has them, spelled otherwise");
+    assert_eq!(two.count("list"), lists + 1, "it is listed once all the same");
+    let renamed = go(sync(OnTrouble::Rename)).await.0.unwrap();
+    assert_eq!((renamed.copied, renamed.deleted, renamed.skipped), (2, 0, 1));
+    assert_eq!(two.keys().len(), 5);
+    let again = go(sync(OnTrouble::Rename)).await.0.unwrap();
+    assert_eq!((again.copied, again.updated, again.deleted, again.skipped), (0, 0, 0, 3));
+}
+
+#[tokio::test]
+async fn what_is_piped_in_gets_no_name_that_is_reserved_where_case_is_not_told_apart() {
+    for (one_case, good) in [(false, true), (true, false)] {
+        let two = Fake::with("two", |fake| fake.one_case = one_case);
+        let progress = Arc::new(Seen::default());
+        let cancel = tokio_util::sync::CancellationToken::new();
+        let done = crate::copy_stream(&b"x"[..], two.side("d/con.txt"), progress, cancel).await;
+        assert_eq!(done.is_ok(), good, "{done:?}");
+        assert_eq!(two.keys().len(), usize::from(good));
+    }
+}
+
+#[tokio::test]
 async fn a_move_empties_folders_and_a_trigger_tells_the_end() {
     let root = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(root.path().join("in/a/b")).unwrap();

@@ -48,7 +48,7 @@ pub(crate) fn pair() -> (Arc<Fake>, Arc<Fake>) {
 }
 
 pub(crate) fn folder(root: &std::path::Path, key: &str) -> Side {
-    let spec = LocalSpec { root: root.to_owned(), read_only: false };
+    let spec = LocalSpec { root: root.to_owned(), read_only: false, case_sensitive: None };
     let store = LocalStore::open(Name::new("disk").unwrap(), spec).unwrap();
     Side {
         storage: Arc::new(store),
@@ -222,7 +222,10 @@ async fn a_listing_that_fails_is_never_a_success() {
     let (result, _) = go(request(two.side("1/"), one.side(""))).await;
     assert!(result.is_err());
     let (result, _) = go(request(two.side("none"), one.side(""))).await;
-    assert_eq!(result.unwrap_err().hint_text(), Some("for everything below it write `none/`"));
+    assert_eq!(
+        result.unwrap_err().hint_text(),
+        Some("for everything below it write `two:b/none/`")
+    );
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ async fn a_place_that_is_not_there_is_an_error_on_either_side() {
     there.set("p/x", "1");
     there.set("none/x", "1");
     let root = tempfile::tempdir().unwrap();
-    let spec = LocalSpec { root: root.path().to_owned(), read_only: false };
+    let spec = LocalSpec { root: root.path().to_owned(), read_only: false, case_sensitive: None };
     let store = Arc::new(LocalStore::open(Name::new("disk").unwrap(), spec).unwrap());
     let disk = |key: &str| Side {
         storage: store.clone(),
@@ -129,7 +129,7 @@ async fn files_of_this_machine_are_compared_by_content() {
             right.set(key, there);
         }
     }
-    let spec = LocalSpec { root: root.path().to_owned(), read_only: false };
+    let spec = LocalSpec { root: root.path().to_owned(), read_only: false, case_sensitive: None };
     let side = Side {
         storage: Arc::new(LocalStore::open(Name::new("disk").unwrap(), spec).unwrap()),
         location: Location { bucket: Some(".".into()), key: "d/".into() },

@@ -17,6 +17,8 @@ pub struct RemoteSpec {
     pub service: RemoteService,
     /// No writes.
     pub read_only: bool,
+    /// Whether names that differ in case only are two files.
+    pub case_sensitive: bool,
     /// Requests in flight, or sessions open, at once.
     pub max_concurrency: usize,
     /// Seconds one request waits for an answer to begin or go on.
@@ -146,6 +148,7 @@ impl RemoteSpec {
         Ok(Self {
             service,
             read_only: kind == ConnectionKind::Http || pull.flag("READ_ONLY"),
+            case_sensitive: pull.said("CASE_SENSITIVE").unwrap_or(true),
             max_concurrency: pull
                 .integer("MAX_CONCURRENCY")
                 .and_then(|number| usize::try_from(number).ok())

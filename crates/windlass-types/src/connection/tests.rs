@@ -91,3 +91,16 @@ fn good_options_build() {
     assert_eq!(spec.binding.prefix, "raw/");
     assert_eq!(spec.verify.unwrap().key, "raw/orders/");
 }
+
+#[test]
+fn whether_a_folder_tells_case_apart_is_found_out_unless_it_is_said() {
+    let built = |said: Option<bool>| {
+        let root = ("ROOT".to_owned(), OptionValue::Text("/data".to_owned()));
+        let said = said.map(|said| ("CASE_SENSITIVE".to_owned(), OptionValue::Bool(said)));
+        let options: OptionMap = [root].into_iter().chain(said).collect();
+        LocalSpec::build(&options).unwrap().case_sensitive
+    };
+    for said in [None, Some(true), Some(false)] {
+        assert_eq!(built(said), said);
+    }
+}

@@ -31,7 +31,7 @@ pub const CONTENT_TYPE_OPTIONS: &[OptionDef] = &[
         "COMPRESSION",
         Choice(&["AUTO", "NONE", "GZIP", "ZSTD", "BZIP2", "XZ", "SNAPPY", "LZ4", "ZIP"]),
         "AUTO",
-        "Compression of the files; AUTO goes by the name, then by the first bytes. Of ZIP, each member is a file.",
+        "Compression of the files; AUTO goes by the first bytes, then by the name. Of ZIP, each member is a file.",
     ),
     free(
         "MEMBERS",
@@ -54,14 +54,14 @@ pub const CONTENT_TYPE_OPTIONS: &[OptionDef] = &[
     free(
         "HEADER",
         Bool,
-        "TRUE",
+        "TRUE, but of CSV as its first record looks",
         "Whether the first record of a CSV file, or the first row of a sheet, names columns.",
     ),
     free(
         "DELIMITER",
         Text,
         "`,`, or what parts the header",
-        "Character between the fields of a CSV file.",
+        "Character between the fields of a CSV file; a tab is `'\\t'` or `TAB`, a control character such as `'\\x01'`.",
     ),
     free("QUOTE", Text, "\"", "Character around quoted fields of a CSV file."),
     free("ESCAPE", Text, "doubled quote", "Character that escapes a quote."),

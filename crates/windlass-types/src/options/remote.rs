@@ -2,7 +2,7 @@
 
 use super::Alter::{Free, Never, NoDependents};
 use super::OptionType::{Bool, Choice, Integer, Seconds, Text, TextList};
-use super::shared::{ALLOW_METADATA, CA_FILE, SKIP_VALIDATION};
+use super::shared::{ALLOW_METADATA, CA_FILE, SKIP_VALIDATION, case_sensitive};
 use super::{OptionDef, def};
 
 pub(super) const LABEL: OptionDef =
@@ -82,6 +82,7 @@ pub const SFTP_OPTIONS: &[OptionDef] = &[
     LABEL,
     COMMENT,
     READ_ONLY,
+    case_sensitive("TRUE"),
     sessions("8"),
     TIMEOUT,
     SKIP_VALIDATION,
@@ -121,6 +122,7 @@ pub const FTP_OPTIONS: &[OptionDef] = &[
     LABEL,
     COMMENT,
     READ_ONLY,
+    case_sensitive("TRUE"),
     sessions("4"),
     TIMEOUT,
     SKIP_VALIDATION,
@@ -149,6 +151,7 @@ pub const WEBDAV_OPTIONS: &[OptionDef] = &[
     LABEL,
     COMMENT,
     READ_ONLY,
+    case_sensitive("TRUE"),
     concurrency("16"),
     TIMEOUT,
     SKIP_VALIDATION,

@@ -11,7 +11,7 @@ const FILE_FORMAT: OptionDef = def(
     "by the name",
     "Format of the files: a word such as PARQUET, or a group `(TYPE = CSV, HEADER = FALSE)` (P-W1, U-W2).",
 );
-const COMPRESSION: OptionDef = def(
+pub(super) const COMPRESSION: OptionDef = def(
     "COMPRESSION",
     Choice(&["AUTO", "NONE", "GZIP", "ZSTD", "BZIP2", "XZ", "SNAPPY", "LZ4", "BROTLI"]),
     false,
@@ -19,7 +19,7 @@ const COMPRESSION: OptionDef = def(
     "AUTO",
     "Compression; AUTO goes by the name, and is SNAPPY for Parquet (U-W5).",
 );
-const PARTITIONED_BY: OptionDef = def(
+pub(super) const PARTITIONED_BY: OptionDef = def(
     "PARTITIONED_BY",
     TextList,
     false,
@@ -51,7 +51,7 @@ const MODE: OptionDef = def(
     "ERROR; of INSERT INTO a folder APPEND",
     "What becomes of files that are there: an error, beside them, instead of all of them, or instead of those in the partitions that are written.",
 );
-const MAX_FILE_SIZE: OptionDef = def(
+pub(super) const MAX_FILE_SIZE: OptionDef = def(
     "MAX_FILE_SIZE",
     Size,
     false,
@@ -67,13 +67,13 @@ const SINGLE: OptionDef = def(
     "FALSE",
     "Exactly one file in each folder; contradicts MAX_FILE_SIZE.",
 );
-const FILE_NAME: OptionDef = def(
+pub(super) const FILE_NAME: OptionDef = def(
     "FILE_NAME",
     Text,
     false,
     Free,
     "part-{n}, or {run}-{n}",
-    "Name of the files below the path, without extension: `{n}` is a number, `{run}` the id of the run.",
+    "Name of the files below the path, without extension: `{n}` is a number, which APPEND begins after those that are there, `{run}` the id of the run.",
 );
 const AFTER_READ: OptionDef = def(
     "AFTER_READ",
@@ -159,7 +159,14 @@ pub const FILE_FORMAT_OPTIONS: &[OptionDef] = &[
         "TRUE",
         "CSV, XLSX: names of columns in the first row (U-W4).",
     ),
-    def("DELIMITER", Text, false, Free, ",", "CSV: text between fields; a tab is `'\\t'` (U-W3)."),
+    def(
+        "DELIMITER",
+        Text,
+        false,
+        Free,
+        ",",
+        "CSV: character between fields; a tab is `'\\t'` or `TAB`, a control character such as `'\\x01'` (U-W3).",
+    ),
     def("QUOTE", Text, false, Free, "\"", "CSV: character around quoted fields; empty for none."),
     def(
         "ESCAPE",
@@ -185,7 +192,7 @@ pub const FILE_FORMAT_OPTIONS: &[OptionDef] = &[
         false,
         Free,
         "UTF-8",
-        "CSV, JSON, XML: such as `ISO-8859-1`, `windows-1252` or `UTF-16LE`; a character it lacks is an error.",
+        "CSV, JSON, XML: such as `ISO-8859-1`, `windows-1252`, `CP850` or `UTF-16LE`; a character it lacks is an error.",
     ),
     def("BOM", Bool, false, Free, "FALSE", "CSV, JSON, XML: a byte order mark at the beginning."),
     def("ROOT_TAG", Text, false, Free, "rows", "XML: the element around all rows."),

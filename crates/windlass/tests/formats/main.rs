@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod declared;
 mod delta;
 mod guide;
 mod kinds;

@@ -365,3 +365,55 @@ fn files_that_must_not_differ_are_refused_every_time() {
         assert!(refused.contains("TEXT in `2.csv`"), "{refused}");
     }
 }
+
+#[test]
+fn what_is_left_out_is_said_counted_and_numbered() {
+    let lake = Lake::new();
+    lake.put("in/a.csv", "id,n\n1,a\nx,b\ny,c\n4,d\n");
+    lake.put("in/b.csv", "id,n\nz,e\n6,f\n");
+    let from = "FROM read_csv('lake', 'in/', on_error => 'SKIP', types => ['id BIGINT'])";
+    let said = "warning: 3 rows of 2 files were left out; see system.read_errors; first `";
+    let found = lake.home.sql(&format!("SELECT id, _row_number AS at {from} ORDER BY id"));
+    assert!(found.stderr.contains(said), "{found:?}");
+    assert_eq!(
+        lake.ask(&format!("SELECT id, _row_number AS at {from} ORDER BY id")),
+        [json!({"id": 1, "at": 1}), json!({"id": 4, "at": 4}), json!({"id": 6, "at": 2})]
+    );
+    let copied = lake.home.sql(&format!("COPY (SELECT * {from}) TO 'lake:out.csv'"));
+    assert!(copied.stderr.contains(said), "{copied:?}");
+    assert_eq!(copied.code, 0);
+    assert_eq!(lake.ask("SELECT skipped FROM system.runs"), [json!({"skipped": 3})]);
+    let clean = lake.home.sql("SELECT * FROM lake.\"out.csv\"");
+    assert!(!clean.stderr.contains("warning"), "{clean:?}");
+}
+
+#[test]
+fn options_of_another_format_are_refused_with_those_it_takes() {
+    let lake = Lake::new();
+    for (options, said) in [
+        ("TYPE = CSV, DECIMAL_POINT = ','", "DECIMAL_POINT has no sense for TYPE = CSV"),
+        ("TYPE = PARQUET, HEADER = TRUE", "HEADER has no sense for TYPE = PARQUET"),
+        ("SHEET_PREFIX = 'a', SHEET_SUFFIX = 'b'", "SHEET_PREFIX and SHEET_SUFFIX each say"),
+    ] {
+        let sql = format!("CREATE FILE TABLE t ON lake LOCATION = 'x/' CONTENT_TYPE = ({options})");
+        let error = lake.refused(&sql);
+        assert!(error.contains("error[option.invalid]") && error.contains(said), "{error}");
+    }
+}
+
+#[test]
+fn what_was_detected_is_described_of_calls_too() {
+    let lake = Lake::new();
+    lake.put("in/a.csv", "1;2026-01-01\n2;2026-01-02\n");
+    lake.python("import openpyxl; b = openpyxl.Workbook(); b.active.title = 'May'; b.active.append(['id']); b.active.append([1]); b.save('b.xlsx')");
+    let described = |of: &str| -> Vec<String> {
+        let rows = lake.ask(&format!("DESCRIBE {of}"));
+        rows.iter().map(|row| format!("{} {}", row["column_name"], row["note"])).collect()
+    };
+    let csv = described("read_csv('lake', 'in/a.csv')").join("\n");
+    for note in ["\"column_2\"", "\"delimiter\" \"`;`\"", "\"header\" \"none: the first record"] {
+        assert!(csv.contains(note), "{note}: {csv}");
+    }
+    let book = described("lake.\"b.xlsx\"").join("\n");
+    assert!(book.contains("\"sheets\" \"`May`\""), "{book}");
+}

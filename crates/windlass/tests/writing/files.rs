@@ -252,6 +252,16 @@ async fn every_byte_keeps_the_rules_of_its_connection() {
     let outside =
         place.home.sql("COPY (SELECT 1 AS x) TO 'sealed:s3://lake/elsewhere.csv'").refused(1);
     assert!(outside.contains("error[path.outside]"), "{outside}");
+    // What is sealed with a customer's key is read with it, and with no other.
+    let key = |letter: &str| letter.repeat(43) + "=";
+    for (name, key) in [("own", key("A")), ("other", key("E"))] {
+        let more = format!("BUCKET = 'lake' ENCRYPTION_CUSTOMER_MANAGED_KEY = '{key}'");
+        place.home.connect(name, &endpoint, &id, &secret, &more).good();
+    }
+    place.home.sql("COPY (SELECT 7 AS x) TO 'own:own/a.csv'").good();
+    place.home.sql("INSERT INTO own.\"own/\" OPTIONS (FILE_FORMAT = CSV) SELECT 8 AS x").good();
+    assert_eq!(place.home.rows("SELECT sum(x) AS s FROM own.\"own/\"")[0]["s"], 15);
+    place.home.sql("SELECT sum(x) FROM other.\"own/\"").refused(1);
     place.nothing_is_left("rules");
 }
 

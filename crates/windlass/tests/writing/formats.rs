@@ -355,3 +355,47 @@ print('good')
     let row = place.write("COPY (SELECT 1 AS a, 'x' AS b WHERE false) TO 'lake:none/' OPTIONS (FILE_FORMAT = CSV, PARTITIONED_BY = ('a'))");
     assert_eq!(row["files"], 0, "{row}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_can_be_read_with_the_same_options() {
+    let place = Place::new().await;
+    let home = &place.home;
+    place.write(
+        "COPY (SELECT 'üß' AS x) TO 'lake:cp.csv' OPTIONS (FILE_FORMAT = (ENCODING = 'CP850'))",
+    );
+    assert_eq!(place.s3.state().get("lake", "cp.csv").unwrap().as_ref(), b"x\n\x81\xe1\n");
+    home.sql("CREATE FILE TABLE cp ON lake LOCATION = 'cp.csv' CONTENT_TYPE = (TYPE = CSV, ENCODING = 'CP850')").good();
+    assert_eq!(home.rows("SELECT x FROM cp")[0]["x"], "üß");
+    for (name, said, expected) in
+        [("one", "\\x01", "a\x01b\n1\x012\n"), ("two", "TAB", "a\tb\n1\t2\n")]
+    {
+        place.write(&format!(
+            "COPY (SELECT 1 AS a, 2 AS b) TO 'lake:{name}.csv' OPTIONS (FILE_FORMAT = (DELIMITER = '{said}'))"
+        ));
+        assert_eq!(place.text(&format!("{name}.csv")), expected);
+        home.sql(&format!(
+            "CREATE FILE TABLE {name} ON lake LOCATION = '{name}.csv' CONTENT_TYPE = (TYPE = CSV, DELIMITER = '{said}')"
+        ))
+        .good();
+        let rows = home.rows(&format!("SELECT a, b FROM {name}"));
+        assert_eq!(serde_json::to_string(&rows).unwrap(), r#"[{"a":1,"b":2}]"#, "{said}");
+    }
+    for (to, options, what) in [
+        ("w.csv.gz", "COMPRESSION = ZSTD", "the name says GZIP, and COMPRESSION ZSTD"),
+        ("w.csv", "FILE_FORMAT = (DELIMITER = '||')", "DELIMITER is not one ASCII character"),
+        ("w.csv", "FILE_FORMAT = (SHEET = 'x')", "CSV files take no SHEET"),
+        ("w.json", "FILE_FORMAT = (DELIMITER = ';')", "JSON_ARRAY files take no DELIMITER"),
+        (
+            "w/",
+            "FILE_FORMAT = XLSX, MAX_FILE_SIZE = 5",
+            "MAX_FILE_SIZE has no sense for XLSX files",
+        ),
+    ] {
+        let refused = home
+            .sql(&format!("COPY (SELECT 1 AS a) TO 'lake:{to}' OPTIONS ({options})"))
+            .refused(1);
+        assert!(refused.contains("error[option.invalid]"), "{options}: {refused}");
+        assert!(refused.contains(what), "{options}: {refused}");
+    }
+    assert!(!place.keys().iter().any(|key| key.starts_with('w')), "{:?}", place.keys());
+}

@@ -3,6 +3,8 @@
 //!
 //! `WINDLASS_KILL_ROUNDS` sets how often a write is killed (`make soak`), `WINDLASS_SEED` the moments.
 
+mod after;
+mod appends;
 mod commits;
 #[path = "../common/mod.rs"]
 mod common;
@@ -54,6 +56,7 @@ impl Place {
     fn files(&self) -> std::path::PathBuf {
         let folder = self.home.scratch("read");
         let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
         for key in self.keys() {
             let path = folder.join(&key);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();

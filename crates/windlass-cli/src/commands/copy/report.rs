@@ -81,7 +81,7 @@ impl Reporter {
         reasons
     }
 
-    /// Ends the report: also that of a run that failed.
+    /// Ends the report: also that of a run that failed. Does nothing the second time.
     pub(super) async fn end(&self) -> Result<()> {
         let report = self.state().report.take();
         let Some(report) = report else { return Ok(()) };
@@ -110,6 +110,13 @@ impl Progress for Reporter {
 
     fn room(&self) -> BoxFuture<'_, ()> {
         self.inner.room()
+    }
+
+    fn before_trigger(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async {
+            self.end().await?;
+            self.inner.before_trigger().await
+        })
     }
 
     fn item(&self, item: &Item) {

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use proptest::prelude::*;
 use windlass_jobs::Trigger;
-use windlass_types::{Error, Result};
+use windlass_types::{Error, JobPolicy, Missed, Overlap, Result};
 
 /// The trigger of a job that is made with this clause.
 fn read(clause: &str) -> Result<Trigger> {
@@ -112,6 +112,30 @@ fn intervals_count_from_when_the_job_was_made() {
     // A clock that went back does not fire in the past.
     let early = anchor - TimeDelta::days(1);
     assert_eq!(trigger.next_after(early, anchor), Some(anchor + TimeDelta::minutes(5)));
+}
+
+#[test]
+fn options_of_a_job_are_its_policy() {
+    let policy = |options: &str| {
+        let text = format!(
+            "CREATE JOB j {options} AS COPY FILES FROM a LOCATION = 'x/' TO b LOCATION = 'y/'"
+        );
+        match windlass_sql::parse(&text).unwrap().remove(0).statement {
+            windlass_sql::Statement::CreateJob(job) => super::policy(&job).unwrap(),
+            other => panic!("{other}"),
+        }
+    };
+    assert_eq!(policy(""), JobPolicy::default());
+    let given =
+        "OVERLAP = QUEUE MISSED = SKIP RETRIES = 0 RETRY_DELAY = 2 MINUTES TIME_LIMIT = 1 HOUR";
+    let expected = JobPolicy {
+        overlap: Overlap::Queue,
+        missed: Missed::Skip,
+        retries: 0,
+        retry_delay: 120,
+        time_limit: Some(3600),
+    };
+    assert_eq!(policy(given), expected);
 }
 
 #[test]

@@ -67,9 +67,18 @@ pub(super) struct Commit {
     /// Where the columns come from; a record of before it was noted has none.
     #[serde(default)]
     lineage: Lineage,
+    /// The columns of the table that is made, where its files do not say their types.
+    #[serde(default)]
+    columns: Vec<String>,
     rows: u64,
     bytes: u64,
     began: DateTime<Utc>,
+    /// Rows that were left out of what was read.
+    #[serde(default)]
+    skipped: u64,
+    /// What is said of them.
+    #[serde(default)]
+    left_out: Option<String>,
 }
 
 /// What is taken: everything below a prefix of a bucket.
@@ -100,6 +109,13 @@ pub(super) async fn refuse_existing(storage: &Storage, bucket: &str, key: &str) 
 fn exists(storage: &Storage, bucket: &str, key: &str) -> Error {
     Error::new(ErrorCode::ObjectChanged, format!("`{}` is there", storage.address(bucket, key)))
         .hint("use MODE = APPEND, OVERWRITE or OVERWRITE_PARTITIONS, or write elsewhere")
+}
+
+/// The same where files are added: another write was faster, or a name is always the same.
+fn taken(storage: &Storage, bucket: &str, key: &str) -> Error {
+    exists(storage, bucket, key).hint(
+        "APPEND replaces nothing: give FILE_NAME an `{n}` or a `{run}`, or run it again if another write has just added the file",
+    )
 }
 
 fn holds_delta(storage: &Storage, bucket: &str, prefix: &str) -> Error {
@@ -182,12 +198,33 @@ impl Commit {
         after: After,
         read: Vec<ReadFile>,
         lineage: Lineage,
+        columns: Vec<String>,
         began: DateTime<Utc>,
     ) -> Self {
         let Prepared { files, rows, bytes } = prepared;
         let read = if after == After::Keep { Vec::new() } else { read };
         let remove = Vec::new();
-        Self { bucket, key, mode, files, remove, after, read, lineage, rows, bytes, began }
+        Self {
+            bucket,
+            key,
+            mode,
+            files,
+            remove,
+            after,
+            read,
+            lineage,
+            columns,
+            rows,
+            bytes,
+            began,
+            skipped: 0,
+            left_out: None,
+        }
+    }
+
+    /// The same, where so many rows were left out, of which this is said.
+    pub(super) fn without(self, skipped: u64, left_out: Option<String>) -> Self {
+        Self { skipped, left_out, ..self }
     }
 
     /// Where a run is, as its record says.
@@ -327,6 +364,8 @@ impl Commit {
             rows: self.rows,
             files: self.files.len() as u64,
             bytes: self.files.iter().map(|file| file.size).sum(),
+            skipped: self.skipped,
+            left_out: self.left_out.clone(),
             ..Wrote::default()
         };
         for file in self.files.iter().take(LISTED) {
@@ -344,7 +383,7 @@ impl Commit {
         self.remove_old(context, storage, &mut wrote).await?;
         windlass.after_read(context, &self.after, &self.read, &mut wrote).await?;
         if let Some(table) = &work.table {
-            windlass.make_table(context.fabric, work, table).await?;
+            windlass.make_table(context.fabric, work, table, &self.columns).await?;
         }
         windlass.note_write(context, &self.lineage, storage, &self.bucket, &self.key).await;
         let took = context.now().signed_duration_since(self.began).to_std().unwrap_or_default();
@@ -364,9 +403,17 @@ impl Commit {
         notes: &dyn UploadNotes,
         again: bool,
     ) -> Result<()> {
-        let only_new = self.mode == Mode::Error;
+        let run = context.run.to_string();
+        let run = run.as_str();
         let one = |at: usize| async move {
-            (at, self.publish_one(storage, &self.files[at], only_new, again).await)
+            let file = &self.files[at];
+            let only_new = match self.mode {
+                Mode::Error => true,
+                // What has the name of this run is of this run.
+                Mode::Append => !file.object.key.contains(run),
+                Mode::Overwrite | Mode::OverwritePartitions => false,
+            };
+            (at, self.publish_one(storage, file, only_new, again).await)
         };
         let mut failure: Option<Error> = None;
         let mut done: Vec<(usize, Option<String>)> = Vec::new();
@@ -435,7 +482,9 @@ impl Commit {
                     };
                 }
                 ErrorCode::ObjectChanged if only_new => {
-                    return Err(exists(storage, &file.object.bucket, &file.object.key));
+                    let ObjectPath { bucket, key } = &file.object;
+                    let there = if self.mode == Mode::Append { taken } else { exists };
+                    return Err(there(storage, bucket, key));
                 }
                 _ if error.class().is_retryable() && tries < TRIES => {
                     tokio::time::sleep(Duration::from_millis(100 << tries)).await;

@@ -1,6 +1,6 @@
 //! INSERT INTO a file table: what the table says of the rows that are added to it.
 
-use super::{Mode, WriteInto, WritePlan, WriteWork, invalid, no_partitions};
+use super::{Mode, WriteInto, WritePlan, WriteWork, invalid, no_partitions, texts};
 use crate::windlass::Windlass;
 use windlass_query::write::{InsertInto, InsertTarget};
 use windlass_state::FabricRow as Fabric;
@@ -34,6 +34,7 @@ impl Windlass {
             schema: schema.as_str().to_owned(),
             table: table.as_str().to_owned(),
             columns: columns.clone(),
+            folders: texts(&row.options, "PARTITIONED_BY"),
             replaces: plan.mode == Mode::Overwrite,
         };
         let engine = self.query().await?;

@@ -11,9 +11,11 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use windlass_jobs::{JobKind, Outcome, RunContext};
-use windlass_query::write::{ReadFile, UploadNotes, WriteRequest, prepare};
+use windlass_query::write::{PartlyRead, ReadFile, UploadNotes, WriteRequest, prepare};
 use windlass_s3::Storage;
-use windlass_types::{Error, ErrorCode, Location, Name, ObjectPath, Progress, Result, RunId};
+use windlass_types::{
+    Error, ErrorCode, Level, Location, Name, ObjectPath, Progress, Result, RunId,
+};
 
 /// What a write did: the row it answers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -34,6 +36,12 @@ pub(crate) struct Wrote {
     pub(crate) failed: u64,
     /// Seconds it took.
     pub(crate) seconds: f64,
+    /// Rows of what was read that `ON_ERROR` left out, or kept in part.
+    #[serde(default)]
+    pub(crate) skipped: u64,
+    /// What is said of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) left_out: Option<String>,
 }
 
 impl Wrote {
@@ -92,6 +100,16 @@ impl JobKind for WriteKind {
     }
 }
 
+/// The error for a file of which something is not read, and that would go.
+fn unread(partly: &PartlyRead) -> Error {
+    let PartlyRead { file, left } = partly;
+    Error::new(
+        ErrorCode::OptionInvalid,
+        format!("AFTER_READ would remove what was never read of `{file}`: {left}"),
+    )
+    .hint("read all of it, so without MEMBERS and a filter on `_file`, and with SHEETS = 'ALL'; or leave AFTER_READ out")
+}
+
 impl Windlass {
     async fn write(
         &self,
@@ -120,7 +138,16 @@ impl Windlass {
             source.limited,
         )
         .await?;
+        if plan.after != After::Keep
+            && let Some(partly) = source.partial.find(&source.left_out()).await?
+        {
+            return Err(unread(&partly));
+        }
         let (mut read, lineage) = (source.read.clone(), source.lineage.clone());
+        let columns = match &work.table {
+            Some(_) => source.columns_of(&plan.format, &plan.layout),
+            None => Vec::new(),
+        };
         let left_out = source.left_out();
         let WritePlan { storage, bucket, key, format, layout, mode, after } = plan;
         let one_file = !key.is_empty() && !key.ends_with('/');
@@ -132,6 +159,7 @@ impl Windlass {
             layout,
             run: context.run.to_string(),
             unique: mode != Mode::Error,
+            appends: mode == Mode::Append,
             may_hold: after == After::Keep
                 && (one_file || matches!(mode, Mode::Append))
                 && work.table.is_none(),
@@ -146,7 +174,12 @@ impl Windlass {
         for file in &mut read {
             file.bad = left_out.has(&file.bucket, &file.key);
         }
-        let commit = Commit::new(prepared, bucket, key, mode, after, read, lineage, began);
+        let said = left_out.said();
+        if let Some(said) = &said {
+            context.event(Level::Warning, said.clone());
+        }
+        let commit = Commit::new(prepared, bucket, key, mode, after, read, lineage, columns, began);
+        let commit = commit.without(left_out.rows(), said);
         commit.begin(self, context, &work, &storage, notes.as_ref()).await
     }
 
@@ -165,7 +198,7 @@ impl Windlass {
         after: &After,
         kept: Option<&str>,
         read: &[ReadFile],
-        limited: bool,
+        limited: Option<&'static str>,
     ) -> Result<()> {
         if *after == After::Keep {
             return Ok(());
@@ -177,12 +210,12 @@ impl Windlass {
             )
             .hint("its log says which files are there; leave AFTER_READ out"));
         }
-        if limited {
+        if let Some(limit) = limited {
             return Err(Error::new(
                 ErrorCode::OptionInvalid,
-                "AFTER_READ with a LIMIT would remove rows that were never read",
+                format!("AFTER_READ with {limit} would remove rows that were never read"),
             )
-            .hint("leave LIMIT out, or AFTER_READ"));
+            .hint("leave it out, or AFTER_READ"));
         }
         let mut looked: Vec<&str> = Vec::new();
         for file in read {

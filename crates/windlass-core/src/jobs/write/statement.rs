@@ -14,7 +14,7 @@ use windlass_query::Temporaries;
 use windlass_sql::{OptionSetting, Statement, TableName, WriteStatement, WriteTo};
 use windlass_state::FabricRow as Fabric;
 use windlass_types::options::{FILE_TABLE_OPTIONS, OptionDef};
-use windlass_types::{Error, ErrorCode, FabricId, Name, OptionMap, Result};
+use windlass_types::{Error, ErrorCode, FabricId, Name, OptionMap, OptionValue, Result};
 
 /// What a write answers: part of the contract.
 const WROTE: Columns = &[
@@ -79,9 +79,26 @@ impl Windlass {
                     )
                 })?;
                 let mut all = row.options;
-                let format = options.iter().any(|setting| setting.name == "FILE_FORMAT");
-                all.retain(|name, _| name == "DATE_PATTERN" || (name == "CONTENT_TYPE" && !format));
-                all.extend(map(options));
+                let said = map(options);
+                if let (Some(table), Some(other)) =
+                    (all.get("COMPRESSION"), said.get("COMPRESSION"))
+                    && table != other
+                {
+                    return Err(super::invalid(format!(
+                        "`{shown}` is read with another COMPRESSION"
+                    ))
+                    .hint("leave COMPRESSION out: files are compressed as the table says"));
+                }
+                all.retain(|name, value| match name.as_str() {
+                    "DATE_PATTERN" => true,
+                    // Another format may have no such compression.
+                    "CONTENT_TYPE" | "COMPRESSION" => !said.contains_key("FILE_FORMAT"),
+                    "MAX_FILE_SIZE" => !said.contains_key("SINGLE"),
+                    // A name that is always the same is that of the file that is there.
+                    "FILE_NAME" => matches!(value, OptionValue::Text(name) if name.contains('{')),
+                    _ => false,
+                });
+                all.extend(said);
                 Ok(WriteWork {
                     insert: true,
                     options: all,
@@ -131,15 +148,21 @@ impl Windlass {
             wrote.seconds.into(),
         ];
         let grade = if wrote.failed > 0 { Grade::Partial } else { Grade::Good };
-        rows::answer(WROTE, &[cells], grade)
+        let answer = rows::answer(WROTE, &[cells], grade)?;
+        if let (Answer::Rows { verdict, .. }, Some(said)) = (&answer, wrote.left_out) {
+            verdict.warn(said);
+        }
+        Ok(answer)
     }
 
-    /// Makes the table of what was written; one that a process has made before it died is there.
+    /// Makes the table of what was written, with these columns, or with none as its files have them; one
+    /// that a process has made before it died is there.
     pub(super) async fn make_table(
         &self,
         fabric: FabricId,
         work: &WriteWork,
         table: &WriteTable,
+        columns: &[String],
     ) -> Result<()> {
         let all = self.inner.store.fabrics().await?;
         let row = all.into_iter().find(|row| row.id == fabric);
@@ -157,7 +180,12 @@ impl Windlass {
             connection: work.connection.clone(),
             location: work.location.clone(),
             options,
-            columns: Vec::new(),
+            // Who says what happens where files differ wants to see how they do.
+            columns: if work.options.contains_key("ON_SCHEMA_CHANGE") {
+                Vec::new()
+            } else {
+                columns.to_vec()
+            },
         };
         self.create_file_table(&fabric, create).await.map(drop)
     }

@@ -100,6 +100,23 @@ fn a_host_key_is_the_same_as_its_fingerprint() {
 }
 
 #[test]
+fn a_server_tells_case_apart_unless_it_is_said_not_to() {
+    use ConnectionKind::{Ftp, Gcs, Sftp, WebDav};
+    let any = ("ACCEPT_ANY_HOST_KEY", "TRUE");
+    let kinds: [(ConnectionKind, &[(&str, &str)]); 3] =
+        [(Sftp, &[HOST, USER, PASSWORD, any]), (Ftp, &[HOST]), (WebDav, &[URL])];
+    for (kind, given) in kinds {
+        let tells = |more: &[(&str, &str)]| {
+            let all = [given, more].concat();
+            RemoteSpec::build(kind, &options(kind, &all)).unwrap().case_sensitive
+        };
+        assert!(tells(&[]) && tells(&[("CASE_SENSITIVE", "TRUE")]), "{}", kind.as_str());
+        assert!(!tells(&[("CASE_SENSITIVE", "FALSE")]), "{}", kind.as_str());
+    }
+    assert!(find(Gcs.options(), "CASE_SENSITIVE").is_err(), "keys of a service are exact");
+}
+
+#[test]
 fn good_options_build() {
     let kind = ConnectionKind::Sftp;
     let given = [HOST, USER, PASSWORD, ("ROOT", "/srv/files/"), ("ACCEPT_ANY_HOST_KEY", "TRUE")];
