@@ -8,27 +8,13 @@ use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable as _, Operator, b
 /// Digits after the point that a product may have: twenty are left before it.
 const MOST_PLACES: i16 = 18;
 
-pub(crate) fn is_decimal(kind: &DataType) -> bool {
-    kind.is_decimal()
-}
-
-pub(crate) fn is_double(kind: &DataType) -> bool {
-    kind.is_floating()
-}
-
 /// The expression as a DOUBLE.
 pub(crate) fn double(expr: &Expr) -> Expr {
     cast(expr.clone(), DataType::Float64)
 }
 
-/// A number as it is written, or what is calculated from such numbers and exact ones, as a DECIMAL; and its type.
+/// A number as it is written, or what is calculated from such numbers and exact ones, without DOUBLE.
 /// None for anything of which the digits are not known.
-pub(crate) fn as_decimal(expr: &Expr, schema: &DFSchema) -> Option<(Expr, DataType)> {
-    let expr = exact(expr, schema)?;
-    let kind = expr.get_type(schema).ok().filter(is_decimal)?;
-    Some((expr, kind))
-}
-
 fn exact(expr: &Expr, schema: &DFSchema) -> Option<Expr> {
     match expr {
         Expr::Literal(ScalarValue::Float64(Some(number)), _) => written(*number).map(lit),
@@ -42,7 +28,7 @@ fn exact(expr: &Expr, schema: &DFSchema) -> Option<Expr> {
         }
         _ => {
             let kind = expr.get_type(schema).ok()?;
-            (kind.is_integer() || is_decimal(&kind)).then(|| expr.clone())
+            (kind.is_integer() || kind.is_decimal()).then(|| expr.clone())
         }
     }
 }
@@ -84,32 +70,55 @@ fn digits(kind: &DataType) -> Option<(i16, i16)> {
     }
 }
 
-/// Expressions that become one type, where some are DECIMAL and some DOUBLE: all exact, or all DOUBLE.
-pub(crate) fn alike<'a>(
-    expressions: impl IntoIterator<Item = &'a Expr>,
-    schema: &DFSchema,
-) -> Option<Vec<Expr>> {
-    let expressions: Vec<&Expr> = expressions.into_iter().collect();
-    let kinds = expressions.iter().map(|expr| expr.get_type(schema).ok());
-    let kinds = kinds.collect::<Option<Vec<_>>>()?;
-    if !kinds.iter().any(is_decimal) || !kinds.iter().any(is_double) {
-        return None;
+/// Expressions between which this operator stands, where some are DECIMAL and some DOUBLE.
+#[derive(Debug)]
+pub(crate) struct Mixed<'a> {
+    expressions: Vec<(&'a Expr, DataType)>,
+    op: Operator,
+    schema: &'a DFSchema,
+}
+
+impl<'a> Mixed<'a> {
+    /// None where they are not mixed, or their types are not known yet.
+    pub(crate) fn of(
+        expressions: impl IntoIterator<Item = &'a Expr>,
+        op: Operator,
+        schema: &'a DFSchema,
+    ) -> Option<Self> {
+        let typed = expressions.into_iter().map(|expr| Some((expr, expr.get_type(schema).ok()?)));
+        let expressions = typed.collect::<Option<Vec<_>>>()?;
+        let any = |is: fn(&DataType) -> bool| expressions.iter().any(|(_, kind)| is(kind));
+        (any(DataType::is_decimal) && any(DataType::is_floating)).then_some(Self {
+            expressions,
+            op,
+            schema,
+        })
     }
-    let both = || expressions.iter().copied().zip(&kinds);
-    let exact = both().map(|(expr, kind)| {
-        if !is_double(kind) {
-            return Some(expr.clone());
-        }
-        let (expr, own) = as_decimal(expr, schema)?;
-        let fits =
-            kinds.iter().filter(|kind| is_decimal(kind)).all(|kind| fits(Operator::Eq, kind, &own));
-        fits.then_some(expr)
-    });
-    exact.collect::<Option<Vec<_>>>().or_else(|| {
-        let doubles =
-            both().map(|(expr, kind)| if is_decimal(kind) { double(expr) } else { expr.clone() });
-        Some(doubles.collect())
-    })
+
+    /// All of them exact, where that can be.
+    pub(crate) fn exact(&self) -> Option<Vec<Expr>> {
+        let decimals = || self.expressions.iter().filter(|(_, kind)| kind.is_decimal());
+        let exact = self.expressions.iter().map(|(expr, kind)| {
+            if !kind.is_floating() {
+                return Some((*expr).clone());
+            }
+            let expr = exact(expr, self.schema)?;
+            let own = expr.get_type(self.schema).ok().filter(DataType::is_decimal)?;
+            decimals().all(|(_, kind)| fits(self.op, kind, &own)).then_some(expr)
+        });
+        exact.collect()
+    }
+
+    /// All of them exact, or those that are DECIMAL as DOUBLE.
+    pub(crate) fn alike(&self) -> Vec<Expr> {
+        self.exact().unwrap_or_else(|| {
+            let doubles = self
+                .expressions
+                .iter()
+                .map(|(expr, kind)| if kind.is_decimal() { double(expr) } else { (*expr).clone() });
+            doubles.collect()
+        })
+    }
 }
 
 #[cfg(test)]

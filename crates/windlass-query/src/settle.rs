@@ -9,7 +9,7 @@
 //! It is done before a plan is described or optimised; the engine then fits what is left to each other.
 
 use crate::checked::checked;
-use crate::numbers::{alike, as_decimal, double, fits, is_decimal, is_double};
+use crate::numbers::{Mixed, double};
 use crate::times::{common_time, of_times};
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode as _, TreeNodeRewriter};
@@ -43,24 +43,11 @@ fn settle_one(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     })?;
     let settled = settled.transform_data(|plan| {
         Ok(match plan {
-            LogicalPlan::Join(join) => keys(join),
+            LogicalPlan::Join(join) => settler.keys(join),
             plan => Transformed::no(plan),
         })
     })?;
     settled.map_data(LogicalPlan::recompute_schema)
-}
-
-/// Both sides of each equality of a join.
-fn keys(mut join: Join) -> Transformed<LogicalPlan> {
-    let mut changed = false;
-    for (left, right) in &mut join.on {
-        let pair = compared((&*left, join.left.schema()), (&*right, join.right.schema()));
-        if let Some(pair) = pair {
-            (*left, *right) = pair;
-            changed = true;
-        }
-    }
-    Transformed::new_transformed(LogicalPlan::Join(join), changed)
 }
 
 /// The columns, with DOUBLE for every number.
@@ -76,33 +63,10 @@ fn doubled(schema: &DFSchema) -> Result<DFSchema> {
     DFSchema::new_with_metadata(fields.collect(), schema.metadata().clone())
 }
 
-/// An expression, and the columns that it may name.
-type Side<'a> = (&'a Expr, &'a DFSchema);
-
-/// Both sides of a comparison, where their types had to be settled.
-fn compared((left, of_left): Side<'_>, (right, of_right): Side<'_>) -> Option<(Expr, Expr)> {
-    let kinds = (left.get_type(of_left).ok()?, right.get_type(of_right).ok()?);
-    if let Some(time) = common_time((left, &kinds.0), (right, &kinds.1)) {
-        return Some((cast(left.clone(), time.clone()), cast(right.clone(), time)));
-    }
-    let exact = |number, schema, kind| {
-        as_decimal(number, schema).filter(|(_, own)| fits(Operator::Eq, kind, own))
-    };
-    match kinds {
-        (kind, other) if is_decimal(&kind) && is_double(&other) => {
-            Some(match exact(right, of_right, &kind) {
-                Some((right, _)) => (left.clone(), right),
-                None => (double(left), right.clone()),
-            })
-        }
-        (other, kind) if is_decimal(&kind) && is_double(&other) => {
-            Some(match exact(left, of_left, &kind) {
-                Some((left, _)) => (left, right.clone()),
-                None => (left.clone(), double(right)),
-            })
-        }
-        _ => None,
-    }
+/// Two of two.
+fn pair(both: Vec<Expr>) -> Option<(Expr, Expr)> {
+    let [left, right] = <[Expr; 2]>::try_from(both).ok()?;
+    Some((left, right))
 }
 
 fn compares(op: Operator) -> bool {
@@ -128,8 +92,32 @@ impl Settler<'_> {
         expr.get_type(self.schema).ok()
     }
 
+    /// Both sides of a comparison, where their types had to be settled.
     fn compared(&self, left: &Expr, right: &Expr) -> Option<(Expr, Expr)> {
-        compared((left, self.schema), (right, self.schema))
+        let kinds = (self.kind(left)?, self.kind(right)?);
+        if let Some(time) = common_time((left, &kinds.0), (right, &kinds.1)) {
+            return Some((cast(left.clone(), time.clone()), cast(right.clone(), time)));
+        }
+        pair(self.alike([left, right])?)
+    }
+
+    fn alike<'e>(&self, expressions: impl IntoIterator<Item = &'e Expr>) -> Option<Vec<Expr>>
+    where
+        Self: 'e,
+    {
+        Some(Mixed::of(expressions, Operator::Eq, self.schema)?.alike())
+    }
+
+    /// Both sides of each equality of a join.
+    fn keys(&self, mut join: Join) -> Transformed<LogicalPlan> {
+        let mut changed = false;
+        for (left, right) in &mut join.on {
+            if let Some(pair) = self.compared(left, right) {
+                (*left, *right) = pair;
+                changed = true;
+            }
+        }
+        Transformed::new_transformed(LogicalPlan::Join(join), changed)
     }
 
     fn binary(&self, binary: &BinaryExpr) -> Option<Expr> {
@@ -151,15 +139,7 @@ impl Settler<'_> {
                 .is_integer()
                 .then(|| checked(as_it(left, &of_left), op, as_it(right, &of_right)))?;
         }
-        let (left, right) = if is_decimal(&of_left) && is_double(&of_right) {
-            let (right, own) = as_decimal(right, self.schema)?;
-            fits(op, &of_left, &own).then(|| (left.clone(), right))?
-        } else if is_double(&of_left) && is_decimal(&of_right) {
-            let (left, own) = as_decimal(left, self.schema)?;
-            fits(op, &own, &of_right).then(|| (left, right.clone()))?
-        } else {
-            return None;
-        };
+        let (left, right) = pair(Mixed::of([left, right], op, self.schema)?.exact()?)?;
         Some(binary_expr(left, op, right))
     }
 
@@ -188,7 +168,7 @@ impl Settler<'_> {
                 let all = std::iter::once(expr.as_ref()).chain(list);
                 all.map(|expr| cast(expr.clone(), time.clone())).collect()
             }
-            None => alike(std::iter::once(expr.as_ref()).chain(list), self.schema)?,
+            None => self.alike(std::iter::once(expr.as_ref()).chain(list))?,
         };
         let mut all = all.into_iter();
         Some(all.next()?.in_list(all.collect(), *negated))
@@ -200,9 +180,9 @@ impl Settler<'_> {
             return Ok(None);
         };
         let mut within = within.clone();
-        if is_decimal(&kind) && is_double(field.data_type()) {
+        if kind.is_decimal() && field.data_type().is_floating() {
             *within.expr = double(&within.expr);
-        } else if is_double(&kind) && is_decimal(field.data_type()) {
+        } else if kind.is_floating() && field.data_type().is_decimal() {
             let schema = doubled(columns)?;
             let plan = Arc::unwrap_or_clone(within.subquery.subquery);
             within.subquery.subquery = Arc::new(coerce_plan_expr_for_schema(plan, &schema)?);
@@ -214,9 +194,7 @@ impl Settler<'_> {
 
     fn call(&self, call: &ScalarFunction) -> Option<Expr> {
         let args = match call.func.name() {
-            "coalesce" | "greatest" | "least" | "nullif" | "nvl" => {
-                alike(call.args.iter(), self.schema)?
-            }
+            "coalesce" | "greatest" | "least" | "nullif" | "nvl" => self.alike(&call.args)?,
             _ => return of_times(call, |expr| self.kind(expr)),
         };
         Some(Expr::ScalarFunction(ScalarFunction { func: Arc::clone(&call.func), args }))
@@ -225,7 +203,7 @@ impl Settler<'_> {
     /// The results of a CASE.
     fn case(&self, case: &datafusion::logical_expr::Case) -> Option<Expr> {
         let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
-        let mut results = alike(results.chain(case.else_expr.as_deref()), self.schema)?.into_iter();
+        let mut results = self.alike(results.chain(case.else_expr.as_deref()))?.into_iter();
         let mut case = case.clone();
         for (_, then) in &mut case.when_then_expr {
             **then = results.next()?;
@@ -249,7 +227,7 @@ impl TreeNodeRewriter for Settler<'_> {
         let mut changed = false;
         for side in [&mut left, &mut right] {
             let calculated = matches!(side.as_ref(), Expr::BinaryExpr(_) | Expr::Case(_));
-            if calculated && self.kind(side).as_ref().is_some_and(is_double) {
+            if calculated && self.kind(side).as_ref().is_some_and(DataType::is_floating) {
                 **side = double(side);
                 changed = true;
             }

@@ -134,7 +134,7 @@ impl FileSource {
             tasks.push(Box::pin(async move {
                 match begin(place.clone()).await {
                     // A folder that is not there yet has no files.
-                    Err(error) if known && !place.is_exact() && is_absent(&error) => {
+                    Err(error) if known && !place.is_exact() && error.is_absent() => {
                         Ok(Begun::nothing(place))
                     }
                     outcome => outcome,
@@ -425,10 +425,6 @@ impl Opening {
             version: None,
         }
     }
-}
-
-fn is_absent(error: &Error) -> bool {
-    matches!(error.code(), ErrorCode::ObjectNotFound | ErrorCode::LocalNotFound)
 }
 
 /// First, last and evenly between.

@@ -161,7 +161,11 @@ fn in_order(
     side: &Side,
     rows: BoxStream<'static, Result<Entry>>,
 ) -> BoxStream<'static, Result<Entry>> {
-    let rows = if in_byte_order(side) { rows } else { sorted(rows, SortLimits::default()) };
+    let rows = if in_byte_order(&side.storage, &side.location) {
+        rows
+    } else {
+        sorted(rows, SortLimits::default())
+    };
     // Services may show a key at the end of one page and the beginning of the next.
     let mut last: Option<String> = None;
     rows.try_filter(move |entry| {
@@ -237,7 +241,7 @@ async fn source_rows(
     let location = Location { bucket, key: source.prefix().to_owned() };
     let exclude = &run.options.exclude;
     let needed = run.compares() || run.destination.is_folder();
-    let ordered = needed && in_byte_order(&run.source);
+    let ordered = needed && in_byte_order(&run.source.storage, &run.source.location);
     Ok(crate::filter::listed(&run.source.storage, location, source.base(), exclude, ordered))
 }
 
@@ -329,7 +333,7 @@ async fn merged(
     let folder = planner.naming().target().to_owned();
     let location =
         Location { bucket: run.destination.location.bucket.clone(), key: folder.clone() };
-    let ordered = in_byte_order(&run.destination);
+    let ordered = in_byte_order(&run.destination.storage, &run.destination.location);
     let exclude = &run.options.exclude;
     let listed =
         crate::filter::listed(&run.destination.storage, location, &folder, exclude, ordered);

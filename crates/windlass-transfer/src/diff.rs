@@ -15,7 +15,7 @@ use crate::sort::{Aside, SortLimits, sorted};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
-use windlass_s3::{ListOptions, ListingOrder};
+use windlass_s3::{ListOptions, ListingOrder, Storage};
 use windlass_types::{Entry, EntryKind, Location, Result};
 
 /// How two places differ at one path.
@@ -115,7 +115,9 @@ pub fn diff(
     right: Side,
     options: DiffOptions,
 ) -> BoxStream<'static, Result<Difference>> {
-    if in_byte_order(&left) && in_byte_order(&right) {
+    if in_byte_order(&left.storage, &left.location)
+        && in_byte_order(&right.storage, &right.location)
+    {
         return in_order(left, right, options);
     }
     async_stream::try_stream! {
@@ -143,10 +145,10 @@ pub fn diff(
     .boxed()
 }
 
-/// Whether a side is promised to list in byte order.
-pub(crate) fn in_byte_order(side: &Side) -> bool {
-    let bucket = side.location.bucket.as_deref().unwrap_or_default();
-    side.storage.promises_order(bucket) && side.storage.listing_order(bucket) == ListingOrder::Bytes
+/// Whether a place is promised to be listed in byte order.
+pub(crate) fn in_byte_order(storage: &Storage, location: &Location) -> bool {
+    let bucket = location.bucket.as_deref().unwrap_or_default();
+    storage.promises_order(bucket) && storage.listing_order(bucket) == ListingOrder::Bytes
 }
 
 /// Both sides come in byte order: everything is said at once.

@@ -8,12 +8,13 @@
 
 mod levels;
 
+use crate::diff::in_byte_order;
 use crate::options::named;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use levels::{Piece, Purse, by_levels};
 use std::sync::Arc;
-use windlass_s3::{ListOptions, ListingOrder, Storage};
+use windlass_s3::{ListOptions, Storage};
 use windlass_types::{Entry, Error, ErrorCode, KeyPattern, Location, Result};
 
 /// A condition on rows of a listing that this room cannot evaluate: the expression of `--where`.
@@ -98,9 +99,7 @@ fn way(storage: &Storage, location: &Location, base: &str, folders: &[Folder]) -
         return Way::Whole;
     }
     // An order that was only found out may prove wrong, and then a jump would lose keys.
-    let bucket = location.bucket.as_deref().unwrap_or_default();
-    let bytes =
-        storage.promises_order(bucket) && storage.listing_order(bucket) == ListingOrder::Bytes;
+    let bytes = in_byte_order(storage, location);
     let literal: Option<Vec<String>> = met.iter().map(|folder| folder.literal()).collect();
     match literal {
         Some(names) if bytes => {

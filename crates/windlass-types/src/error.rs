@@ -305,6 +305,11 @@ impl Error {
         self.0.code
     }
 
+    /// Whether it says that an object, a file or a folder is not there.
+    pub fn is_absent(&self) -> bool {
+        matches!(self.code(), ErrorCode::ObjectNotFound | ErrorCode::LocalNotFound)
+    }
+
     /// The class of the code.
     pub fn class(&self) -> ErrorClass {
         self.0.code.class()

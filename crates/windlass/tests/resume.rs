@@ -3,7 +3,6 @@
 mod common;
 
 use common::Home;
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 use windlass_testkit::{Fault, FaultKind, TestS3};
 
@@ -27,15 +26,7 @@ impl Place {
 
     /// Starts a command, kills it when `done` holds.
     fn killed(&self, arguments: &[&str], done: impl Fn() -> bool) {
-        let mut child: Child = self
-            .home
-            .command()
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = self.home.begin(arguments);
         let end = Instant::now() + Duration::from_mins(4);
         loop {
             if done() {

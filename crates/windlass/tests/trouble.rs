@@ -168,14 +168,7 @@ async fn killed(verb: &str, seed: u64) {
             to.put(name, bytes);
         }
 
-        let mut child = home
-            .command()
-            .args(&arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = home.begin(&arguments);
         let most = usize::try_from(usual.as_millis()).unwrap();
         let moment = Duration::from_millis(dice.below(most) as u64);
         let what = format!("{verb} {way}, round {round}, killed after {moment:?}");

@@ -311,11 +311,7 @@ pub(super) async fn first_file(
             Ok(entry) if !entry.key.ends_with('/') => return Ok(Some(entry.key)),
             Ok(_) => {}
             // A folder that is not there yet has no files.
-            Err(error)
-                if matches!(error.code(), ErrorCode::ObjectNotFound | ErrorCode::LocalNotFound) =>
-            {
-                return Ok(None);
-            }
+            Err(error) if error.is_absent() => return Ok(None),
             Err(error) => return Err(error),
         }
     }

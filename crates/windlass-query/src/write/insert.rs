@@ -85,11 +85,7 @@ async fn listed(source: &FileSource) -> Result<Option<Vec<Arc<SourceFile>>>> {
         let mut begun = match begin(place.clone()).await {
             Ok(begun) => begun,
             // A folder that is not there yet has no files.
-            Err(error)
-                if matches!(error.code(), ErrorCode::ObjectNotFound | ErrorCode::LocalNotFound) =>
-            {
-                continue;
-            }
+            Err(error) if error.is_absent() => continue,
             Err(error) => return Err(error),
         };
         if begun.is_delta {

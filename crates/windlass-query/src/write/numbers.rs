@@ -3,7 +3,7 @@
 use super::WriteRequest;
 use futures::TryStreamExt as _;
 use windlass_s3::ListOptions;
-use windlass_types::{EntryKind, ErrorCode, Location, Result};
+use windlass_types::{EntryKind, Location, Result};
 
 /// What `{n}` stands for in a pattern of names.
 const NUMBER: &str = "{n}";
@@ -40,11 +40,7 @@ pub(super) async fn first(request: &WriteRequest, folder: &str) -> Result<usize>
             Ok(Some(_)) => {}
             Ok(None) => return Ok(next),
             // A folder that is not there yet has no files.
-            Err(error)
-                if matches!(error.code(), ErrorCode::ObjectNotFound | ErrorCode::LocalNotFound) =>
-            {
-                return Ok(0);
-            }
+            Err(error) if error.is_absent() => return Ok(0),
             Err(error) => return Err(error),
         }
     }

@@ -6,13 +6,14 @@
 //! where nothing is left out below it. Whoever asked filters what comes.
 
 use super::Folder;
+use crate::diff::in_byte_order;
 use crate::limited::PAGE;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use windlass_s3::{ListOptions, ListingOrder, Storage};
+use windlass_s3::{ListOptions, Storage};
 use windlass_types::{Entry, EntryKind, Location, Result};
 
 /// Requests for levels and folders, or for jumps.
@@ -250,9 +251,7 @@ pub(super) fn by_levels(
 ) -> BoxStream<'static, Result<Entry>> {
     async_stream::try_stream! {
         let bucket = location.bucket.clone();
-        let name = bucket.as_deref().unwrap_or_default();
-        let promised =
-            storage.promises_order(name) && storage.listing_order(name) == ListingOrder::Bytes;
+        let promised = in_byte_order(&storage, &location);
         let walks = storage.walks_folders();
         let purse = Purse::default();
         let mut walk = Walk { storage, base, folders, whole, walks, promised, purse };

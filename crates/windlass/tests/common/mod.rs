@@ -63,6 +63,13 @@ impl Home {
         self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// Begins a command that nobody talks to.
+    pub fn begin(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(arguments).spawn().unwrap()
+    }
+
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
         // Nothing of the machine's own AWS set-up may reach a test.

@@ -3,7 +3,6 @@
 use crate::chosen::{below, put};
 use crate::common::Home;
 use crate::{denied, services};
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 use windlass_testkit::{Fault, FaultKind, TestS3};
 
@@ -13,14 +12,7 @@ const COPY: &str = "COPY FILES FROM lake LOCATION = 'lake/in/' TO other LOCATION
 async fn under_way(home: &Home, other: &TestS3, arguments: &[&str], at_least: usize) -> usize {
     other.state().clear_requests();
     other.state().add_fault(Fault::new("PutObject", FaultKind::Hold).always());
-    let mut child = home
-        .command()
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = home.begin(arguments);
     let end = Instant::now() + Duration::from_mins(2);
     while other.state().count("PutObject") < at_least {
         assert!(child.try_wait().unwrap().is_none(), "{arguments:?} ended");

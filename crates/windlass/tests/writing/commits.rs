@@ -3,7 +3,6 @@
 use super::Place;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 use windlass_testkit::{Dice, Fault, FaultKind};
 
@@ -111,15 +110,7 @@ async fn a_write_that_is_killed_has_happened_or_has_not() {
         };
         place.home.sql(&statement(1)).good();
         let statement = statement(2);
-        let mut child = place
-            .home
-            .command()
-            .args(["sql", "-c", &statement])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = place.home.begin(&["sql", "-c", &statement]);
         let moment =
             Duration::from_millis(dice.below(usize::try_from(usual.as_millis()).unwrap()) as u64);
         let what = format!("round {round} to {connection}, killed after {moment:?}");
@@ -166,15 +157,7 @@ async fn killed_within_the_commit_a_write_is_completed_by_the_next_start_or_by_d
             "COPY (SELECT 2 AS writer, id, id % 5 AS p FROM (SELECT unnest(range(0, 100)) AS id) AS s) TO 'lake:{to}' \
              OPTIONS (FILE_FORMAT = CSV, PARTITIONED_BY = ('p'), MODE = OVERWRITE)"
         );
-        let mut child = place
-            .home
-            .command()
-            .args(["sql", "-c", &statement])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = place.home.begin(&["sql", "-c", &statement]);
         let begin = Instant::now();
         while place.s3.state().count("CompleteMultipartUpload") < before + 3 {
             assert!(begin.elapsed() < Duration::from_mins(1), "it never came so far");

@@ -170,11 +170,7 @@ async fn below(storage: &Storage, bucket: &str, prefix: &str) -> Result<Vec<Stri
     while let Some(entry) = entries.next().await {
         let entry = match entry {
             Ok(entry) => entry,
-            Err(error)
-                if matches!(error.code(), ErrorCode::ObjectNotFound | ErrorCode::LocalNotFound) =>
-            {
-                break;
-            }
+            Err(error) if error.is_absent() => break,
             Err(error) => return Err(error),
         };
         if entry.key[prefix.len()..].split('/').any(|level| level == "_delta_log") {
