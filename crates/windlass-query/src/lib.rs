@@ -42,6 +42,7 @@ mod partition;
 mod passed_over;
 mod patterns;
 mod pg;
+mod plain_json;
 mod profile;
 mod prune;
 mod read;

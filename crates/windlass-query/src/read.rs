@@ -11,6 +11,7 @@ use crate::decoder::{Decoder, Fed, count};
 use crate::error::from_io;
 use crate::files::SourceFile;
 use crate::format::{Kind, TextOptions};
+use crate::plain_json::PlainJson;
 use crate::records::{Lines, last_start, line_end, record_end};
 use crate::text::{
     Bytewise, Part, TextScan, endless, first_record, format, header, null_pattern, open,
@@ -43,6 +44,8 @@ pub(crate) struct Layout {
     strict: bool,
     /// Of JSON, only the number of rows is wanted.
     counting: bool,
+    /// Reads JSON where it is plain.
+    plain: Option<PlainJson>,
 }
 
 impl Layout {
@@ -57,6 +60,7 @@ impl Layout {
             options: options.clone(),
             strict: false,
             counting: false,
+            plain: None,
         }
     }
 
@@ -83,6 +87,7 @@ impl Layout {
             options: scan.options.clone(),
             strict: every && scan.hidden.is_empty(),
             counting: scan.kind == Kind::JsonLines && wanted.is_empty(),
+            plain: None,
         };
         if scan.kind == Kind::JsonLines {
             let mut fields: Vec<Field> = wanted.into_iter().cloned().collect();
@@ -91,6 +96,7 @@ impl Layout {
                 fields.extend(known.first().map(|field| field.as_ref().clone()));
             }
             layout.schema = Arc::new(Schema::new(fields));
+            layout.plain = PlainJson::new(&layout.schema, layout.strict);
             return Ok(Some((layout, 0)));
         }
         let kind = scan.kind.to_string();
@@ -153,6 +159,9 @@ impl Layout {
     fn all(&self, bytes: &[u8], rows: usize) -> Result<Vec<RecordBatch>, ArrowError> {
         if self.counting {
             return count(bytes).map(|batch| vec![batch]);
+        }
+        if let Some(batches) = self.plain.as_ref().and_then(|plain| plain.rows(bytes, rows)) {
+            return Ok(batches);
         }
         self.decoder(rows)?.all(bytes)
     }
@@ -337,7 +346,8 @@ fn ranges(
                     }))
                 }
             })
-            .try_buffered(part.tasks);
+            // More than there are threads: one that is done waits for those before it.
+            .try_buffered(2 * part.tasks);
         // What the ranges so far hold of a record that has not ended.
         let mut carry: Vec<u8> = Vec::new();
         let mut size = offset;

@@ -23,6 +23,7 @@ mod presign;
 pub mod probe;
 mod read;
 pub mod region;
+mod row;
 mod scan;
 mod sdk;
 pub mod secrets;

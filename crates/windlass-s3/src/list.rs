@@ -5,17 +5,17 @@
 //! refused is a listing that does not advance: it would never end, or end too early.
 
 use crate::access::{ListOptions, Turns};
+use crate::row::Row;
 use crate::scan::{self, Answer, Ask, Listing, Pages};
 use crate::store::{Carrier, S3Store, target};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::task::AbortOnDropHandle;
-use windlass_types::path::Binding;
 use windlass_types::{Entry, EntryKind, Error, ErrorCode, Location, Result, S3Url};
 
 /// Lists what `location` names.
@@ -144,7 +144,7 @@ fn objects(
     };
     let parts = views.into_iter().map(move |view| match view {
         View::Folder(key) => {
-            let entry = prefix_entry(&store.spec().binding, &bucket, key);
+            let entry = Row::folder(&key).entry(&store.spec().binding, &bucket);
             futures::stream::iter([Ok(entry)]).boxed()
         }
         View::Query(prefix) if options.recursive => {
@@ -166,7 +166,10 @@ fn objects(
                 requests: options.requests.clone(),
                 turns: options.turns.clone(),
             };
+            let (store, bucket) = (store.clone(), bucket.clone());
             scan::list(Arc::new(pages), listing)
+                .map_ok(move |row| row.entry(&store.spec().binding, &bucket))
+                .boxed()
         }
         View::Query(prefix) => query(store.clone(), bucket.clone(), prefix, options.clone()),
     });
@@ -204,8 +207,7 @@ impl Pages for BucketPages {
         let found =
             page(&self.store, &self.bucket, &prefix, delimiter, token, start_after, most).await?;
         let (truncated, token) = (found.truncated, found.token.clone());
-        let entries = entries(&self.store.spec().binding, &self.bucket, found);
-        Ok(Answer { entries, truncated, token })
+        Ok(Answer { rows: rows(found), truncated, token })
     }
 }
 
@@ -241,21 +243,22 @@ fn query(
                 cycle.advance(&token, &what)?;
                 next = Some(fetch(Some(token), None));
             }
-            let entries = entries(&store.spec().binding, &bucket, page);
-            let ends = entries.first().zip(entries.last()).map(|(a, b)| (a.key.clone(), b.key.clone()));
-            let mut entries = entries.into_iter().peekable();
+            let rows = rows(page);
+            let ends = rows.first().zip(rows.last());
+            let ends = ends.map(|(a, b)| (a.key().to_owned(), b.key().to_owned()));
+            let mut rows = rows.into_iter().peekable();
             if let (Some((first, end)), Some((start, _))) = (&last, &ends) {
                 // Some services give the folder at a page's edge on both pages.
-                let folder = entries.peek().is_some_and(|entry| entry.kind == EntryKind::Prefix);
+                let folder = rows.peek().is_some_and(Row::is_folder);
                 if start == end && folder {
-                    entries.next();
+                    rows.next();
                 } else if start == first || start == end {
                     Err(stuck(&what, &format!("the key `{start}` came twice")))?;
                 }
             }
             last = ends.or(last);
-            for entry in entries {
-                yield entry;
+            for row in rows {
+                yield row.entry(&store.spec().binding, &bucket);
             }
         }
     }
@@ -275,7 +278,7 @@ pub(crate) struct PageRequest<'a> {
 }
 
 /// One page, decoded.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Page {
     pub(crate) folders: Vec<String>,
     pub(crate) objects: Vec<Row>,
@@ -283,16 +286,6 @@ pub(crate) struct Page {
     pub(crate) token: Option<String>,
     /// Keys are still URL-encoded.
     pub(crate) encoded: bool,
-}
-
-/// An object of a page.
-#[derive(Debug, Default)]
-pub(crate) struct Row {
-    pub(crate) key: String,
-    pub(crate) size: Option<u64>,
-    pub(crate) last_modified: Option<DateTime<Utc>>,
-    pub(crate) etag: Option<String>,
-    pub(crate) storage_class: Option<String>,
 }
 
 async fn page(
@@ -323,28 +316,19 @@ async fn page(
         .map_err(|failure| failure.error)
 }
 
-/// The entries of a page: folders and objects come apart and are brought into one order.
-fn entries(binding: &Binding, bucket: &str, page: Page) -> Vec<Entry> {
-    let folders: Vec<Entry> =
-        page.folders.into_iter().map(|key| prefix_entry(binding, bucket, key)).collect();
-    let objects = page.objects.into_iter().map(|row| Entry {
-        path: binding.relative(bucket, &row.key),
-        key: row.key,
-        kind: EntryKind::Object,
-        size: row.size,
-        last_modified: row.last_modified,
-        etag: row.etag,
-        storage_class: row.storage_class,
-    });
+/// The rows of a page: folders and objects come apart and are brought into one order.
+fn rows(page: Page) -> Vec<Row> {
+    let Page { folders, objects, .. } = page;
     if folders.is_empty() {
-        return objects.collect();
+        return objects;
     }
     // A merge, not a sort: within each list the service's own order stays, whatever it is.
     let mut merged = Vec::with_capacity(folders.len() + objects.len());
-    let (mut folders, mut objects) = (folders.into_iter().peekable(), objects.peekable());
+    let mut folders = folders.into_iter().map(|key| Row::folder(&key)).peekable();
+    let mut objects = objects.into_iter().peekable();
     loop {
         let folder_first = match (folders.peek(), objects.peek()) {
-            (Some(folder), Some(object)) => folder.key <= object.key,
+            (Some(folder), Some(object)) => folder.key() <= object.key(),
             (Some(_), None) => true,
             (None, Some(_)) => false,
             (None, None) => break,
@@ -352,18 +336,6 @@ fn entries(binding: &Binding, bucket: &str, page: Page) -> Vec<Entry> {
         merged.extend(if folder_first { folders.next() } else { objects.next() });
     }
     merged
-}
-
-fn prefix_entry(binding: &Binding, bucket: &str, key: String) -> Entry {
-    Entry {
-        path: binding.relative(bucket, &key),
-        key,
-        kind: EntryKind::Prefix,
-        size: None,
-        last_modified: None,
-        etag: None,
-        storage_class: None,
-    }
 }
 
 /// Undoes `encoding-type=url`, where a blank is `+`.

@@ -16,13 +16,14 @@ mod range;
 mod tests;
 
 use crate::order::ListingOrder;
+use crate::row::Row;
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::task::AbortOnDropHandle;
-use windlass_types::{Entry, Error, ErrorCode, Result};
+use windlass_types::{Error, ErrorCode, Result};
 
 /// Keys on a full page, as services have it.
 pub(crate) const PAGE: usize = 1000;
@@ -45,7 +46,7 @@ pub(crate) struct Ask {
 /// One page, decoded, in the order the service gave it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Answer {
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) rows: Vec<Row>,
     pub(crate) truncated: bool,
     /// Where it goes on.
     pub(crate) token: Option<String>,
@@ -101,14 +102,14 @@ pub(crate) struct Listing {
 
 /// What the driver says to the reader.
 enum Message {
-    Rows(Vec<Entry>),
+    Rows(Vec<Row>),
     Failed(Error),
     End,
 }
 
 /// Lists everything below a prefix. Pages are fetched ahead of the reader, within bounded memory;
 /// dropping the stream stops it.
-pub(crate) fn list(pages: Arc<dyn Pages>, listing: Listing) -> BoxStream<'static, Result<Entry>> {
+pub(crate) fn list(pages: Arc<dyn Pages>, listing: Listing) -> BoxStream<'static, Result<Row>> {
     async_stream::try_stream! {
         let (sender, mut receiver) = mpsc::channel(1);
         let taken = Arc::new(Notify::new());
@@ -117,8 +118,8 @@ pub(crate) fn list(pages: Arc<dyn Pages>, listing: Listing) -> BoxStream<'static
         loop {
             match receiver.recv().await {
                 Some(Message::Rows(rows)) => {
-                    for entry in rows {
-                        yield entry;
+                    for row in rows {
+                        yield row;
                     }
                     taken.notify_one();
                 }

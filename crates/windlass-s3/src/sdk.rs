@@ -8,9 +8,10 @@ use crate::access::{ObjectMeta, PutOptions, Upload};
 use crate::checksum::Sums;
 use crate::encryption::{customer_key, new_object, source_key};
 use crate::failure::Failure;
-use crate::list::{Page, PageRequest, Row, decode, time, unquote};
+use crate::list::{Page, PageRequest, decode, time, unquote};
 use crate::payload::Payload;
 use crate::read::{Opened, Source};
+use crate::row::Row;
 use crate::store::{S3Store, target};
 use crate::write::{
     Doomed, Refused, Stored, conditional, copy_source, described, expires, quoted, replaces,
@@ -363,12 +364,13 @@ impl Sdk<'_> {
             objects: objects
                 .filter_map(|object| {
                     let key = exact(object.key?);
-                    Some(key.map(|key| Row {
-                        key,
-                        size: object.size.and_then(|size| u64::try_from(size).ok()),
-                        last_modified: object.last_modified.as_ref().and_then(time),
-                        etag: object.e_tag.as_deref().map(unquote),
-                        storage_class: object.storage_class.map(|class| class.as_str().to_owned()),
+                    let etag = object.e_tag.as_deref().map(unquote);
+                    Some(key.map(|key| {
+                        let mut row = Row::object(&key, etag.as_deref());
+                        row.size = object.size.and_then(|size| u64::try_from(size).ok());
+                        row.last_modified = object.last_modified.as_ref().and_then(time);
+                        row.storage_class = object.storage_class.map(|class| class.as_str().into());
+                        row
                     }))
                 })
                 .collect::<Result<_, _>>()?,

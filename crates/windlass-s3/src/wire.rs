@@ -5,6 +5,7 @@
 //! place, [`Wire::send`]: `READ_ONLY`, the limits, signing, attempts. Which bucket is reached this way
 //! is [`route`]'s to say; the calls themselves are [`object`] and [`listing`].
 
+mod answer;
 mod connect;
 pub(crate) mod listing;
 pub(crate) mod object;
@@ -14,6 +15,7 @@ mod route;
 mod sign;
 mod xml;
 
+pub(crate) use answer::Answer;
 pub(crate) use pool::Body;
 pub(crate) use route::{Route, Routes};
 pub(crate) use sign::hex;
@@ -29,9 +31,11 @@ use crate::http::{Line, is_busy};
 use crate::keep::Kept;
 use crate::payload::{Payload, Sending};
 use crate::store::target;
+use answer::Silence;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use listing::{NoPage, PageReader};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use pool::Conn;
 use sign::{Subject, UNSIGNED};
@@ -173,23 +177,6 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// A successful answer.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) headers: HeaderMap,
-    /// The whole body, but of a read.
-    pub(crate) text: Vec<u8>,
-    /// The body of a read.
-    pub(crate) body: Option<Body>,
-}
-
-impl Answer {
-    /// A header as text.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
-    }
-}
-
 /// What has been sent since the connection was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Traffic {
@@ -223,14 +210,6 @@ pub(crate) struct Wire {
     counters: Counters,
     /// The service hashes bodies and does not take a signature without.
     hashes: AtomicBool,
-}
-
-/// Why there was no answer.
-struct Silence {
-    text: String,
-    timed_out: bool,
-    /// The connection had been idle and the service closed it: nothing was done.
-    stale: bool,
 }
 
 impl Wire {
@@ -431,45 +410,35 @@ impl Wire {
         drop(permit);
         let (parts, incoming) = answer.into_parts();
         let status = parts.status.as_u16();
-        let mut answer = Answer { headers: parts.headers, text: Vec::new(), body: None };
+        let mut answer =
+            Answer { headers: parts.headers, text: Vec::new(), page: None, body: None };
         let mut body = Body::new(incoming, &route.origin, conn);
         if parts.status.is_success() {
             if !asked.call.is_whole() {
                 answer.body = Some(body);
                 return Ok(Ok(answer));
             }
-            answer.text = self.read(&mut body, usize::MAX).await?;
+            if asked.call == Call::List {
+                let mut reader = PageReader::default();
+                self.read(&mut body, usize::MAX, |bytes| reader.push(bytes)).await?;
+                match reader.finish() {
+                    Ok(page) => answer.page = Some(Ok(page)),
+                    Err(NoPage::Broken(why)) => answer.page = Some(Err(why)),
+                    Err(NoPage::Other(text)) => answer.text = text,
+                }
+            } else {
+                answer.text = self.text(&mut body, usize::MAX).await?;
+            }
             // A copy may fail after the service has said that it goes well.
             if !is_error(&answer.text) {
                 return Ok(Ok(answer));
             }
         } else {
             // What was said is worth more than an error over not having heard it all.
-            answer.text = self.read(&mut body, REFUSAL).await.unwrap_or_default();
+            answer.text = self.text(&mut body, REFUSAL).await.unwrap_or_default();
         }
         let status = if status < 300 { 500 } else { status };
         Ok(Err(self.refused(asked, status, &answer)))
-    }
-
-    /// Reads a body.
-    async fn read(&self, body: &mut Body, most: usize) -> Result<Vec<u8>, Silence> {
-        let expected = body.length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-        let mut text = Vec::with_capacity(expected.min(4 * 1024 * 1024));
-        while text.len() < most {
-            match tokio::time::timeout(self.line.timeout, body.next()).await {
-                Ok(Some(Ok(bytes))) => text.extend_from_slice(&bytes),
-                Ok(None) => break,
-                Ok(Some(Err(error))) => {
-                    let text = error::text_of(&error);
-                    return Err(Silence { text, timed_out: false, stale: false });
-                }
-                Err(_) => {
-                    let text = format!("no byte for {} seconds", self.line.timeout.as_secs());
-                    return Err(Silence { text, timed_out: true, stale: false });
-                }
-            }
-        }
-        Ok(text)
     }
 
     /// Takes a refusal apart.

@@ -171,7 +171,7 @@ fn in_order(
     rows.try_filter(move |entry| {
         let again = last.as_ref() == Some(&entry.key);
         if !again {
-            last = Some(entry.key.clone());
+            last.get_or_insert_default().clone_from(&entry.key);
         }
         futures::future::ready(!again)
     })

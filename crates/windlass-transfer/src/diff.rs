@@ -188,7 +188,7 @@ fn in_any_order(
             while let Some(step) = merge.step() {
                 match step {
                     Step::Keep(which, entry) => {
-                        kept[usize::from(which == Which::Right)].push(entry).await;
+                        kept[usize::from(which == Which::Right)].push(&entry).await?;
                     }
                     Step::Say(mut found) => {
                         if finish(&mut found, &left, &right, &options).await? {

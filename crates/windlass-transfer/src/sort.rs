@@ -2,12 +2,15 @@
 //!
 //! What fits in one run never touches the disk. The files have no names and vanish with us.
 
+mod packed;
+
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, BufWriter, Seek, SeekFrom, Write};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
@@ -32,38 +35,49 @@ impl Default for SortLimits {
 /// Entries handed over at once.
 const BATCH: usize = 256;
 
-/// Collects entries, in any order.
+/// Collects records ([`packed`]) of entries, in any order.
 pub(crate) struct Sorter {
     limits: SortLimits,
-    held: Vec<Entry>,
-    held_bytes: usize,
+    /// What is not written yet.
+    held: Vec<u8>,
+    /// Where each record of it begins.
+    begins: Vec<usize>,
     /// Those just written, then those merged once, twice and so on.
     runs: Vec<Vec<File>>,
 }
 
 impl Sorter {
     pub(crate) fn new(limits: SortLimits) -> Self {
-        Self { limits, held: Vec::new(), held_bytes: 0, runs: Vec::new() }
+        Self { limits, held: Vec::new(), begins: Vec::new(), runs: Vec::new() }
     }
 
-    pub(crate) fn push(&mut self, entry: Entry) -> io::Result<()> {
-        self.held_bytes += size_of::<Entry>()
-            + entry.key.len()
-            + entry.path.len()
-            + entry.etag.as_ref().map_or(0, String::len)
-            + entry.storage_class.as_ref().map_or(0, String::len);
-        self.held.push(entry);
-        if self.held_bytes >= self.limits.run_bytes {
-            self.spill()?;
+    /// Takes one record after the other.
+    fn push(&mut self, mut records: &[u8]) -> io::Result<()> {
+        while let Some(record) = packed::first(records) {
+            if !self.held.is_empty() && self.held.len() + record.len() > self.limits.run_bytes {
+                self.spill()?;
+            }
+            self.begins.push(self.held.len());
+            self.held.extend_from_slice(record);
+            records = &records[record.len()..];
         }
         Ok(())
     }
 
+    /// What is held, in order.
+    fn sort(&mut self) -> Held {
+        let (held, mut begins) = (std::mem::take(&mut self.held), std::mem::take(&mut self.begins));
+        begins.sort_by_key(|begin| packed::key(&held[*begin..]));
+        Held { records: held, begins, next: 0 }
+    }
+
     fn spill(&mut self) -> io::Result<()> {
-        let mut held = std::mem::take(&mut self.held);
-        self.held_bytes = 0;
-        held.sort_by(|a, b| a.key.cmp(&b.key));
-        let mut run = write_run(held.into_iter().map(Ok))?;
+        let mut held = self.sort();
+        let mut run = written(|record| Ok(held.next(record)))?;
+        // The same memory again.
+        (self.held, self.begins) = (held.records, held.begins);
+        self.held.clear();
+        self.begins.clear();
         for times in 0.. {
             if self.runs.len() == times {
                 self.runs.push(Vec::new());
@@ -73,47 +87,84 @@ impl Sorter {
             if alike.len() < self.limits.fan_in.max(2) {
                 break;
             }
-            run = write_run(merge(std::mem::take(alike), Vec::new())?)?;
+            run = merged(std::mem::take(alike))?;
         }
         Ok(())
     }
 
-    /// All entries in byte order of their keys.
-    pub(crate) fn finish(mut self) -> io::Result<impl Iterator<Item = io::Result<Entry>>> {
-        self.held.sort_by(|a, b| a.key.cmp(&b.key));
+    /// All records in byte order of their keys.
+    fn finish(mut self) -> io::Result<Merged> {
+        let held = self.sort();
         // What was merged more often was pushed before.
         let (mut earlier, most) = (Vec::new(), self.limits.fan_in.max(2));
         while let Some(runs) = self.runs.pop() {
             earlier.extend(runs);
             if earlier.len() > most {
-                earlier = vec![write_run(merge(earlier, Vec::new())?)?];
+                earlier = vec![merged(earlier)?];
             }
         }
-        merge(earlier, self.held)
+        Merged::of(earlier, held)
     }
 }
 
-fn write_run(entries: impl Iterator<Item = io::Result<Entry>>) -> io::Result<File> {
+/// Records in memory, in the order of where they begin.
+#[derive(Default)]
+struct Held {
+    records: Vec<u8>,
+    begins: Vec<usize>,
+    next: usize,
+}
+
+impl Held {
+    /// Puts the next record in the place of the one that is there; false at the end.
+    fn next(&mut self, record: &mut Vec<u8>) -> bool {
+        let begin = self.begins.get(self.next).copied();
+        let Some(next) = begin.and_then(|begin| packed::first(&self.records[begin..])) else {
+            return false;
+        };
+        self.next += 1;
+        record.clear();
+        record.extend_from_slice(next);
+        true
+    }
+}
+
+/// A file of what `next` gives, until that is false.
+fn written(mut next: impl FnMut(&mut Vec<u8>) -> io::Result<bool>) -> io::Result<File> {
     let mut writer = BufWriter::with_capacity(64 << 10, tempfile::tempfile()?);
-    for entry in entries {
-        serde_json::to_writer(&mut writer, &entry?)?;
-        writer.write_all(b"\n")?;
+    let mut record = Vec::new();
+    while next(&mut record)? {
+        writer.write_all(&record)?;
     }
     let mut file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.seek(SeekFrom::Start(0))?;
     Ok(file)
 }
 
-type Rows = Box<dyn Iterator<Item = io::Result<Entry>> + Send>;
-
-fn read_run(file: File) -> Rows {
-    let lines = BufReader::with_capacity(16 << 10, file).split(b'\n');
-    Box::new(lines.map(|line| Ok(serde_json::from_slice(&line?)?)))
+/// One file of several.
+fn merged(runs: Vec<File>) -> io::Result<File> {
+    let mut merged = Merged::of(runs, Held::default())?;
+    written(|record| merged.next(record))
 }
 
-/// The next row of a run, ordered by key, then by run, so that equal keys keep their order.
+/// A run of records in order.
+enum Run {
+    File(BufReader<File>),
+    Held(Held),
+}
+
+impl Run {
+    fn next(&mut self, record: &mut Vec<u8>) -> io::Result<bool> {
+        match self {
+            Self::File(file) => packed::read(file, record),
+            Self::Held(held) => Ok(held.next(record)),
+        }
+    }
+}
+
+/// The next record of a run, ordered by key, then by run, so that equal keys keep their order.
 struct Head {
-    entry: Entry,
+    record: Vec<u8>,
     run: usize,
 }
 
@@ -130,108 +181,135 @@ impl PartialOrd for Head {
 }
 impl Ord for Head {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (&self.entry.key, self.run).cmp(&(&other.entry.key, other.run))
+        (packed::key(&self.record), self.run).cmp(&(packed::key(&other.record), other.run))
     }
 }
 
-fn merge(
-    files: Vec<File>,
-    held: Vec<Entry>,
-) -> io::Result<impl Iterator<Item = io::Result<Entry>>> {
-    let mut runs: Vec<Rows> = files.into_iter().map(read_run).collect();
-    runs.push(Box::new(held.into_iter().map(Ok)));
-    let mut heads = BinaryHeap::new();
-    for (run, rows) in runs.iter_mut().enumerate() {
-        if let Some(entry) = rows.next() {
-            heads.push(Reverse(Head { entry: entry?, run }));
-        }
-    }
-    Ok(std::iter::from_fn(move || {
-        let Reverse(Head { entry, run }) = heads.pop()?;
-        match runs[run].next() {
-            Some(Ok(next)) => heads.push(Reverse(Head { entry: next, run })),
-            Some(Err(error)) => {
-                heads.clear();
-                return Some(Err(error));
+/// Several runs as one.
+struct Merged {
+    runs: Vec<Run>,
+    heads: BinaryHeap<Reverse<Head>>,
+}
+
+impl Merged {
+    fn of(files: Vec<File>, held: Held) -> io::Result<Self> {
+        let files = files.into_iter().map(|file| BufReader::with_capacity(16 << 10, file));
+        let mut runs: Vec<Run> = files.map(Run::File).collect();
+        runs.push(Run::Held(held));
+        let mut heads = BinaryHeap::with_capacity(runs.len());
+        for (run, rows) in runs.iter_mut().enumerate() {
+            let mut record = Vec::new();
+            if rows.next(&mut record)? {
+                heads.push(Reverse(Head { record, run }));
             }
-            None => {}
         }
-        Some(Ok(entry))
-    }))
+        Ok(Self { runs, heads })
+    }
+
+    /// Puts the next record in the place of the one that is there; false at the end.
+    fn next(&mut self, record: &mut Vec<u8>) -> io::Result<bool> {
+        let Some(mut head) = self.heads.peek_mut() else { return Ok(false) };
+        let Reverse(Head { record: next, run }) = &mut *head;
+        std::mem::swap(record, next);
+        if !self.runs[*run].next(next)? {
+            PeekMut::pop(head);
+        }
+        Ok(true)
+    }
 }
 
 /// Entries on their way through the hands of a sorter, which works on a thread of its own.
 struct Sorting {
-    unsorted: mpsc::Sender<Vec<Entry>>,
-    in_order: mpsc::Receiver<Vec<Entry>>,
+    unsorted: mpsc::Sender<Vec<u8>>,
+    in_order: mpsc::Receiver<Vec<u8>>,
     /// All was pushed: only then is what was collected worth merging.
     complete: oneshot::Sender<()>,
     work: JoinHandle<io::Result<()>>,
-    batch: Vec<Entry>,
+    batch: Batch,
+}
+
+/// Records on their way.
+#[derive(Default)]
+struct Batch {
+    records: Vec<u8>,
+    count: usize,
+}
+
+impl Batch {
+    /// Counts what was put into it; answers the records when they are enough.
+    fn full(&mut self) -> Option<Vec<u8>> {
+        self.count += 1;
+        (self.count >= BATCH).then(|| std::mem::take(self).records)
+    }
 }
 
 impl Sorting {
     fn start(limits: SortLimits) -> Self {
-        let (unsorted, mut incoming) = mpsc::channel::<Vec<Entry>>(4);
-        let (outgoing, in_order) = mpsc::channel::<Vec<Entry>>(4);
+        let (unsorted, mut incoming) = mpsc::channel::<Vec<u8>>(4);
+        let (outgoing, in_order) = mpsc::channel::<Vec<u8>>(4);
         let (complete, is_complete) = oneshot::channel::<()>();
         let work = tokio::task::spawn_blocking(move || {
             let mut sorter = Sorter::new(limits);
-            while let Some(batch) = incoming.blocking_recv() {
-                for entry in batch {
-                    sorter.push(entry)?;
-                }
+            while let Some(records) = incoming.blocking_recv() {
+                sorter.push(&records)?;
             }
             if is_complete.blocking_recv().is_err() {
                 return Ok(());
             }
-            let mut batch = Vec::new();
-            for entry in sorter.finish()? {
-                batch.push(entry?);
-                if batch.len() >= BATCH
-                    && outgoing.blocking_send(std::mem::take(&mut batch)).is_err()
-                {
+            let (mut batch, mut record) = (Batch::default(), Vec::new());
+            let mut merged = sorter.finish()?;
+            while merged.next(&mut record)? {
+                batch.records.extend_from_slice(&record);
+                if batch.full().is_some_and(|records| outgoing.blocking_send(records).is_err()) {
                     return Ok(());
                 }
             }
-            let _ = outgoing.blocking_send(batch);
+            let _ = outgoing.blocking_send(batch.records);
             Ok::<(), io::Error>(())
         });
-        Self { unsorted, in_order, complete, work, batch: Vec::new() }
+        Self { unsorted, in_order, complete, work, batch: Batch::default() }
     }
 
-    async fn push(&mut self, entry: Entry) {
-        self.batch.push(entry);
-        if self.batch.len() >= BATCH {
+    async fn push(&mut self, entry: &Entry) -> Result<()> {
+        packed::pack(entry, &mut self.batch.records).map_err(unsortable)?;
+        if let Some(records) = self.batch.full() {
             // If it does not take it, it failed, and says so in the end.
-            let _ = self.unsorted.send(std::mem::take(&mut self.batch)).await;
+            let _ = self.unsorted.send(records).await;
         }
+        Ok(())
     }
 
     fn finish(self) -> BoxStream<'static, Result<Entry>> {
         async_stream::try_stream! {
             let Self { unsorted, mut in_order, complete, work, batch } = self;
-            let _ = unsorted.send(batch).await;
+            let _ = unsorted.send(batch.records).await;
             let _ = complete.send(());
             drop(unsorted);
-            let mut last: Option<String> = None;
-            while let Some(batch) = in_order.recv().await {
-                for entry in batch {
+            let mut last: Option<Vec<u8>> = None;
+            while let Some(records) = in_order.recv().await {
+                let mut rest = records.as_slice();
+                while let Some(record) = packed::first(rest) {
+                    rest = &rest[record.len()..];
                     // A key that a service gave twice is one object.
-                    if last.as_ref() != Some(&entry.key) {
-                        last = Some(entry.key.clone());
-                        yield entry;
+                    let key = packed::key(record);
+                    if last.as_deref() != Some(key) {
+                        let last = last.get_or_insert_default();
+                        last.clear();
+                        last.extend_from_slice(key);
+                        yield packed::unpack(record).map_err(unsortable)?;
                     }
                 }
             }
-            work.await.map_err(crate::object::broken)?.map_err(|error| {
-                Error::new(ErrorCode::LocalFailed, "cannot sort a listing on the disk")
-                    .source(error)
-                    .hint("free some space for temporary files, or set TMPDIR")
-            })?;
+            work.await.map_err(crate::object::broken)?.map_err(unsortable)?;
         }
         .boxed()
     }
+}
+
+fn unsortable(error: io::Error) -> Error {
+    Error::new(ErrorCode::LocalFailed, "cannot sort a listing on the disk")
+        .source(error)
+        .hint("free some space for temporary files, or set TMPDIR")
 }
 
 /// Entries put aside, to come back in byte order.
@@ -245,9 +323,9 @@ impl Aside {
         Self { limits, sorting: None }
     }
 
-    pub(crate) async fn push(&mut self, entry: Entry) {
+    pub(crate) async fn push(&mut self, entry: &Entry) -> Result<()> {
         let limits = self.limits;
-        self.sorting.get_or_insert_with(|| Sorting::start(limits)).push(entry).await;
+        self.sorting.get_or_insert_with(|| Sorting::start(limits)).push(entry).await
     }
 
     /// All of them, each key once.
@@ -268,7 +346,7 @@ pub(crate) fn sorted(
     let read = AbortOnDropHandle::new(tokio::spawn(async move {
         let mut aside = Aside::new(limits);
         while let Some(entry) = listing.next().await {
-            aside.push(entry?).await;
+            aside.push(&entry?).await?;
         }
         Ok::<_, Error>(aside)
     }));
@@ -303,14 +381,20 @@ mod tests {
     proptest! {
         #[test]
         fn what_goes_in_comes_out_in_byte_order(keys in proptest::collection::vec("[a-c\\n\"/!é]{0,4}", 0..200)) {
-            let mut sorter = Sorter::new(SortLimits { run_bytes: 700, fan_in: 3 });
+            let mut sorter = Sorter::new(SortLimits { run_bytes: 200, fan_in: 3 });
             for (number, key) in (0..).zip(&keys) {
-                sorter.push(Entry { size: Some(number), ..entry(key) }).unwrap();
+                let mut record = Vec::new();
+                packed::pack(&Entry { size: Some(number), ..entry(key) }, &mut record).unwrap();
+                sorter.push(&record).unwrap();
             }
             let most = sorter.runs.iter().map(Vec::len).max().unwrap_or_default();
             prop_assert!(most < 3, "{most} runs of one size wait");
-            let sorted: Vec<(String, Option<u64>)> =
-                sorter.finish().unwrap().map(|row| row.unwrap()).map(|row| (row.key, row.size)).collect();
+            let (mut merged, mut record) = (sorter.finish().unwrap(), Vec::new());
+            let mut sorted: Vec<(String, Option<u64>)> = Vec::new();
+            while merged.next(&mut record).unwrap() {
+                let row = packed::unpack(&record).unwrap();
+                sorted.push((row.key, row.size));
+            }
             // Equal keys stay in the order in which they were pushed.
             let mut expected: Vec<_> = keys.into_iter().zip((0..).map(Some)).collect();
             expected.sort();

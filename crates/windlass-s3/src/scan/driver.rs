@@ -10,6 +10,7 @@ use super::range::{Range, Rules, Told, hash};
 use super::{Answer, Ask, Listing, Message, Pages};
 use crate::list::stuck;
 use crate::order::{Evidence, ListingOrder};
+use crate::row::Row;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use std::collections::{HashSet, VecDeque};
@@ -18,7 +19,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
-use windlass_types::{Entry, Error, ErrorCode, Result};
+use windlass_types::{Error, ErrorCode, Result};
 
 /// Pages held at most, with those under way.
 const WINDOW: usize = 56;
@@ -101,8 +102,8 @@ pub(super) struct Driver {
     /// Of those questions, how many are under way.
     asking: usize,
     cut: bool,
-    /// Hashes of the keys handed out; None once they are too many.
-    given: Option<Vec<u64>>,
+    /// Hashes of the keys handed out, page by page; None once they are too many.
+    given: Option<Vec<Box<[u64]>>>,
     /// After a restart: what must not be handed out again.
     again: Vec<u64>,
 }
@@ -223,7 +224,7 @@ impl Driver {
         }
     }
 
-    fn next_rows(&mut self) -> Option<Vec<Entry>> {
+    fn next_rows(&mut self) -> Option<Vec<Row>> {
         let ready = if self.listing.ordered {
             self.ranges.front_mut().map(|range| &mut range.ready)
         } else {
@@ -232,14 +233,14 @@ impl Driver {
         let mut rows = ready?.pop_front()?;
         self.held -= 1;
         if !self.again.is_empty() {
-            rows.retain(|entry| self.again.binary_search(&hash(&entry.key)).is_err());
+            rows.retain(|row| self.again.binary_search(&hash(row.key())).is_err());
         } else if matches!(self.basis, Basis::Found | Basis::Open)
             && let Some(given) = &mut self.given
         {
-            if given.len() + rows.len() > REMEMBERED {
+            if given.iter().map(|page| page.len()).sum::<usize>() + rows.len() > REMEMBERED {
                 self.given = None;
             } else {
-                given.extend(rows.iter().map(|entry| hash(&entry.key)));
+                given.push(rows.iter().map(|row| hash(row.key())).collect());
             }
         }
         Some(rows)
@@ -334,7 +335,7 @@ impl Driver {
             },
             (Purpose::Page(id), Err(error)) => self.fail(Some(id), error),
             (Purpose::Order { first, folder }, Ok(answer)) => self.decide(&first, &folder, &answer),
-            (Purpose::Folders { child }, Ok(answer)) => self.learn(child, answer),
+            (Purpose::Folders { child }, Ok(answer)) => self.learn(child, &answer),
             // What was only asked to be faster does not fail the listing.
             (Purpose::Order { .. } | Purpose::Folders { .. }, Err(error)) => {
                 tracing::debug!(error = %error, "a listing goes on plainly");
@@ -433,9 +434,9 @@ impl Driver {
         self.ids += 1;
         let whole = Range::new(self.ids, self.listing.start_after.clone(), None);
         self.ranges = VecDeque::from([whole]);
-        if let Some(mut given) = self.given.take() {
-            given.sort_unstable();
-            self.again = given;
+        if let Some(given) = self.given.take() {
+            self.again = given.concat();
+            self.again.sort_unstable();
         } else {
             let error = stuck(&self.listing.what, "its parts do not fit together")
                 .hint("set MAX_CONCURRENCY = 1, so that the listing is read plainly");

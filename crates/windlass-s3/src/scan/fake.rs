@@ -2,11 +2,12 @@
 
 use super::{Answer, Ask, Pages};
 use crate::order::ListingOrder;
+use crate::row::Row;
 use async_trait::async_trait;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use windlass_types::{Entry, EntryKind, Error, ErrorCode, Result};
+use windlass_types::{Error, ErrorCode, Result};
 
 /// One bucket.
 #[derive(Debug)]
@@ -82,7 +83,7 @@ impl Fake {
 
     fn answer(&self, ask: &Ask) -> Answer {
         let most = ask.most.map_or(self.page, |most| usize::try_from(most).unwrap());
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut rows: Vec<Row> = Vec::new();
         // Keys with one prefix lie together, in either order.
         let below = |key: &String| self.order.compare(key, &ask.prefix).is_lt();
         let from =
@@ -96,24 +97,16 @@ impl Fake {
             };
             let folder = rest.find('/').filter(|_| ask.level);
             let text = folder.map_or(key.as_str(), |end| &key[..=ask.prefix.len() + end]);
-            if entries.last().is_some_and(|last| last.key == text) {
+            if rows.last().is_some_and(|last| last.key() == text) {
                 continue;
             }
-            if entries.len() == most {
+            if rows.len() == most {
                 let at = if self.repeats { at - 1 } else { at };
-                return Answer { entries, truncated: true, token: Some(at.to_string()) };
+                return Answer { rows, truncated: true, token: Some(at.to_string()) };
             }
-            entries.push(Entry {
-                key: text.to_owned(),
-                kind: if folder.is_some() { EntryKind::Prefix } else { EntryKind::Object },
-                path: String::new(),
-                size: None,
-                last_modified: None,
-                etag: None,
-                storage_class: None,
-            });
+            rows.push(if folder.is_some() { Row::folder(text) } else { Row::object(text, None) });
         }
-        Answer { entries, truncated: false, token: None }
+        Answer { rows, truncated: false, token: None }
     }
 }
 

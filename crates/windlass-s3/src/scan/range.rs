@@ -3,9 +3,10 @@
 use super::{Answer, Ask, PAGE};
 use crate::list::{Cycle, stuck};
 use crate::order::{Evidence, ListingOrder};
+use crate::row::Row;
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use windlass_types::{Entry, Error, Result};
+use windlass_types::{Error, Result};
 
 /// Keys of a page that are kept to guess from.
 const SAMPLE: usize = 24;
@@ -25,7 +26,7 @@ pub(super) struct Range {
     pub(super) done: bool,
     pub(super) failed: Option<Error>,
     /// Pages that nobody took yet.
-    pub(super) ready: VecDeque<Vec<Entry>>,
+    pub(super) ready: VecDeque<Vec<Row>>,
     pub(super) last: Option<String>,
     pub(super) sample: Vec<String>,
     /// Keys on the page that the sample is of.
@@ -128,46 +129,46 @@ impl Range {
 
     /// Takes a page.
     pub(super) fn take(&mut self, answer: Answer, rules: &mut Rules<'_>) -> Result<Told> {
-        let Answer { mut entries, truncated, token } = answer;
+        let Answer { mut rows, truncated, token } = answer;
         self.asked = false;
         self.pages += 1;
         self.fresh += 1;
-        let (came, full) = (entries.len(), entries.len() >= PAGE);
+        let (came, full) = (rows.len(), rows.len() >= PAGE);
         let limited = matches!(self.limit, Limit::To(_));
         if limited {
             self.limit = Limit::Spent;
         }
         let mut told = Told::default();
         if self.pages == 1 {
-            told.first = Some(Edge(entries.first().map(|entry| entry.key.clone())));
+            told.first = Some(Edge(rows.first().map(|row| row.key().to_owned())));
         }
         if !rules.promised {
-            self.drop_repeated(&mut entries);
+            self.drop_repeated(&mut rows);
         }
         if truncated {
             let token = token.ok_or_else(|| {
                 stuck(rules.what, "a page says that more follows, but not where it goes on")
             })?;
             self.cycle.advance(&token, rules.what)?;
-            if came > 0 && entries.is_empty() {
+            if came > 0 && rows.is_empty() {
                 return Err(stuck(rules.what, "a page was given twice"));
             }
             self.next = Next::Token(token);
         }
-        self.check(&entries, rules, &mut told);
+        self.check(&rows, rules, &mut told);
         if let Some(prefix) = rules.folders_behind {
-            self.look_for_folder(&entries, prefix);
+            self.look_for_folder(&rows, prefix);
         }
-        let over = match (&self.until, entries.last()) {
-            (Some(until), Some(end)) => rules.order.compare(&end.key, until).is_gt(),
+        let over = match (&self.until, rows.last()) {
+            (Some(until), Some(end)) => rules.order.compare(end.key(), until).is_gt(),
             _ => false,
         };
-        let reached = entries.last().map(|end| end.key.clone());
+        let reached = rows.last().map(|end| end.key().to_owned());
         if over && let Some(until) = &self.until {
-            let inside = |entry: &Entry| rules.order.compare(&entry.key, until).is_le();
-            let first = entries.iter().find(|entry| !inside(entry));
-            told.beyond = Some(Edge(first.map(|entry| entry.key.clone())));
-            entries.retain(inside);
+            let inside = |row: &Row| rules.order.compare(row.key(), until).is_le();
+            let first = rows.iter().find(|row| !inside(row));
+            told.beyond = Some(Edge(first.map(|row| row.key().to_owned())));
+            rows.retain(inside);
         }
         if over {
             self.done = true;
@@ -182,70 +183,70 @@ impl Range {
                 told.beyond = Some(Edge(None));
             }
         }
-        told.keys = entries.len();
+        told.keys = rows.len();
         told.missed = limited && !self.done;
-        self.keys += entries.len();
-        if let Some(end) = entries.last() {
+        self.keys += rows.len();
+        if let Some(end) = rows.last() {
             let folder = |key: &str| key.rfind('/').map_or(0, |at| at + 1);
             let same = self
                 .last
                 .as_deref()
-                .is_some_and(|last| last[..folder(last)] == end.key[..folder(&end.key)]);
+                .is_some_and(|last| last[..folder(last)] == end.key()[..folder(end.key())]);
             self.steady = if same { self.steady + 1 } else { 1 };
-            self.last = Some(end.key.clone());
-            let step = (entries.len() / SAMPLE).max(1);
-            self.sample = entries.iter().step_by(step).map(|entry| entry.key.clone()).collect();
-            self.sample.push(end.key.clone());
-            self.sampled = entries.len();
+            self.last = Some(end.key().to_owned());
+            let step = (rows.len() / SAMPLE).max(1);
+            self.sample = rows.iter().step_by(step).map(|row| row.key().to_owned()).collect();
+            self.sample.push(end.key().to_owned());
+            self.sampled = rows.len();
             if !rules.promised {
-                self.tail = entries.iter().map(|entry| hash(&entry.key)).collect();
+                self.tail = rows.iter().map(|row| hash(row.key())).collect();
             }
-            self.ready.push_back(entries);
+            self.ready.push_back(rows);
         }
         Ok(told)
     }
 
     /// Leaves out what the page before had: some services give the keys at a page's edge twice.
-    fn drop_repeated(&self, entries: &mut Vec<Entry>) {
+    fn drop_repeated(&self, rows: &mut Vec<Row>) {
         let Some(last) = &self.last else { return };
-        if entries.first().is_some_and(|entry| entry.key <= *last) {
-            entries.retain(|entry| entry.key > *last || !self.tail.contains(&hash(&entry.key)));
+        if rows.first().is_some_and(|row| row.key() <= last.as_str()) {
+            rows.retain(|row| row.key() > last.as_str() || !self.tail.contains(&hash(row.key())));
         }
     }
 
     /// Finds a folder whose first key is on this page.
-    fn look_for_folder(&mut self, entries: &[Entry], prefix: usize) {
+    fn look_for_folder(&mut self, rows: &[Row], prefix: usize) {
         let start = self.after.is_none().then_some("");
         let Some(mut before) = self.last.as_deref().or(start) else { return };
-        for entry in entries {
-            let slash = entry.key[prefix..].find('/').filter(|at| *at > 0);
+        for row in rows {
+            let slash = row.key()[prefix..].find('/').filter(|at| *at > 0);
             if let Some(slash) = slash {
-                let folder = &entry.key[..=prefix + slash];
+                let folder = &row.key()[..=prefix + slash];
                 if !before.starts_with(folder) {
-                    self.folder = Some((folder.to_owned(), entry.key.clone()));
+                    self.folder = Some((folder.to_owned(), row.key().to_owned()));
                     return;
                 }
             }
-            before = &entry.key;
+            before = row.key();
         }
     }
 
-    fn check(&self, entries: &[Entry], rules: &mut Rules<'_>, told: &mut Told) {
+    fn check(&self, rows: &[Row], rules: &mut Rules<'_>, told: &mut Told) {
         let order = rules.order;
         let mut before = self.last.as_deref();
-        for entry in entries {
+        for row in rows {
             if let Some(before) = before {
-                rules.evidence.see(before, &entry.key);
+                rules.evidence.see(before, row.key());
             }
-            before = Some(&entry.key);
+            before = Some(row.key());
         }
         if order == ListingOrder::None {
             return;
         }
         told.violated = !rules.evidence.allows(order);
         // Within one order the first key tells for the others.
-        if let (Some(after), Some(first), None) = (&self.after, entries.first(), &self.last) {
-            told.violated |= order.compare(after, &first.key).is_ge();
+        if let (Some(after), Some(first), None) = (&self.after, rows.first(), &self.last) {
+            told.violated |= order.compare(after, first.key()).is_ge();
         }
     }
 

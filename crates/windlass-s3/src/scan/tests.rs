@@ -22,7 +22,7 @@ fn listing(prefix: &str, ordered: bool, promised: Option<ListingOrder>) -> Listi
 
 async fn keys(fake: &Arc<Fake>, listing: Listing) -> Result<Vec<String>> {
     let rows = list(Arc::clone(fake) as Arc<dyn Pages>, listing);
-    rows.map_ok(|entry| entry.key).try_collect().await
+    rows.map_ok(|row| row.key().to_owned()).try_collect().await
 }
 
 /// What a whole listing took, which must be exact: requests, and the time in latencies of one.
@@ -150,7 +150,7 @@ proptest! {
             let mut found = list(Arc::clone(&fake) as Arc<dyn Pages>, listing(prefix, ordered, promised));
             while let Some(row) = found.next().await {
                 match row {
-                    Ok(entry) => rows.push(entry.key),
+                    Ok(row) => rows.push(row.key().to_owned()),
                     Err(_) => failed = true,
                 }
             }
@@ -272,12 +272,12 @@ async fn who_reads_only_the_first_page_costs_one_request_and_may_read_on() {
     let mut rows = list(Arc::clone(&fake) as Arc<dyn Pages>, lazy);
     let mut found = Vec::new();
     for _ in 0..1000 {
-        found.push(rows.next().await.unwrap().unwrap().key);
+        found.push(rows.next().await.unwrap().unwrap().key().to_owned());
     }
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
     assert_eq!(fake.requests.load(Ordering::SeqCst), 1);
-    found.extend(rows.map_ok(|entry| entry.key).try_collect::<Vec<_>>().await.unwrap());
+    found.extend(rows.map_ok(|row| row.key().to_owned()).try_collect::<Vec<_>>().await.unwrap());
     assert_eq!(found, fake.keys(""));
 }

@@ -9,7 +9,10 @@ use std::borrow::Cow;
 /// Why a text is not the XML that was expected.
 pub(crate) type Fault = &'static str;
 
-const EARLY: Fault = "the XML ends early";
+/// The text ends where more must follow.
+pub(crate) const EARLY: Fault = "the XML ends early";
+
+pub(crate) const NOT_UTF8: Fault = "it is not UTF-8";
 
 /// What comes next.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,6 +42,16 @@ impl<'a> Xml<'a> {
     pub(crate) fn new(text: &'a [u8]) -> Self {
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         Self { rest: text.trim_ascii_start(), depth: 0, empty: false }
+    }
+
+    /// Goes on in the middle of a document, between two children of its outermost element.
+    pub(crate) fn within(text: &'a [u8]) -> Self {
+        Self { rest: text, depth: 1, empty: false }
+    }
+
+    /// What was not read yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     /// The name of the outermost element, which is entered.
@@ -99,7 +112,7 @@ impl<'a> Xml<'a> {
 
     /// The text of the element that is open as a string.
     pub(crate) fn string(&mut self) -> Result<String, Fault> {
-        String::from_utf8(self.text()?.into_owned()).map_err(|_| "it is not UTF-8")
+        String::from_utf8(self.text()?.into_owned()).map_err(|_| NOT_UTF8)
     }
 
     /// Leaves the element that is open.

@@ -2,10 +2,10 @@
 
 use super::{Basis, Driver, Purpose, Question};
 use crate::order::ListingOrder;
+use crate::row::Row;
 use crate::scan::cut::{Pieces, Rest};
 use crate::scan::range::{Limit, Range};
 use crate::scan::{Answer, Ask};
-use windlass_types::EntryKind;
 
 /// Pages of a range that is read for the next rows. Shorter ones cost too many requests, longer
 /// ones let the reader wait.
@@ -18,11 +18,9 @@ impl Driver {
     /// Takes the answer to which order it is.
     pub(super) fn decide(&mut self, first: &str, folder: &str, answer: &Answer) {
         self.question = Question::Answered;
-        let order = match answer.entries.first() {
-            Some(entry) if entry.key == first => ListingOrder::Bytes,
-            Some(entry) if entry.key.as_str() < first || entry.key.starts_with(folder) => {
-                ListingOrder::None
-            }
+        let order = match answer.rows.first().map(Row::key) {
+            Some(key) if key == first => ListingOrder::Bytes,
+            Some(key) if key < first || key.starts_with(folder) => ListingOrder::None,
             _ => ListingOrder::Segments,
         };
         if order == ListingOrder::None || !self.evidence.allows(order) {
@@ -34,12 +32,12 @@ impl Driver {
         self.sort_marks();
     }
 
-    pub(super) fn learn(&mut self, child: Option<String>, answer: Answer) {
+    pub(super) fn learn(&mut self, child: Option<String>, answer: &Answer) {
         self.asking -= 1;
         self.marks.extend(child);
-        self.marks.extend(answer.entries.into_iter().map(|entry| match entry.kind {
-            EntryKind::Prefix if !entry.key.ends_with('/') => format!("{}/", entry.key),
-            _ => entry.key,
+        self.marks.extend(answer.rows.iter().map(|row| {
+            let slash = if row.is_folder() && !row.key().ends_with('/') { "/" } else { "" };
+            format!("{}{slash}", row.key())
         }));
         self.sort_marks();
     }
