@@ -104,6 +104,8 @@ pub(super) struct Driver {
     cut: bool,
     /// Hashes of the keys handed out, page by page; None once they are too many.
     given: Option<Vec<Box<[u64]>>>,
+    /// How many they are.
+    remembered: usize,
     /// After a restart: what must not be handed out again.
     again: Vec<u64>,
 }
@@ -141,6 +143,7 @@ impl Driver {
             asking: 0,
             cut: false,
             given: Some(Vec::new()),
+            remembered: 0,
             again: Vec::new(),
         }
     }
@@ -237,7 +240,8 @@ impl Driver {
         } else if matches!(self.basis, Basis::Found | Basis::Open)
             && let Some(given) = &mut self.given
         {
-            if given.iter().map(|page| page.len()).sum::<usize>() + rows.len() > REMEMBERED {
+            self.remembered += rows.len();
+            if self.remembered > REMEMBERED {
                 self.given = None;
             } else {
                 given.push(rows.iter().map(|row| hash(row.key())).collect());

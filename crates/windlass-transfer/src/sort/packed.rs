@@ -194,7 +194,7 @@ mod tests {
             let whole = records.len();
             pack(&entry, &mut records).unwrap();
             prop_assert_eq!(first(&records).map(<[u8]>::len), Some(whole));
-            prop_assert_eq!(key_of(&records), entry.key.as_bytes());
+            prop_assert_eq!(super::key(&records), entry.key.as_bytes());
             prop_assert_eq!(unpack(&records[..whole]).unwrap(), entry.clone());
             let (mut from, mut record) = (io::Cursor::new(records), vec![1, 2, 3]);
             for _ in 0..2 {
@@ -207,10 +207,6 @@ mod tests {
                 prop_assert!(unpack(&record[..end]).is_err());
             }
         }
-    }
-
-    fn key_of(records: &[u8]) -> &[u8] {
-        key(records)
     }
 
     #[test]
